@@ -1,0 +1,2 @@
+//! The gradgate command.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Compiler.
+pub mod graph;

@@ -1,0 +1,2 @@
+//! TODO header.
+#![no_std]
