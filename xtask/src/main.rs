@@ -1,2 +1,99 @@
-//! Repository chores.
-fn main() {}
+//! Repository chores, one module a subcommand.
+//!
+//! `cargo xtask test` is the one test command: continuous integration checks the same.
+//! Depends on no crate of the workspace, so that it builds when they do not.
+
+mod golden;
+mod oracle;
+mod process;
+mod qemu;
+mod repo;
+mod setup;
+mod size;
+mod skips;
+mod stage;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+/// A subcommand: its name, its arguments, what it does, and the function behind it.
+struct Command {
+    name: &'static str,
+    arguments: &'static str,
+    about: &'static str,
+    run: fn(&[String]) -> Result<bool>,
+}
+
+const COMMANDS: &[Command] = &[
+    Command {
+        name: "setup",
+        arguments: "[--check] [--with-torch]",
+        about: "install what this machine lacks (--check: only report it)",
+        run: setup::run,
+    },
+    Command {
+        name: "test",
+        arguments: "[--quick]",
+        about: "the one test command (--quick: no cross builds, no QEMU)",
+        run: test::run,
+    },
+    Command {
+        name: "tidy",
+        arguments: "",
+        about: "the rules of STYLE.md and ARCHITECTURE.md that a machine can check",
+        run: tidy::run,
+    },
+    Command {
+        name: "qemu",
+        arguments: "[--bundle B.gate [--frame F.bin]]",
+        about: "run the board under QEMU, compare its bits with the host's",
+        run: qemu::run,
+    },
+    Command {
+        name: "golden",
+        arguments: "",
+        about: "regenerate golden files",
+        run: golden::run,
+    },
+    Command {
+        name: "size",
+        arguments: "",
+        about: "code, constants and static data of the board image, in bytes",
+        run: size::run,
+    },
+];
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    let name = args.next().unwrap_or_default();
+    let rest: Vec<String> = args.collect();
+    let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
+        eprint!("{}", usage());
+        let asked = matches!(name.as_str(), "" | "help" | "-h" | "--help");
+        return if asked {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(2)
+        };
+    };
+    match (command.run)(&rest) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn usage() -> String {
+    let mut text = String::from("usage: cargo xtask COMMAND\n");
+    for command in COMMANDS {
+        let call = format!("{} {}", command.name, command.arguments);
+        text += &format!("  {call:<42} {}\n", command.about);
+    }
+    text
+}

@@ -1,2 +1,8 @@
 //! Compiler.
 pub mod graph;
+pub mod ops;
+pub mod proto;
+pub mod expand;
+pub mod export;
+pub mod interp;
+pub mod taps;

@@ -5,6 +5,8 @@
 //! Operand order is part of the contract and stands beside each variant; `[..]` is optional.
 
 pub mod average_pool;
+#[cfg(test)]
+mod check;
 pub mod batch_norm;
 pub mod concat;
 pub mod conv;
@@ -24,7 +26,11 @@ pub mod unary;
 pub use conv::Conv;
 pub use pool::Pool;
 
-use crate::graph::Value;
+use crate::expand::Backward;
+use crate::graph::{Node, ShapeError, Value, ValueId};
+
+/// What a gradient rule returns: for every operand its cotangent, `None` where none is needed.
+pub type Gradients = Result<Vec<Option<ValueId>>, ShapeError>;
 
 /// One operation with its attributes.
 #[derive(Clone, Debug, PartialEq)]
@@ -293,6 +299,54 @@ impl Op {
             Op::Reshape { shape } => reshape::shape(shape, s),
             Op::SquaredNorm => squared_norm::shape(s),
         }
+    }
+}
+
+impl Op {
+    /// The op's gradient rule applied to a node whose output has cotangent `g`; `None` when the op
+    /// has no rule.
+    pub fn gradient(&self, b: &mut Backward, node: &Node, g: ValueId) -> Option<Gradients> {
+        Some(match self {
+            Op::Conv(conv) => conv::gradient(conv, b, node, g),
+            Op::ConvInputGradient { conv, .. } => conv::input_gradient_gradient(conv, b, node, g),
+            Op::BatchNorm { epsilon } => batch_norm::gradient(*epsilon, b, node, g),
+            Op::BatchNormInputGradient { epsilon } => {
+                batch_norm::input_gradient_gradient(*epsilon, b, node, g)
+            }
+            Op::Gemm { transpose_b } => gemm::gradient(*transpose_b, b, node, g),
+            Op::GemmInputGradient { transpose_b } => {
+                gemm::input_gradient_gradient(*transpose_b, b, node, g)
+            }
+            Op::Add | Op::Sub | Op::Mul | Op::Div => elementwise::gradient(b, node, g),
+            Op::Relu | Op::LeakyRelu { .. } | Op::Clip { .. } | Op::Sigmoid => {
+                unary::gradient(b, node, g)
+            }
+            Op::Softmax { axis } => softmax::gradient(*axis, b, node, g),
+            Op::MaxPool(pool) => max_pool::gradient(pool, b, node, g),
+            Op::AveragePool(pool) => average_pool::gradient(pool, b, node, g),
+            Op::ReduceMean { axes, .. } => reduce::gradient(true, axes, b, node, g),
+            Op::ReduceSum { axes, .. } => reduce::gradient(false, axes, b, node, g),
+            Op::Expand { .. } => reduce::expand_gradient(b, node, g),
+            Op::Concat { axis } => concat::gradient(*axis, b, node, g),
+            Op::Slice { starts, steps, .. } => slice::gradient(starts, steps, b, node, g),
+            Op::SliceGradient { starts, steps, .. } => {
+                slice::gradient_gradient(starts, steps, b, node, g)
+            }
+            Op::Pad { before, .. } => pad::gradient(before, b, node, g),
+            Op::Transpose { permutation } => transpose::gradient(permutation, b, g),
+            Op::Reshape { .. } => reshape::gradient(b, node, g),
+            Op::ConvWeightGradient { .. }
+            | Op::BatchNormScaleGradient { .. }
+            | Op::GemmWeightGradient { .. }
+            | Op::ReluGradient
+            | Op::LeakyReluGradient { .. }
+            | Op::ClipGradient { .. }
+            | Op::SigmoidGradient
+            | Op::SoftmaxGradient { .. }
+            | Op::MaxPoolGradient(_)
+            | Op::AveragePoolGradient { .. }
+            | Op::SquaredNorm => return None,
+        })
     }
 }
 

@@ -1,2 +1,5 @@
 //! TODO header.
 #![no_std]
+
+pub mod detector;
+pub mod math;

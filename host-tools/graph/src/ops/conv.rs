@@ -3,6 +3,10 @@
 //! Shapes only carry what geometry needs: x `[1,C,H,W]`, w `[O,C/groups,kh,kw]`, b `[O]`,
 //! y and its cotangent g `[1,O,H',W']`.
 
+use crate::expand::Backward;
+use crate::graph::{Node, ValueId};
+use crate::ops::{Gradients, Op};
+
 use super::{arity, expect_shape};
 
 /// Attributes of a convolution. Padding is explicit (auto_pad is resolved at import).
@@ -71,4 +75,95 @@ pub fn weight_gradient_shape(conv: &Conv, kernel_hw: [usize; 2], s: &[&[usize]])
     let weight = [out, channels / conv.groups.max(1), kernel_hw[0], kernel_hw[1]];
     expect_shape("cotangent", s[1], &shape(conv, &[s[0], &weight])?)?;
     Ok([&[1], weight.as_slice()].concat())
+}
+
+/// Gradient rule: the two convolutions' gradients are ops of their own; the bias sums over pixels.
+pub fn gradient(conv: &Conv, b: &mut Backward, node: &Node, g: ValueId) -> Gradients {
+    let (x, w) = (node.inputs[0], node.inputs[1]);
+    let hw = |shape: &[usize]| [shape[2], shape[3]];
+    let (input_hw, kernel_hw) = (hw(b.graph().shape(x)), hw(b.graph().shape(w)));
+    let mut gradients = vec![None; node.inputs.len()];
+    if b.needs(x) {
+        let op = Op::ConvInputGradient { conv: conv.clone(), input_hw };
+        gradients[0] = Some(b.emit("conv_input", op, &[g, w])?);
+    }
+    if b.needs(w) {
+        let op = Op::ConvWeightGradient { conv: conv.clone(), kernel_hw };
+        gradients[1] = Some(b.emit("conv_weight", op, &[x, g])?);
+    }
+    if node.inputs.get(2).is_some_and(|&bias| b.needs(bias)) {
+        let op = Op::ReduceSum { axes: vec![2, 3], keep_dims: false };
+        gradients[2] = Some(b.emit("conv_bias", op, &[g])?);
+    }
+    Ok(gradients)
+}
+
+/// Gradient rule of the input gradient with respect to its cotangent: the convolution itself.
+pub fn input_gradient_gradient(conv: &Conv, b: &mut Backward, node: &Node, h: ValueId) -> Gradients {
+    let forward = b.emit("conv", Op::Conv(conv.clone()), &[h, node.inputs[1]])?;
+    Ok(vec![Some(forward), None])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::check::{CaseOperand as O, Rng, gradients};
+
+    fn random(rng: &mut Rng) -> (Conv, [usize; 4], [usize; 4]) {
+        loop {
+            let groups = rng.pick(&[1, 1, 2, 3]);
+            let channels = groups * rng.range(1, 2);
+            let out = groups * rng.range(1, 2);
+            let conv = Conv {
+                strides: [rng.range(1, 2), rng.range(1, 3)],
+                pads: [rng.range(0, 2), rng.range(0, 1), rng.range(0, 1), rng.range(0, 2)],
+                dilations: [rng.range(1, 2), rng.range(1, 2)],
+                groups,
+            };
+            let input = [1, channels, rng.range(1, 5), rng.range(1, 5)];
+            let weight = [out, channels / groups, rng.range(1, 3), rng.range(1, 3)];
+            if shape(&conv, &[&input, &weight]).is_ok() {
+                return (conv, input, weight);
+            }
+        }
+    }
+
+    #[test]
+    fn gradient_matches_differences() {
+        gradients("conv", |rng| {
+            let (conv, input, weight) = random(rng);
+            let mut operands = vec![O::frame(&input), O::parameter(&weight)];
+            if rng.range(0, 1) == 1 {
+                operands.push(O::parameter(&weight[..1]));
+            }
+            (Op::Conv(conv), operands)
+        });
+    }
+
+    #[test]
+    fn gradient_of_input_gradient_matches_differences() {
+        gradients("conv_input_gradient", |rng| {
+            let (conv, input, weight) = random(rng);
+            let output = shape(&conv, &[&input, &weight]).unwrap();
+            let op = Op::ConvInputGradient { conv, input_hw: [input[2], input[3]] };
+            let constant = O { checked: false, ..O::parameter(&weight) };
+            (op, vec![O::frame(&output), constant])
+        });
+    }
+
+    #[test]
+    fn refuses_what_does_not_fit() {
+        let conv = Conv { strides: [1, 1], pads: [0; 4], dilations: [1, 1], groups: 1 };
+        let cases: [(&[usize], &[usize]); 4] = [
+            (&[1, 3, 8, 8], &[4, 2, 3, 3]),
+            (&[1, 3, 2, 2], &[4, 3, 3, 3]),
+            (&[1, 3, 8], &[4, 3, 3]),
+            (&[2, 3, 8, 8], &[4, 3, 3, 3]),
+        ];
+        for (x, w) in cases {
+            assert!(shape(&conv, &[x, w]).is_err(), "{x:?} {w:?}");
+        }
+        let grouped = Conv { groups: 2, ..conv };
+        assert!(shape(&grouped, &[&[1, 4, 8, 8], &[3, 2, 3, 3]]).is_err());
+    }
 }

@@ -45,11 +45,21 @@ pub fn shape(pool: &Pool, s: &[&[usize]]) -> Result<Vec<usize>, String> {
     if pool.strides.contains(&0) || pool.dilations.contains(&0) || pool.kernel.contains(&0) {
         return Err(format!("zero kernel, stride or dilation in {pool:?}"));
     }
-    if (0..2).any(|axis| pool.pads[axis].max(pool.pads[axis + 2]) >= pool.kernel[axis] * pool.dilations[axis]) {
-        return Err(format!("padding {:?} as large as the window {:?}", pool.pads, pool.kernel));
-    }
     let [oh, ow] = pool
         .output_hw([h, w])
         .ok_or_else(|| format!("window {:?} does not fit the padded input {h} x {w}", pool.kernel))?;
+    if (0..2).any(|axis| !every_window_sees(pool, axis, [h, w][axis], [oh, ow][axis])) {
+        return Err(format!("a window of {pool:?} lies wholly in the padding of {h} x {w}"));
+    }
     Ok(vec![1, channels, oh, ow])
+}
+
+/// Whether every window has a tap inside the image along one axis; without one a maximum would be
+/// -inf and an average 0 / 0.
+fn every_window_sees(pool: &Pool, axis: usize, input: usize, output: usize) -> bool {
+    let inside = pool.pads[axis]..pool.pads[axis] + input;
+    (0..output).all(|o| {
+        let position = |k: usize| o * pool.strides[axis] + k * pool.dilations[axis];
+        (0..pool.kernel[axis]).any(|k| inside.contains(&position(k)))
+    })
 }

@@ -1,0 +1,266 @@
+//! Reverse-mode differentiation from a confounding label to the squared norms of parameter gradients.
+//!
+//! The loss is the mean over classes of the binary cross-entropy with logits, so the cotangent of the
+//! logits is `(sigmoid(z) - c) / N`. Gradient rules live beside their ops and emit nodes of the
+//! same closed set. Weight gradients are per frame: shape `[1, ..parameter]`.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use crate::graph::{Graph, Node, ShapeError, Tensor, ValueId};
+use crate::ops::Op;
+use crate::taps::{self, Taps};
+
+/// The label whose loss is differentiated.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Label {
+    /// 1 for every class; 0.5 for a classifier with a single logit, where 1 would mean "class 1".
+    Ones,
+    /// 0 for every class.
+    Zeros,
+    /// One number per class.
+    Custom(Vec<f32>),
+}
+
+impl Label {
+    /// The label as a vector over `classes`.
+    ///
+    /// # Errors
+    /// When a custom label has another length or holds a non-finite number.
+    pub fn vector(&self, classes: usize) -> Result<Vec<f32>, ExpandError> {
+        match self {
+            Label::Ones if classes == 1 => Ok(vec![0.5]),
+            Label::Ones => Ok(vec![1.0; classes]),
+            Label::Zeros => Ok(vec![0.0; classes]),
+            Label::Custom(label) if label.len() != classes => {
+                Err(ExpandError::Label(format!("{} numbers for {classes} classes", label.len())))
+            }
+            Label::Custom(label) if label.iter().any(|c| !c.is_finite()) => {
+                Err(ExpandError::Label("a number is not finite".into()))
+            }
+            Label::Custom(label) => Ok(label.clone()),
+        }
+    }
+}
+
+/// Why a graph cannot be expanded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExpandError {
+    /// An op on the way from the logits to a tap has no gradient rule.
+    MissingGradient {
+        /// Name of the node.
+        node: String,
+        /// Name of the op.
+        op: &'static str,
+    },
+    /// A rule built a node that does not fit: a defect in the rule.
+    Shape(ShapeError),
+    /// The label does not fit the logits.
+    Label(String),
+    /// No parameter is tapped, or none is reached by the loss.
+    NoTaps,
+    /// The graph has no image or no `[1, classes]` logits.
+    NotAClassifier,
+}
+
+impl fmt::Display for ExpandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MissingGradient { node, op } => write!(
+                f,
+                "node `{node}`: {op} has no gradient rule; leave out the taps before it with --taps"
+            ),
+            Self::Shape(error) => write!(f, "gradient rule: {error}"),
+            Self::Label(reason) => write!(f, "label: {reason}; give one finite number per class"),
+            Self::NoTaps => write!(f, "no trainable parameter is tapped; widen --taps"),
+            Self::NotAClassifier => write!(f, "the graph has no image input or no [1, classes] logits"),
+        }
+    }
+}
+
+impl std::error::Error for ExpandError {}
+
+impl From<ShapeError> for ExpandError {
+    fn from(error: ShapeError) -> Self {
+        Self::Shape(error)
+    }
+}
+
+/// A classifier with its backward pass; the features in schema order.
+#[derive(Clone, Debug)]
+pub struct Expanded {
+    /// Forward and backward nodes.
+    pub graph: Graph,
+    /// Number of forward nodes; they come first.
+    pub forward_nodes: usize,
+    /// Parameter and the squared norm of its gradient, in graph order.
+    pub squared_norms: Vec<(ValueId, ValueId)>,
+    /// Layer output and its squared norm, in graph order.
+    pub activation_norms: Vec<(ValueId, ValueId)>,
+    /// The vector from which the logits are computed, `[1, d]`.
+    pub penultimate: Option<ValueId>,
+    /// The label as differentiated, one number per class.
+    pub label: Vec<f32>,
+}
+
+/// Appends the backward pass of `graph` from `label` to the parameters that `taps` selects.
+///
+/// # Errors
+/// See [`ExpandError`].
+pub fn expand(graph: &Graph, label: &Label, taps: &Taps) -> Result<Expanded, ExpandError> {
+    let (Some(_), Some(logits)) = (graph.input, graph.logits) else {
+        return Err(ExpandError::NotAClassifier);
+    };
+    let &[1, classes] = graph.shape(logits) else { return Err(ExpandError::NotAClassifier) };
+    let label = label.vector(classes)?;
+    let tapped: Vec<ValueId> = graph.parameters.iter().copied().filter(|&p| taps.selects(graph, p)).collect();
+    if tapped.is_empty() && !taps.forward_only() {
+        return Err(ExpandError::NoTaps);
+    }
+    let mut backward = Backward::new(graph.clone(), &tapped);
+    let forward_nodes = graph.nodes.len();
+    if !tapped.is_empty() {
+        let cotangent = backward.loss_cotangent(logits, &label)?;
+        backward.walk(forward_nodes, logits, cotangent)?;
+    }
+    let mut squared_norms = Vec::new();
+    for parameter in tapped {
+        let Some(gradient) = backward.take_sum(parameter)? else { continue };
+        squared_norms.push((parameter, backward.emit("norm", Op::SquaredNorm, &[gradient])?));
+    }
+    if squared_norms.is_empty() && !taps.forward_only() {
+        return Err(ExpandError::NoTaps);
+    }
+    let mut activation_norms = Vec::new();
+    for layer in taps::layers(graph) {
+        activation_norms.push((layer, backward.emit("norm", Op::SquaredNorm, &[layer])?));
+    }
+    let penultimate = taps::penultimate(graph);
+    Ok(Expanded { graph: backward.graph, forward_nodes, squared_norms, activation_norms, penultimate, label })
+}
+
+/// The graph under construction and the cotangents collected so far; what gradient rules see.
+pub struct Backward {
+    graph: Graph,
+    needed: Vec<bool>,
+    cotangents: HashMap<ValueId, Vec<ValueId>>,
+}
+
+impl Backward {
+    pub(crate) fn new(graph: Graph, tapped: &[ValueId]) -> Self {
+        let mut needed = vec![false; graph.values.len()];
+        for parameter in tapped {
+            needed[parameter.0 as usize] = true;
+        }
+        for node in &graph.nodes {
+            needed[node.output.0 as usize] = node.inputs.iter().any(|input| needed[input.0 as usize]);
+        }
+        Self { graph, needed, cotangents: HashMap::new() }
+    }
+
+    /// The graph as built so far.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// Whether the cotangent of a forward value leads to a tap.
+    pub fn needs(&self, value: ValueId) -> bool {
+        self.needed[value.0 as usize]
+    }
+
+    /// Shape of the cotangent of a value: its own, with a frame axis before it for a constant.
+    pub fn cotangent_shape(&self, value: ValueId) -> Vec<usize> {
+        let value = self.graph.value(value);
+        if value.is_frame() { value.shape.clone() } else { [&[1], value.shape.as_slice()].concat() }
+    }
+
+    /// Appends a node named `gradgate/<what>/<n>`.
+    ///
+    /// # Errors
+    /// When the op's shape rule refuses the operands.
+    pub fn emit(&mut self, what: &str, op: Op, inputs: &[ValueId]) -> Result<ValueId, ShapeError> {
+        let name = format!("gradgate/{what}/{}", self.graph.nodes.len());
+        self.graph.push(name, op, inputs)
+    }
+
+    /// Adds a rank-0 constant.
+    pub fn scalar(&mut self, value: f32) -> ValueId {
+        let name = format!("gradgate/constant/{}", self.graph.values.len());
+        self.graph.add_constant(name, Tensor::scalar(value))
+    }
+
+    /// `value` in another shape, or itself when it has that shape already.
+    ///
+    /// # Errors
+    /// When the element counts differ.
+    pub fn reshape(&mut self, value: ValueId, shape: &[usize]) -> Result<ValueId, ShapeError> {
+        if self.graph.shape(value) == shape {
+            return Ok(value);
+        }
+        self.emit("reshape", Op::Reshape { shape: shape.to_vec() }, &[value])
+    }
+
+    /// Sums a cotangent over the axes along which `target` was broadcast.
+    ///
+    /// # Errors
+    /// When the shapes are not a broadcast of each other.
+    pub fn unbroadcast(&mut self, g: ValueId, target: ValueId) -> Result<ValueId, ShapeError> {
+        let (from, to) = (self.graph.shape(g).to_vec(), self.graph.shape(target));
+        let missing = from.len().saturating_sub(to.len());
+        let axes: Vec<usize> = (1..from.len())
+            .filter(|&axis| from[axis] != 1 && (axis < missing || to[axis - missing] == 1))
+            .collect();
+        let summed = match axes.is_empty() {
+            true => g,
+            false => self.emit("sum", Op::ReduceSum { axes, keep_dims: true }, &[g])?,
+        };
+        let shape = self.cotangent_shape(target);
+        self.reshape(summed, &shape)
+    }
+
+    fn loss_cotangent(&mut self, logits: ValueId, label: &[f32]) -> Result<ValueId, ShapeError> {
+        let probability = self.emit("loss", Op::Sigmoid, &[logits])?;
+        let tensor = Tensor::new([1, label.len()], label.to_vec());
+        let label_value = self.graph.add_constant("gradgate/label", tensor);
+        let residual = self.emit("loss", Op::Sub, &[probability, label_value])?;
+        let classes = self.scalar(label.len() as f32);
+        self.emit("loss", Op::Div, &[residual, classes])
+    }
+
+    fn walk(&mut self, forward_nodes: usize, logits: ValueId, cotangent: ValueId) -> Result<(), ExpandError> {
+        self.cotangents.insert(logits, vec![cotangent]);
+        for index in (0..forward_nodes).rev() {
+            let node = self.graph.nodes[index].clone();
+            if !self.needs(node.output) {
+                continue;
+            }
+            let Some(g) = self.take_sum(node.output)? else { continue };
+            let gradients = self.gradient(&node, g)?;
+            assert_eq!(gradients.len(), node.inputs.len(), "rule of {}", node.op.name());
+            for (&input, gradient) in node.inputs.iter().zip(gradients) {
+                let Some(gradient) = gradient else { continue };
+                debug_assert_eq!(self.graph.shape(gradient), self.cotangent_shape(input));
+                self.cotangents.entry(input).or_default().push(gradient);
+            }
+        }
+        Ok(())
+    }
+
+    /// The rule of the node's op; a rule is asked only for ops on the way to a tap.
+    fn gradient(&mut self, node: &Node, g: ValueId) -> Result<Vec<Option<ValueId>>, ExpandError> {
+        match node.op.gradient(self, node, g) {
+            Some(gradients) => Ok(gradients?),
+            None => Err(ExpandError::MissingGradient { node: node.name.clone(), op: node.op.name() }),
+        }
+    }
+
+    fn take_sum(&mut self, value: ValueId) -> Result<Option<ValueId>, ShapeError> {
+        let parts = self.cotangents.remove(&value).unwrap_or_default();
+        let mut parts = parts.into_iter();
+        let Some(mut sum) = parts.next() else { return Ok(None) };
+        for part in parts {
+            sum = self.emit("accumulate", Op::Add, &[sum, part])?;
+        }
+        Ok(Some(sum))
+    }
+}

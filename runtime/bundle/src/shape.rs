@@ -1,0 +1,452 @@
+//! Shape rules: how many elements each operand of a step has, and whether its parameters make sense.
+//!
+//! The planner sizes buffers with these rules, the loader compares every record against them, and
+//! kernels then rely on them. All arithmetic is checked: parameters may come from outside.
+
+mod boxes;
+mod conv;
+mod pool;
+
+pub use boxes::{box_elements, box_reach, covers_exactly};
+pub use conv::{ConvShape, window_output};
+pub use pool::PoolShape;
+
+use zerocopy::FromBytes;
+use zerocopy::little_endian::U32;
+
+use crate::op::{
+    Activation, AffineNormParams, AffineParams, BinaryKind, BinaryParams, ConvParams,
+    ConvWeightNormParams, CopyParams, NONE, OpCode, PoolParams, PreprocessParams, ReduceParams,
+    SoftmaxParams, SquaredNormParams, UnaryParams,
+};
+use crate::record::OPERANDS;
+
+/// No operand has this many elements or more, so that byte offsets fit 32 bits.
+pub const ELEMENT_LIMIT: usize = 1 << 28;
+
+/// Direct method of a weight norm: the gradient in register tiles, squared and dropped.
+pub const METHOD_DIRECT: u16 = 0;
+
+/// Gram method of a weight norm.
+pub const METHOD_GRAM: u16 = 1;
+
+/// Why parameters are refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShapeError {
+    /// A length, stride, dilation or group count is zero.
+    Zero,
+    /// The output does not follow from input, kernel, strides, pads and dilations, or groups do not
+    /// divide the channels.
+    Geometry,
+    /// [`ELEMENT_LIMIT`] elements or more.
+    TooLarge,
+    /// An activation, kind, method or flag number that this version does not know.
+    Number,
+    /// A strided box leaves its tensor.
+    Box,
+    /// Gram is asked for where it is not defined.
+    Method,
+}
+
+/// What a step does with an operand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Read; must be there.
+    Read,
+    /// Read; may be [`NONE`].
+    ReadOptional,
+    /// The result. Written in full, except by a `Copy` without filling.
+    Write,
+    /// Written and read by the step alone.
+    Scratch,
+}
+
+impl Role {
+    /// Whether the step writes it.
+    pub fn writes(self) -> bool {
+        matches!(self, Role::Write | Role::Scratch)
+    }
+}
+
+/// Operands of a step, in record order; places past the end hold [`NONE`].
+pub fn operands(opcode: OpCode) -> &'static [Role] {
+    use Role::{Read as R, ReadOptional as O, Scratch as S, Write as W};
+    match opcode {
+        OpCode::Preprocess => &[W],
+        OpCode::Conv => &[R, R, O, O, O, W],
+        OpCode::ConvInputGradient => &[R, R, O, W],
+        OpCode::ConvWeightNorm => &[R, R, R, O, O, O, S],
+        OpCode::Affine => &[R, R, O, W],
+        OpCode::AffineNorm => &[R, R, R, R, S],
+        OpCode::ConvWeightGradient
+        | OpCode::Binary
+        | OpCode::UnaryGradient
+        | OpCode::SoftmaxGradient
+        | OpCode::MaxPoolGradient => &[R, R, W],
+        OpCode::Unary
+        | OpCode::Softmax
+        | OpCode::MaxPool
+        | OpCode::AveragePool
+        | OpCode::AveragePoolGradient
+        | OpCode::Reduce
+        | OpCode::Copy => &[R, W],
+        OpCode::SquaredNorm => &[R],
+    }
+}
+
+/// The input (place in the record) whose buffer the output may take; none for now.
+pub fn in_place(_opcode: OpCode) -> Option<usize> {
+    None
+}
+
+/// Parameters of a step, decoded.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Parameters<'a> {
+    /// Of `Preprocess`.
+    Preprocess(&'a PreprocessParams),
+    /// Of `Conv`.
+    Conv(&'a ConvParams),
+    /// Of `ConvInputGradient`.
+    ConvInputGradient(&'a ConvParams),
+    /// Of `ConvWeightNorm`.
+    ConvWeightNorm(&'a ConvWeightNormParams),
+    /// Of `ConvWeightGradient`.
+    ConvWeightGradient(&'a ConvParams),
+    /// Of `Affine`.
+    Affine(&'a AffineParams),
+    /// Of `AffineNorm`.
+    AffineNorm(&'a AffineNormParams),
+    /// Of `Binary`.
+    Binary(&'a BinaryParams),
+    /// Of `Unary`.
+    Unary(&'a UnaryParams),
+    /// Of `UnaryGradient`.
+    UnaryGradient(&'a UnaryParams),
+    /// Of `Softmax`.
+    Softmax(&'a SoftmaxParams),
+    /// Of `SoftmaxGradient`.
+    SoftmaxGradient(&'a SoftmaxParams),
+    /// Of `MaxPool`.
+    MaxPool(&'a PoolParams),
+    /// Of `MaxPoolGradient`.
+    MaxPoolGradient(&'a PoolParams),
+    /// Of `AveragePool`.
+    AveragePool(&'a PoolParams),
+    /// Of `AveragePoolGradient`.
+    AveragePoolGradient(&'a PoolParams),
+    /// Of `Reduce`.
+    Reduce(&'a ReduceParams),
+    /// Of `Copy`.
+    Copy(&'a CopyParams),
+    /// Of `SquaredNorm`.
+    SquaredNorm(&'a SquaredNormParams),
+}
+
+impl<'a> Parameters<'a> {
+    /// The record at the beginning of `bytes`; `None` when they are too short.
+    pub fn decode(opcode: OpCode, bytes: &'a [u8]) -> Option<Self> {
+        macro_rules! at_start {
+            ($variant:ident) => {
+                Parameters::$variant(FromBytes::ref_from_prefix(bytes).ok()?.0)
+            };
+        }
+        Some(match opcode {
+            OpCode::Preprocess => at_start!(Preprocess),
+            OpCode::Conv => at_start!(Conv),
+            OpCode::ConvInputGradient => at_start!(ConvInputGradient),
+            OpCode::ConvWeightNorm => at_start!(ConvWeightNorm),
+            OpCode::ConvWeightGradient => at_start!(ConvWeightGradient),
+            OpCode::Affine => at_start!(Affine),
+            OpCode::AffineNorm => at_start!(AffineNorm),
+            OpCode::Binary => at_start!(Binary),
+            OpCode::Unary => at_start!(Unary),
+            OpCode::UnaryGradient => at_start!(UnaryGradient),
+            OpCode::Softmax => at_start!(Softmax),
+            OpCode::SoftmaxGradient => at_start!(SoftmaxGradient),
+            OpCode::MaxPool => at_start!(MaxPool),
+            OpCode::MaxPoolGradient => at_start!(MaxPoolGradient),
+            OpCode::AveragePool => at_start!(AveragePool),
+            OpCode::AveragePoolGradient => at_start!(AveragePoolGradient),
+            OpCode::Reduce => at_start!(Reduce),
+            OpCode::Copy => at_start!(Copy),
+            OpCode::SquaredNorm => at_start!(SquaredNorm),
+        })
+    }
+
+    /// Elements of each operand, by place in the record; optional ones as if present, unused places 0.
+    pub fn elements(&self) -> Result<[usize; OPERANDS], ShapeError> {
+        match *self {
+            Parameters::Preprocess(p) => preprocess(p),
+            Parameters::Conv(p) => {
+                activation(p.activation.get().into())?;
+                let s = ConvShape::new(p)?;
+                let (x, y, co) = (s.input_elements(), s.output_elements(), s.output[2]);
+                Ok(places(&[x, s.weight_elements(), co, co, y, y]))
+            }
+            Parameters::ConvInputGradient(p) => {
+                let s = ConvShape::new(p)?;
+                let (x, y) = (s.input_elements(), s.output_elements());
+                Ok(places(&[y, s.weight_elements(), s.output[2], x]))
+            }
+            Parameters::ConvWeightNorm(p) => conv_weight_norm(p),
+            Parameters::ConvWeightGradient(p) => {
+                let s = ConvShape::new(p)?;
+                Ok(places(&[s.input_elements(), s.output_elements(), s.weight_elements()]))
+            }
+            Parameters::Affine(p) => {
+                activation(p.activation.get())?;
+                let n = product(&[p.pixels, p.channels])?;
+                let c = size(p.channels)?;
+                Ok(places(&[n, c, c, n]))
+            }
+            Parameters::AffineNorm(p) => {
+                let n = product(&[p.pixels, p.channels])?;
+                let c = size(p.channels)?;
+                let scratch = c.checked_mul(2).filter(|&n| n < ELEMENT_LIMIT);
+                Ok(places(&[n, n, c, c, scratch.ok_or(ShapeError::TooLarge)?]))
+            }
+            Parameters::Binary(p) => {
+                BinaryKind::from_number(p.kind.get()).ok_or(ShapeError::Number)?;
+                let a = box_reach(0, &p.dims, &p.a_strides)?;
+                let b = box_reach(0, &p.dims, &p.b_strides)?;
+                Ok(places(&[a, b, box_elements(&p.dims)?]))
+            }
+            Parameters::Unary(p) => {
+                activation(p.kind.get())?;
+                let n = product(&[p.elements])?;
+                Ok(places(&[n, n]))
+            }
+            Parameters::UnaryGradient(p) => {
+                activation(p.kind.get())?;
+                let n = product(&[p.elements])?;
+                Ok(places(&[n, n, n]))
+            }
+            Parameters::Softmax(p) => {
+                let n = product(&[p.outer, p.axis, p.inner])?;
+                Ok(places(&[n, n]))
+            }
+            Parameters::SoftmaxGradient(p) => {
+                let n = product(&[p.outer, p.axis, p.inner])?;
+                Ok(places(&[n, n, n]))
+            }
+            Parameters::MaxPool(p) | Parameters::AveragePool(p) => {
+                let s = PoolShape::new(p)?;
+                Ok(places(&[s.input_elements(), s.output_elements()]))
+            }
+            Parameters::MaxPoolGradient(p) => {
+                let s = PoolShape::new(p)?;
+                let (x, y) = (s.input_elements(), s.output_elements());
+                Ok(places(&[x, y, x]))
+            }
+            Parameters::AveragePoolGradient(p) => {
+                let s = PoolShape::new(p)?;
+                Ok(places(&[s.output_elements(), s.input_elements()]))
+            }
+            Parameters::Reduce(p) => reduce(p),
+            Parameters::Copy(p) => copy(p),
+            Parameters::SquaredNorm(p) => Ok(places(&[product(&[p.elements])?])),
+        }
+    }
+
+    /// Features that the step writes; [`NONE`] in unused places.
+    pub fn features(&self) -> [u16; 4] {
+        match self {
+            Parameters::ConvWeightNorm(p) => [&p.weight, &p.bias, &p.scale, &p.shift].map(|f| f.get()),
+            Parameters::AffineNorm(p) => [p.scale.get(), p.shift.get(), NONE, NONE],
+            Parameters::SquaredNorm(p) => [p.feature.get(), NONE, NONE, NONE],
+            _ => [NONE; 4],
+        }
+    }
+
+    /// Whether the step writes every element of its result, whatever stood there before.
+    pub fn writes_in_full(&self) -> bool {
+        match self {
+            Parameters::Copy(p) => {
+                p.fills.get() == 1
+                    || covers_exactly(p.y_offset.get(), &p.dims, &p.y_strides, p.y_elements.get())
+            }
+            _ => true,
+        }
+    }
+
+    /// Whether an optional operand must be there after all: the norm of a normalisation's scale
+    /// needs its inverse sigma.
+    pub fn needs(&self, place: usize) -> bool {
+        match self {
+            Parameters::ConvWeightNorm(p) => place == 4 && p.scale.get() != NONE,
+            _ => false,
+        }
+    }
+}
+
+fn places(counts: &[usize]) -> [usize; OPERANDS] {
+    let mut all = [0; OPERANDS];
+    all.iter_mut().zip(counts).for_each(|(place, &count)| *place = count);
+    all
+}
+
+/// A length as usize.
+fn size(length: U32) -> Result<usize, ShapeError> {
+    usize::try_from(length.get()).map_err(|_| ShapeError::TooLarge)
+}
+
+/// Product of lengths, none of them zero.
+fn product(lengths: &[U32]) -> Result<usize, ShapeError> {
+    let mut total = 1;
+    for &length in lengths {
+        total = times(total, size(length)?)?;
+    }
+    Ok(total)
+}
+
+/// One step of a product that stays positive and under the limit.
+fn times(total: usize, length: usize) -> Result<usize, ShapeError> {
+    if length == 0 {
+        return Err(ShapeError::Zero);
+    }
+    total.checked_mul(length).filter(|&n| n < ELEMENT_LIMIT).ok_or(ShapeError::TooLarge)
+}
+
+fn activation(number: u32) -> Result<Activation, ShapeError> {
+    Activation::from_number(number).ok_or(ShapeError::Number)
+}
+
+fn preprocess(p: &PreprocessParams) -> Result<[usize; OPERANDS], ShapeError> {
+    let known = matches!(p.channels.get(), 1 | 3) && p.bgr.get() <= 1;
+    if !known || (p.bgr.get() == 1 && p.channels.get() != 3) {
+        return Err(ShapeError::Number);
+    }
+    Ok(places(&[product(&[p.height, p.width, p.channels])?]))
+}
+
+fn conv_weight_norm(p: &ConvWeightNormParams) -> Result<[usize; OPERANDS], ShapeError> {
+    let s = ConvShape::new(&p.conv)?;
+    match p.method.get() {
+        METHOD_DIRECT => {}
+        METHOD_GRAM if s.gram_is_defined() && p.scale.get() == NONE => {}
+        METHOD_GRAM => return Err(ShapeError::Method),
+        _ => return Err(ShapeError::Number),
+    }
+    let (x, y, co) = (s.input_elements(), s.output_elements(), s.output[2]);
+    Ok(places(&[x, y, s.weight_elements(), co, co, co, 3 * co]))
+}
+
+fn reduce(p: &ReduceParams) -> Result<[usize; OPERANDS], ShapeError> {
+    if p.kind.get() > 1 {
+        return Err(ShapeError::Number);
+    }
+    let kept = box_reach(0, &p.kept, &p.kept_strides)?;
+    let reduced = box_reach(0, &p.reduced, &p.reduced_strides)?;
+    let reach = kept.checked_add(reduced).and_then(|n| n.checked_sub(1));
+    let x = reach.filter(|&n| n < ELEMENT_LIMIT).ok_or(ShapeError::TooLarge)?;
+    Ok(places(&[x, box_elements(&p.kept)?]))
+}
+
+fn copy(p: &CopyParams) -> Result<[usize; OPERANDS], ShapeError> {
+    if p.fills.get() > 1 {
+        return Err(ShapeError::Number);
+    }
+    let (x, y) = (product(&[p.x_elements])?, product(&[p.y_elements])?);
+    let reads = box_reach(p.x_offset.get(), &p.dims, &p.x_strides)?;
+    let writes = box_reach(p.y_offset.get(), &p.dims, &p.y_strides)?;
+    if reads > x || writes > y {
+        return Err(ShapeError::Box);
+    }
+    Ok(places(&[x, y]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::op::Params;
+    use zerocopy::FromZeros;
+
+    fn zeroed<P: Params>() -> P {
+        P::new_zeroed()
+    }
+
+    fn ones() -> [U32; crate::op::BOX_RANK] {
+        [U32::new(1); crate::op::BOX_RANK]
+    }
+
+    #[test]
+    fn every_opcode_has_roles_that_fit_a_record() {
+        for &opcode in OpCode::ALL {
+            let roles = operands(opcode);
+            assert!(!roles.is_empty() && roles.len() <= OPERANDS, "{}", opcode.name());
+            let first_write = roles.iter().position(|r| r.writes()).unwrap_or(roles.len());
+            assert!(roles[first_write..].iter().all(|r| r.writes()), "{}", opcode.name());
+        }
+    }
+
+    #[test]
+    fn all_zero_parameters_are_refused_for_every_opcode() {
+        let bytes = [0u8; 256];
+        for &opcode in OpCode::ALL {
+            let parameters = Parameters::decode(opcode, &bytes).unwrap();
+            assert!(parameters.elements().is_err(), "{}", opcode.name());
+        }
+    }
+
+    #[test]
+    fn decode_refuses_short_bytes() {
+        for &opcode in OpCode::ALL {
+            assert_eq!(Parameters::decode(opcode, &[0; 3]), None, "{}", opcode.name());
+        }
+    }
+
+    #[test]
+    fn weight_norm_by_gram_needs_one_pixel_and_no_scale() {
+        let mut p: ConvWeightNormParams = zeroed();
+        let one = |n: u16| n.into();
+        p.conv.input = [one(1), one(1), one(64)];
+        p.conv.output = [one(1), one(1), one(10)];
+        p.conv.kernel = [one(1); 2];
+        p.conv.strides = [one(1); 2];
+        p.conv.dilations = [one(1); 2];
+        p.conv.groups = one(1);
+        p.method = METHOD_GRAM.into();
+        p.scale = NONE.into();
+        let counts = Parameters::ConvWeightNorm(&p).elements().unwrap();
+        assert_eq!(counts, [64, 10, 640, 10, 10, 10, 30, 0]);
+        p.scale = one(3);
+        assert_eq!(Parameters::ConvWeightNorm(&p).elements(), Err(ShapeError::Method));
+        p.scale = NONE.into();
+        p.conv.input[1] = one(2);
+        p.conv.output[1] = one(2);
+        assert_eq!(Parameters::ConvWeightNorm(&p).elements(), Err(ShapeError::Method));
+        p.method = one(2);
+        assert_eq!(Parameters::ConvWeightNorm(&p).elements(), Err(ShapeError::Number));
+    }
+
+    #[test]
+    fn copy_leaving_its_tensor_is_refused() {
+        let mut p: CopyParams = zeroed();
+        p.dims = ones();
+        (p.x_strides, p.y_strides) = (ones(), ones());
+        p.dims[5] = 4.into();
+        p.x_elements = 4.into();
+        p.y_elements = 6.into();
+        p.y_offset = 2.into();
+        assert_eq!(Parameters::Copy(&p).elements().unwrap()[..2], [4, 6]);
+        assert!(!Parameters::Copy(&p).writes_in_full());
+        p.y_offset = 3.into();
+        assert_eq!(Parameters::Copy(&p).elements(), Err(ShapeError::Box));
+        p.y_offset = u32::MAX.into();
+        assert!(Parameters::Copy(&p).elements().is_err());
+    }
+
+    #[test]
+    fn unknown_numbers_and_huge_counts_are_refused() {
+        let mut p: UnaryParams = zeroed();
+        p.elements = 8.into();
+        p.kind = 9.into();
+        assert_eq!(Parameters::Unary(&p).elements(), Err(ShapeError::Number));
+        p.kind = 1.into();
+        p.elements = (1 << 28).into();
+        assert_eq!(Parameters::Unary(&p).elements(), Err(ShapeError::TooLarge));
+        let mut s: SoftmaxParams = zeroed();
+        (s.outer, s.axis, s.inner) = (65536.into(), 65536.into(), 65536.into());
+        assert_eq!(Parameters::Softmax(&s).elements(), Err(ShapeError::TooLarge));
+    }
+}

@@ -1,0 +1,91 @@
+//! Strided boxes: element counts, how far they reach, and whether they cover a tensor exactly.
+
+use zerocopy::little_endian::U32;
+
+use super::{ELEMENT_LIMIT, ShapeError, product};
+use crate::op::BOX_RANK;
+
+/// Number of indices of a box; every length must be positive.
+pub fn box_elements(dims: &[U32; BOX_RANK]) -> Result<usize, ShapeError> {
+    product(dims)
+}
+
+/// One past the largest element that `offset + i . strides` touches over the box, in elements.
+pub fn box_reach(
+    offset: u32,
+    dims: &[U32; BOX_RANK],
+    strides: &[U32; BOX_RANK],
+) -> Result<usize, ShapeError> {
+    box_elements(dims)?;
+    let mut last = u64::from(offset);
+    for (dim, stride) in dims.iter().zip(strides) {
+        // Below 2^28 * 2^32 each, and at most 6 of them: no overflow of 64 bits.
+        last += u64::from(dim.get() - 1) * u64::from(stride.get());
+    }
+    match usize::try_from(last + 1) {
+        Ok(reach) if reach < ELEMENT_LIMIT => Ok(reach),
+        _ => Err(ShapeError::TooLarge),
+    }
+}
+
+/// Whether the box touches each of `elements` elements exactly once: its strides are those of a
+/// dense tensor, in any order of axes.
+pub fn covers_exactly(
+    offset: u32,
+    dims: &[U32; BOX_RANK],
+    strides: &[U32; BOX_RANK],
+    elements: u32,
+) -> bool {
+    let mut covered = 1;
+    let mut used = [false; BOX_RANK];
+    for _ in 0..BOX_RANK {
+        let next = (0..BOX_RANK).find(|&axis| {
+            !used[axis] && dims[axis].get() > 1 && u64::from(strides[axis].get()) == covered
+        });
+        let Some(axis) = next else { break };
+        used[axis] = true;
+        covered = covered.saturating_mul(dims[axis].get().into());
+    }
+    let complete = (0..BOX_RANK).all(|axis| used[axis] || dims[axis].get() == 1);
+    offset == 0 && complete && covered == u64::from(elements)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(values: [u32; BOX_RANK]) -> [U32; BOX_RANK] {
+        values.map(U32::new)
+    }
+
+    #[test]
+    fn exact_cover_is_recognised() {
+        let dims = [1, 1, 1, 2, 3, 4];
+        let cases = [
+            (0, dims, [0, 0, 0, 12, 4, 1], 24, true),
+            (0, dims, [0, 0, 0, 1, 2, 6], 24, true),
+            (0, dims, [7, 7, 7, 3, 1, 6], 24, true),
+            (0, dims, [0, 0, 0, 12, 4, 1], 25, false),
+            (1, dims, [0, 0, 0, 12, 4, 1], 24, false),
+            (0, dims, [0, 0, 0, 12, 1, 1], 24, false),
+            (0, dims, [0, 0, 0, 12, 4, 0], 24, false),
+            (0, [1; 6], [0; 6], 1, true),
+            (0, [1; 6], [0; 6], 2, false),
+        ];
+        for (offset, dims, strides, elements, expected) in cases {
+            let covers = covers_exactly(offset, &words(dims), &words(strides), elements);
+            assert_eq!(covers, expected, "{offset} {dims:?} {strides:?} {elements}");
+        }
+    }
+
+    #[test]
+    fn reach_is_checked() {
+        let dims = words([1, 1, 1, 2, 3, 4]);
+        assert_eq!(box_reach(5, &dims, &words([9, 9, 9, 12, 4, 1])), Ok(29));
+        assert_eq!(box_reach(0, &words([0; 6]), &words([0; 6])), Err(ShapeError::Zero));
+        let far = words([u32::MAX; 6]);
+        assert_eq!(box_reach(0, &dims, &far), Err(ShapeError::TooLarge));
+        assert_eq!(box_reach(u32::MAX, &dims, &words([0; 6])), Err(ShapeError::TooLarge));
+        assert_eq!(box_reach(0, &far, &far), Err(ShapeError::TooLarge));
+    }
+}

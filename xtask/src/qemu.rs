@@ -1,0 +1,281 @@
+//! `cargo xtask qemu`: the emulated Cortex-M4F board against the host, bit for bit.
+//!
+//! The board reads a bundle and a frame through semihosting, so one image serves every model. A
+//! case is a folder with `bundle.gate`, `frame.bin` and `expected.txt`, written by the engine on
+//! the host; lines that open with `#` are not compared. Counts are instructions, never cycles.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::process::{self, End};
+use crate::stage::{Outcome, Stage};
+use crate::{repo, setup, test};
+
+/// The board's package and binary.
+pub const PACKAGE: &str = "gradgate-mps2-an386";
+const TARGET: &str = "thumbv7em-none-eabihf";
+const EMULATOR: &str = "qemu-system-arm";
+/// One frame of ResNet-20 takes some ten seconds of emulation.
+const RUN_LIMIT: Duration = Duration::from_secs(300);
+/// The program that writes the cases.
+const CASE_WRITER: [&str; 6] = [
+    "run",
+    "--locked",
+    "--release",
+    "--package=gradgate-tests",
+    "--example=board_cases",
+    "--",
+];
+
+/// What a run is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Case {
+    bundle: PathBuf,
+    frame: Option<PathBuf>,
+    expected: Option<PathBuf>,
+}
+
+/// The subcommand.
+pub fn run(args: &[String]) -> Result<bool> {
+    let given = parse(args)?;
+    if !process::is_installed(EMULATOR) {
+        bail!("no {EMULATOR}: run `cargo xtask setup`");
+    }
+    let image = build()?;
+    let cases = match given {
+        Some(case) => vec![case],
+        None => write_cases()?,
+    };
+    let mut good = true;
+    for case in cases {
+        println!("{}", case.bundle.display());
+        let output = execute(&image, &case)?;
+        print!("{}", output.text);
+        if let Some(difference) = output.verdict {
+            println!("FAILED: {difference}");
+            good = false;
+        }
+    }
+    Ok(good)
+}
+
+/// The stage of the test command.
+pub fn stage(stage: &Stage) -> Result<Outcome> {
+    if !process::is_installed(EMULATOR) {
+        return Ok(Outcome::Skipped(format!(
+            "no {EMULATOR}: run `cargo xtask setup`"
+        )));
+    }
+    let mut writer = Command::new("cargo");
+    writer
+        .args(CASE_WRITER)
+        .arg(cases_folder())
+        .current_dir(repo::root());
+    let outcome = stage.run(&mut [board_build(), writer])?;
+    if outcome != Outcome::Passed {
+        return Ok(outcome);
+    }
+    let mut failures = Vec::new();
+    for case in find_cases(&cases_folder())? {
+        let output = execute(&image(), &case)?;
+        stage.note(&format!("$ {}\n{}", case.bundle.display(), output.text))?;
+        if let Some(difference) = output.verdict {
+            failures.push(format!("{}: {difference}", case.bundle.display()));
+        }
+    }
+    match failures.is_empty() {
+        true => Ok(Outcome::Passed),
+        false => Ok(Outcome::Failed(failures.join("; "))),
+    }
+}
+
+/// Builds the board and returns its image.
+pub fn build() -> Result<PathBuf> {
+    setup::step(&mut board_build())?;
+    Ok(image())
+}
+
+fn board_build() -> Command {
+    test::boards_cargo(&["build", "--release", "--locked", "--package", PACKAGE])
+}
+
+fn image() -> PathBuf {
+    repo::boards_target()
+        .join(TARGET)
+        .join("release")
+        .join(PACKAGE)
+}
+
+fn cases_folder() -> PathBuf {
+    repo::target().join("board-cases")
+}
+
+fn write_cases() -> Result<Vec<Case>> {
+    let folder = cases_folder();
+    setup::step(Command::new("cargo").args(CASE_WRITER).arg(&folder))?;
+    find_cases(&folder)
+}
+
+fn find_cases(folder: &Path) -> Result<Vec<Case>> {
+    let mut cases = Vec::new();
+    for entry in folder
+        .read_dir()
+        .with_context(|| format!("{}", folder.display()))?
+    {
+        let case = entry?.path();
+        if !case.is_dir() {
+            continue;
+        }
+        cases.push(Case {
+            bundle: case.join("bundle.gate"),
+            frame: Some(case.join("frame.bin")),
+            expected: Some(case.join("expected.txt")),
+        });
+    }
+    cases.sort_by(|a, b| a.bundle.cmp(&b.bundle));
+    if cases.is_empty() {
+        bail!("{} holds no case", folder.display());
+    }
+    Ok(cases)
+}
+
+/// What the board printed, and what is wrong with it.
+struct Output {
+    text: String,
+    verdict: Option<String>,
+}
+
+fn execute(image: &Path, case: &Case) -> Result<Output> {
+    let expected = match &case.expected {
+        Some(file) => {
+            Some(fs::read_to_string(file).with_context(|| format!("{}", file.display()))?)
+        }
+        None => None,
+    };
+    let mut emulator = emulator(image, case)?;
+    let (end, text) = process::run_captured(&mut emulator, RUN_LIMIT)?;
+    let verdict = match end {
+        End::TimedOut => Some(format!("no end within {} s", RUN_LIMIT.as_secs())),
+        End::Exited(status) if !status.success() => Some(format!("the board ended with {status}")),
+        End::Exited(_) => expected.and_then(|expected| difference(&expected, &text)),
+    };
+    Ok(Output { text, verdict })
+}
+
+fn emulator(image: &Path, case: &Case) -> Result<Command> {
+    let mut semihosting = "enable=on,target=native,arg=board".to_owned();
+    for path in [Some(&case.bundle), case.frame.as_ref()]
+        .into_iter()
+        .flatten()
+    {
+        let path = path
+            .canonicalize()
+            .with_context(|| format!("{}", path.display()))?;
+        let path = path.to_str().context("a path is not UTF-8")?;
+        // A comma parts QEMU's options; a doubled one is a comma.
+        semihosting += &format!(",arg={}", path.replace(',', ",,"));
+    }
+    let mut emulator = Command::new(EMULATOR);
+    emulator.args([
+        "-M",
+        "mps2-an386",
+        "-display",
+        "none",
+        "-monitor",
+        "none",
+        "-serial",
+        "none",
+    ]);
+    // One instruction a nanosecond of the board's clock: the count is exact and repeatable.
+    emulator.args(["-icount", "shift=0", "-semihosting-config", &semihosting]);
+    emulator.arg("-kernel").arg(image);
+    Ok(emulator)
+}
+
+fn difference(expected: &str, seen: &str) -> Option<String> {
+    let lines = |text: &str| -> Vec<String> {
+        text.lines()
+            .filter(|line| !line.starts_with('#'))
+            .map(str::to_owned)
+            .collect()
+    };
+    let (expected, seen) = (lines(expected), lines(seen));
+    if expected.is_empty() {
+        return Some("the expectation is empty".to_owned());
+    }
+    for (index, line) in expected.iter().enumerate() {
+        match seen.get(index) {
+            Some(other) if other == line => {}
+            Some(other) => return Some(format!("the board says `{other}`, the host `{line}`")),
+            None => return Some(format!("the board stopped before `{line}`")),
+        }
+    }
+    let more = seen.get(expected.len())?;
+    Some(format!("the board goes on with `{more}`"))
+}
+
+fn parse(args: &[String]) -> Result<Option<Case>> {
+    let (mut bundle, mut frame) = (None, None);
+    let mut rest = args.iter();
+    while let Some(option) = rest.next() {
+        let value = rest
+            .next()
+            .with_context(|| format!("{option} wants a file"))?;
+        match option.as_str() {
+            "--bundle" => bundle = Some(PathBuf::from(value)),
+            "--frame" => frame = Some(PathBuf::from(value)),
+            other => bail!("qemu takes --bundle FILE and --frame FILE, not '{other}'"),
+        }
+    }
+    match (bundle, frame) {
+        (Some(bundle), frame) => Ok(Some(Case {
+            bundle,
+            frame,
+            expected: None,
+        })),
+        (None, Some(_)) => bail!("--frame wants --bundle with it"),
+        (None, None) => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn output_is_compared_line_by_line_but_for_remarks() {
+        let expected = "self-test ok\nlogit 0 3f800000\n";
+        let seen = "# board\nself-test ok\nlogit 0 3f800000\n# instructions 7\n";
+        assert_eq!(difference(expected, seen), None);
+        let cases = [
+            "self-test ok\n",
+            "self-test ok\nlogit 0 3f800001\n",
+            "self-test ok\nlogit 0 3f800000\nlogit 1 0\n",
+            "",
+        ];
+        for seen in cases {
+            assert!(difference(expected, seen).is_some(), "{seen:?}");
+        }
+        assert!(difference("# nothing\n", "").is_some());
+    }
+
+    #[test]
+    fn options_are_checked() {
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let case = parse(&words("--bundle a --frame b"))
+            .expect("valid")
+            .expect("a case");
+        assert_eq!(
+            (case.bundle, case.frame),
+            (PathBuf::from("a"), Some(PathBuf::from("b")))
+        );
+        for bad in ["--frame b", "--bundle", "--image x"] {
+            assert!(parse(&words(bad)).is_err(), "{bad}");
+        }
+        assert_eq!(parse(&[]).expect("valid"), None);
+    }
+}

@@ -1,0 +1,233 @@
+//! `cargo xtask test`: every check of the project, in stages, each with its time.
+//!
+//! A stage that fails does not stop the later ones: one run shows everything that is wrong.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::stage::{self, Outcome, Report, Stage};
+use crate::{oracle, process, qemu, repo, setup, tidy};
+
+/// Crates that run on a device.
+const DEVICE_CRATES: [&str; 4] = [
+    "gradgate-bundle",
+    "gradgate-frame",
+    "gradgate-gate",
+    "gradgate-engine",
+];
+/// What they are built for, besides the host.
+const BARE_TARGETS: [&str; 2] = ["thumbv7em-none-eabihf", "thumbv8m.main-none-eabihf"];
+/// The Linux on ARM that they are tested on, emulated.
+const ARM_LINUX: &str = "aarch64-unknown-linux-gnu";
+
+/// A stage's name, whether `--quick` runs it too, and what it does.
+type Entry = (&'static str, bool, fn(&Stage) -> Result<Outcome>);
+
+const STAGES: &[Entry] = &[
+    ("setup", false, setup_stage),
+    ("format", true, format_stage),
+    ("tidy", true, tidy_stage),
+    ("clippy", true, clippy_stage),
+    ("tests", true, tests_stage),
+    ("doc tests", true, doc_tests_stage),
+    ("documentation", false, documentation_stage),
+    ("bare targets", false, bare_stage),
+    ("aarch64 tests", false, arm_linux_stage),
+    ("board in QEMU", false, qemu::stage),
+    ("python oracles", true, oracle::stage),
+    ("dependencies", true, deny_stage),
+];
+
+/// The subcommand.
+pub fn run(args: &[String]) -> Result<bool> {
+    let mut quick = false;
+    for arg in args {
+        match arg.as_str() {
+            "--quick" => quick = true,
+            other => bail!("test takes --quick, not '{other}'"),
+        }
+    }
+    let mut reports: Vec<Report> = Vec::new();
+    for (name, in_quick, body) in STAGES {
+        let stage = Stage::start(name)?;
+        let outcome = match quick && !in_quick {
+            true => Ok(Outcome::Skipped("left out by --quick".to_owned())),
+            false => body(&stage),
+        };
+        reports.push(stage.finish(outcome));
+    }
+    Ok(stage::conclude(&reports))
+}
+
+fn cargo(words: &[&str]) -> Command {
+    let mut command = Command::new("cargo");
+    command.args(words).current_dir(repo::root());
+    command
+}
+
+/// Cargo in the boards' workspace, which has its own configuration and output.
+pub fn boards_cargo(words: &[&str]) -> Command {
+    let mut command = Command::new("cargo");
+    command.args(words).current_dir(repo::boards());
+    command.env("CARGO_TARGET_DIR", repo::boards_target());
+    command
+}
+
+fn setup_stage(stage: &Stage) -> Result<Outcome> {
+    let missing = setup::Missing::find(false)?;
+    stage.note(&missing.describe())?;
+    if missing.is_empty() || setup::install(&missing, false)? {
+        return Ok(Outcome::Passed);
+    }
+    Ok(Outcome::Failed(
+        "something is still missing; see `cargo xtask setup`".to_owned(),
+    ))
+}
+
+fn format_stage(stage: &Stage) -> Result<Outcome> {
+    let words = ["fmt", "--all", "--check"];
+    stage.run(&mut [cargo(&words), boards_cargo(&words)])
+}
+
+fn tidy_stage(stage: &Stage) -> Result<Outcome> {
+    let findings = tidy::check()?;
+    for finding in &findings {
+        stage.note(&format!("{finding}\n"))?;
+    }
+    match findings.len() {
+        0 => Ok(Outcome::Passed),
+        count => Ok(Outcome::Failed(format!("{count} findings"))),
+    }
+}
+
+fn clippy_stage(stage: &Stage) -> Result<Outcome> {
+    let words = [
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--locked",
+        "--",
+        "-D",
+        "warnings",
+    ];
+    stage.run(&mut [cargo(&words)])
+}
+
+fn tests_stage(stage: &Stage) -> Result<Outcome> {
+    stage.run(&mut [test_runner(&["--workspace"])])
+}
+
+/// Runs all tests to the end and prints passing tests' output, where they say what they skipped.
+fn test_runner(selection: &[&str]) -> Command {
+    let nextest = process::succeeds(Command::new("cargo").args(["nextest", "--version"]));
+    let mut command = match nextest {
+        true => cargo(&["nextest", "run", "--locked", "--no-fail-fast"]),
+        false => cargo(&[
+            "test",
+            "--locked",
+            "--no-fail-fast",
+            "--lib",
+            "--bins",
+            "--tests",
+        ]),
+    };
+    command.args(selection);
+    match nextest {
+        true => command.args(["--success-output", "immediate", "--status-level", "pass"]),
+        false => command.args(["--", "--show-output"]),
+    };
+    command
+}
+
+fn doc_tests_stage(stage: &Stage) -> Result<Outcome> {
+    stage.run(&mut [cargo(&["test", "--workspace", "--doc", "--locked"])])
+}
+
+fn documentation_stage(stage: &Stage) -> Result<Outcome> {
+    let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--locked"]);
+    doc.env("RUSTDOCFLAGS", "-D warnings");
+    stage.run(&mut [doc])
+}
+
+fn device_packages() -> Vec<&'static str> {
+    DEVICE_CRATES
+        .iter()
+        .flat_map(|name| ["--package", name])
+        .collect()
+}
+
+/// Alone and without default features: a whole-workspace build would hide a leaked `std`.
+fn bare_stage(stage: &Stage) -> Result<Outcome> {
+    let mut commands = Vec::new();
+    for target in BARE_TARGETS {
+        for name in DEVICE_CRATES {
+            let words = [
+                "build",
+                "--locked",
+                "--no-default-features",
+                "--target",
+                target,
+            ];
+            let mut command = cargo(&words);
+            command.args(["--package", name]);
+            commands.push(command);
+        }
+    }
+    let lints = ["clippy", "--workspace", "--locked", "--", "-D", "warnings"];
+    commands.push(boards_cargo(&lints));
+    stage.run(&mut commands)
+}
+
+fn arm_linux_stage(stage: &Stage) -> Result<Outcome> {
+    for program in ["qemu-aarch64", "aarch64-linux-gnu-gcc"] {
+        if !process::is_installed(program) {
+            return Ok(Outcome::Skipped(format!(
+                "no {program}: `cargo xtask setup`"
+            )));
+        }
+    }
+    let mut selection = device_packages();
+    selection.extend(["--target", ARM_LINUX]);
+    let mut command = test_runner(&selection);
+    command.env(
+        "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER",
+        "aarch64-linux-gnu-gcc",
+    );
+    let runner = "qemu-aarch64 -L /usr/aarch64-linux-gnu";
+    command.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", runner);
+    stage.run(&mut [command])
+}
+
+fn deny_stage(stage: &Stage) -> Result<Outcome> {
+    if !process::is_installed("cargo-deny") {
+        return Ok(Outcome::Skipped(
+            "cargo-deny is not installed (optional)".to_owned(),
+        ));
+    }
+    stage.run(&mut [cargo(&["deny", "--workspace", "check"])])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_stage_has_its_own_log() {
+        for (index, (name, _, _)) in STAGES.iter().enumerate() {
+            assert!(
+                !STAGES[..index].iter().any(|(other, _, _)| other == name),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn passing_tests_show_their_output() {
+        let line = process::line(&test_runner(&["--workspace"]));
+        assert!(
+            line.contains("--success-output") || line.contains("--show-output"),
+            "{line}"
+        );
+    }
+}
