@@ -1,5 +1,6 @@
 //! Running other programs: found or not, with a time limit, output kept.
 
+use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -15,6 +16,15 @@ pub enum End {
     Exited(ExitStatus),
     /// Killed at the time limit.
     TimedOut,
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exited(status) => write!(out, "{status}"),
+            Self::TimedOut => out.write_str("stopped at its time limit"),
+        }
+    }
 }
 
 impl End {

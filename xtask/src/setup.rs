@@ -1,7 +1,8 @@
 //! `cargo xtask setup`: finds what a bare Debian machine lacks and installs it.
 //!
 //! Looks first and does nothing when nothing is missing, so it needs no network then. System
-//! packages need root: without it the exact command is printed and the run fails.
+//! packages need root: without it the exact command is printed and the run fails. Installing needs
+//! the network.
 
 use std::process::Command;
 
@@ -209,12 +210,12 @@ fn install_packages(packages: &[(&str, &str)]) -> Result<bool> {
 pub fn step(command: &mut Command) -> Result<()> {
     let line = process::line(command);
     println!("$ {line}");
-    let status = command
-        .current_dir(repo::root())
-        .status()
-        .with_context(|| line.clone())?;
+    if command.get_current_dir().is_none() {
+        command.current_dir(repo::root());
+    }
+    let status = command.status().with_context(|| line.clone())?;
     if !status.success() {
-        bail!("{line}: {status}; with no network, run it where there is one");
+        bail!("{line}: {status}");
     }
     Ok(())
 }

@@ -65,7 +65,7 @@ impl Stage {
             self.note(&format!("$ {line}\n"))?;
             let end = process::run_logged(command, &self.log, COMMAND_LIMIT)?;
             if !end.success() {
-                return Ok(Outcome::Failed(format!("{line}: {end:?}")));
+                return Ok(Outcome::Failed(format!("{line}: {end}")));
             }
         }
         Ok(Outcome::Passed)

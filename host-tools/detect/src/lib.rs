@@ -1,1 +1,29 @@
-//! Header.
+//! Features to detector: fit, calibrate, measure, write the detector file.
+//!
+//! Flow: [`features::FeatureSet`] (a file of features) -> [`split`] by source -> [`fit`] of a head on the training part ->
+//! [`calibrate`] on frames that fitted nothing -> [`file::DetectorFile`] and a [`fit::FitReport`]. Every score is
+//! computed by gradgate-engine's own detector code, so that fit time and device agree bit for bit.
+//! This crate knows no images (but for [`image_statistics`]), no networks and no bundles beyond blobs.
+
+pub mod binomial;
+pub mod calibrate;
+pub mod error;
+pub mod exact;
+pub mod features;
+pub mod file;
+pub mod fit;
+pub mod heads;
+pub mod image_statistics;
+pub mod linear;
+pub mod matrix_fit;
+pub mod metrics;
+pub mod random;
+pub mod resplit;
+pub mod scorer;
+pub mod split;
+
+pub use error::DetectError;
+pub use features::{FeatureSet, Metadata};
+pub use file::DetectorFile;
+pub use fit::{FitOptions, FitReport, fit};
+pub use gradgate_bundle::detector::Inputs;

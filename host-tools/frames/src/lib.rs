@@ -1,1 +1,35 @@
-//! Header.
+//! Image files and datasets as frames at a model's size.
+//!
+//! [`open`] takes files and folders of any mix of these kinds, recognised by their content:
+//! - pictures: PNG, JPEG, PPM/PGM/PBM, and folders of them (searched to the bottom, in the order of
+//!   their names; the sub-folders of the folder that was named are the classes);
+//! - CIFAR-10 and CIFAR-100 binary records;
+//! - idx image files (MNIST), also gzipped, with the labels file beside them;
+//! - safetensors with a tensor `images` (`u8`, or `f32` in 0..1; n x 3 x h x w or n x 1 x h x w) and
+//!   perhaps `labels` and `source`.
+//!
+//! [`Frames::get`] reads, decodes, converts and resizes one frame, all through `gradgate-frame`, so
+//! that a device given the same pixels makes the same bits. Nothing but names, labels and sources is
+//! kept in memory, gzipped files aside; any number of threads may read.
+//!
+//! What a picture says about its own display is not applied: EXIF orientation, colour profile and
+//! gamma are ignored, as by PIL and OpenCV unless told otherwise. An alpha channel is dropped, the
+//! colours under it stay as stored. 16-bit samples are rounded to 8 bits.
+//!
+//! What this crate does not know: networks, features, verdicts, progress bars.
+
+mod cifar;
+mod error;
+mod fit;
+mod folder;
+mod frames;
+mod idx;
+mod kind;
+mod picture;
+mod record;
+mod tensors;
+mod write;
+
+pub use error::FramesError;
+pub use frames::{Frame, Frames, OpenOptions, Pixels, RecordLayout, open};
+pub use write::{save_png, write_atomic, write_images_safetensors};

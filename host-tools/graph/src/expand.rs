@@ -6,8 +6,9 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::Range;
 
-use crate::graph::{Graph, Node, ShapeError, Tensor, ValueId};
+use crate::graph::{Graph, Node, NodeId, ShapeError, Tensor, ValueId};
 use crate::ops::Op;
 use crate::taps::{self, Taps};
 
@@ -101,6 +102,19 @@ pub struct Expanded {
     pub penultimate: Option<ValueId>,
     /// The label as differentiated, one number per class.
     pub label: Vec<f32>,
+    /// Which backward nodes came from which forward node, in the order of the walk.
+    pub rules: Vec<Rule>,
+}
+
+/// One application of a gradient rule.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// The forward node.
+    pub node: NodeId,
+    /// Cotangent of its output.
+    pub cotangent: ValueId,
+    /// Indices of the nodes that the rule emitted.
+    pub emitted: Range<usize>,
 }
 
 /// Appends the backward pass of `graph` from `label` to the parameters that `taps` selects.
@@ -135,8 +149,15 @@ pub fn expand(graph: &Graph, label: &Label, taps: &Taps) -> Result<Expanded, Exp
     for layer in taps::layers(graph) {
         activation_norms.push((layer, backward.emit("norm", Op::SquaredNorm, &[layer])?));
     }
-    let penultimate = taps::penultimate(graph);
-    Ok(Expanded { graph: backward.graph, forward_nodes, squared_norms, activation_norms, penultimate, label })
+    Ok(Expanded {
+        penultimate: taps::penultimate(graph),
+        graph: backward.graph,
+        forward_nodes,
+        squared_norms,
+        activation_norms,
+        label,
+        rules: backward.rules,
+    })
 }
 
 /// The graph under construction and the cotangents collected so far; what gradient rules see.
@@ -144,6 +165,7 @@ pub struct Backward {
     graph: Graph,
     needed: Vec<bool>,
     cotangents: HashMap<ValueId, Vec<ValueId>>,
+    rules: Vec<Rule>,
 }
 
 impl Backward {
@@ -155,7 +177,7 @@ impl Backward {
         for node in &graph.nodes {
             needed[node.output.0 as usize] = node.inputs.iter().any(|input| needed[input.0 as usize]);
         }
-        Self { graph, needed, cotangents: HashMap::new() }
+        Self { graph, needed, cotangents: HashMap::new(), rules: Vec::new() }
     }
 
     /// The graph as built so far.
@@ -235,7 +257,10 @@ impl Backward {
                 continue;
             }
             let Some(g) = self.take_sum(node.output)? else { continue };
+            let first = self.graph.nodes.len();
             let gradients = self.gradient(&node, g)?;
+            let emitted = first..self.graph.nodes.len();
+            self.rules.push(Rule { node: NodeId(index as u32), cotangent: g, emitted });
             assert_eq!(gradients.len(), node.inputs.len(), "rule of {}", node.op.name());
             for (&input, gradient) in node.inputs.iter().zip(gradients) {
                 let Some(gradient) = gradient else { continue };

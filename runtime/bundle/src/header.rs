@@ -16,6 +16,11 @@ pub struct BlobRef {
     pub elements: u32,
 }
 
+/// The names in a list, a name a line; none in an empty one.
+pub fn names(list: &str) -> impl Iterator<Item = &str> {
+    list.split('\n').filter(move |_| !list.is_empty())
+}
+
 /// Everything that is not a fixed-width record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Header<'a> {
@@ -73,6 +78,16 @@ pub struct Schema<'a> {
     pub penultimate: u32,
     /// Whether the exporter folded BatchNormalization into convolutions.
     pub folded: bool,
+}
+
+impl Schema<'_> {
+    /// Values from `features_offset` on: gradient norms, activation norms, alignments.
+    pub fn features(&self) -> usize {
+        [self.parameters, self.layers, self.alignments]
+            .map(|list| names(list).count())
+            .iter()
+            .sum()
+    }
 }
 
 /// Where the results lie in the arena, in f32 elements.
@@ -136,4 +151,16 @@ pub struct SelfTest {
     pub frame_bytes: u32,
     /// Expected logits, features, then the score when there is a detector, as f32 bits.
     pub expected: BlobRef,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_of_names() {
+        for (list, expected) in [("", &[][..]), ("a", &["a"]), ("a\nb c", &["a", "b c"])] {
+            assert!(names(list).eq(expected.iter().copied()), "{list:?}");
+        }
+    }
 }

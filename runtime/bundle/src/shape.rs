@@ -11,15 +11,15 @@ pub use boxes::{box_elements, box_reach, covers_exactly};
 pub use conv::{ConvShape, window_output};
 pub use pool::PoolShape;
 
-use zerocopy::FromBytes;
-use zerocopy::little_endian::U32;
+use zerocopy::little_endian::{F32, U32};
 
 use crate::op::{
     Activation, AffineNormParams, AffineParams, BinaryKind, BinaryParams, ConvParams,
     ConvWeightNormParams, CopyParams, NONE, OpCode, PoolParams, PreprocessParams, ReduceParams,
     SoftmaxParams, SquaredNormParams, UnaryParams,
 };
-use crate::record::OPERANDS;
+use crate::read::Bundle;
+use crate::record::{OPERANDS, StepRecord};
 
 /// No operand has this many elements or more, so that byte offsets fit 32 bits.
 pub const ELEMENT_LIMIT: usize = 1 << 28;
@@ -143,34 +143,20 @@ pub enum Parameters<'a> {
 }
 
 impl<'a> Parameters<'a> {
-    /// The record at the beginning of `bytes`; `None` when they are too short.
-    pub fn decode(opcode: OpCode, bytes: &'a [u8]) -> Option<Self> {
-        macro_rules! at_start {
-            ($variant:ident) => {
-                Parameters::$variant(FromBytes::ref_from_prefix(bytes).ok()?.0)
+    /// The parameters of a step; `None` for an unknown operation or a record outside its section.
+    pub fn of(bundle: &Bundle<'a>, step: &StepRecord) -> Option<Self> {
+        macro_rules! one_of {
+            ($($name:ident)*) => {
+                match OpCode::from_number(step.opcode.get())? {
+                    $(OpCode::$name => Parameters::$name(bundle.params(step)?)),*
+                }
             };
         }
-        Some(match opcode {
-            OpCode::Preprocess => at_start!(Preprocess),
-            OpCode::Conv => at_start!(Conv),
-            OpCode::ConvInputGradient => at_start!(ConvInputGradient),
-            OpCode::ConvWeightNorm => at_start!(ConvWeightNorm),
-            OpCode::ConvWeightGradient => at_start!(ConvWeightGradient),
-            OpCode::Affine => at_start!(Affine),
-            OpCode::AffineNorm => at_start!(AffineNorm),
-            OpCode::Binary => at_start!(Binary),
-            OpCode::Unary => at_start!(Unary),
-            OpCode::UnaryGradient => at_start!(UnaryGradient),
-            OpCode::Softmax => at_start!(Softmax),
-            OpCode::SoftmaxGradient => at_start!(SoftmaxGradient),
-            OpCode::MaxPool => at_start!(MaxPool),
-            OpCode::MaxPoolGradient => at_start!(MaxPoolGradient),
-            OpCode::AveragePool => at_start!(AveragePool),
-            OpCode::AveragePoolGradient => at_start!(AveragePoolGradient),
-            OpCode::Reduce => at_start!(Reduce),
-            OpCode::Copy => at_start!(Copy),
-            OpCode::SquaredNorm => at_start!(SquaredNorm),
-        })
+        Some(one_of!(
+            Preprocess Conv ConvInputGradient ConvWeightNorm ConvWeightGradient Affine AffineNorm
+            Binary Unary UnaryGradient Softmax SoftmaxGradient MaxPool MaxPoolGradient AveragePool
+            AveragePoolGradient Reduce Copy SquaredNorm
+        ))
     }
 
     /// Elements of each operand, by place in the record; optional ones as if present, unused places 0.
@@ -178,7 +164,7 @@ impl<'a> Parameters<'a> {
         match *self {
             Parameters::Preprocess(p) => preprocess(p),
             Parameters::Conv(p) => {
-                activation(p.activation.get().into())?;
+                activation(p.activation.get().into(), p.low, p.high)?;
                 let s = ConvShape::new(p)?;
                 let (x, y, co) = (s.input_elements(), s.output_elements(), s.output[2]);
                 Ok(places(&[x, s.weight_elements(), co, co, y, y]))
@@ -194,7 +180,7 @@ impl<'a> Parameters<'a> {
                 Ok(places(&[s.input_elements(), s.output_elements(), s.weight_elements()]))
             }
             Parameters::Affine(p) => {
-                activation(p.activation.get())?;
+                activation(p.activation.get(), p.low, p.high)?;
                 let n = product(&[p.pixels, p.channels])?;
                 let c = size(p.channels)?;
                 Ok(places(&[n, c, c, n]))
@@ -212,12 +198,12 @@ impl<'a> Parameters<'a> {
                 Ok(places(&[a, b, box_elements(&p.dims)?]))
             }
             Parameters::Unary(p) => {
-                activation(p.kind.get())?;
+                activation(p.kind.get(), p.low, p.high)?;
                 let n = product(&[p.elements])?;
                 Ok(places(&[n, n]))
             }
             Parameters::UnaryGradient(p) => {
-                activation(p.kind.get())?;
+                activation(p.kind.get(), p.low, p.high)?;
                 let n = product(&[p.elements])?;
                 Ok(places(&[n, n, n]))
             }
@@ -307,7 +293,11 @@ fn times(total: usize, length: usize) -> Result<usize, ShapeError> {
     total.checked_mul(length).filter(|&n| n < ELEMENT_LIMIT).ok_or(ShapeError::TooLarge)
 }
 
-fn activation(number: u32) -> Result<Activation, ShapeError> {
+/// Constants may be infinite (a Clip with one bound), but never NaN.
+fn activation(number: u32, low: F32, high: F32) -> Result<Activation, ShapeError> {
+    if low.get().is_nan() || high.get().is_nan() {
+        return Err(ShapeError::Number);
+    }
     Activation::from_number(number).ok_or(ShapeError::Number)
 }
 
@@ -359,7 +349,6 @@ fn copy(p: &CopyParams) -> Result<[usize; OPERANDS], ShapeError> {
 mod tests {
     use super::*;
     use crate::op::Params;
-    use zerocopy::FromZeros;
 
     fn zeroed<P: Params>() -> P {
         P::new_zeroed()
@@ -380,18 +369,33 @@ mod tests {
     }
 
     #[test]
-    fn all_zero_parameters_are_refused_for_every_opcode() {
-        let bytes = [0u8; 256];
-        for &opcode in OpCode::ALL {
-            let parameters = Parameters::decode(opcode, &bytes).unwrap();
-            assert!(parameters.elements().is_err(), "{}", opcode.name());
-        }
-    }
-
-    #[test]
-    fn decode_refuses_short_bytes() {
-        for &opcode in OpCode::ALL {
-            assert_eq!(Parameters::decode(opcode, &[0; 3]), None, "{}", opcode.name());
+    fn all_zero_parameters_are_refused() {
+        let (conv, pool, unary) = (zeroed(), zeroed(), zeroed());
+        let softmax = zeroed();
+        let all = [
+            Parameters::Preprocess(&zeroed()).elements(),
+            Parameters::Conv(&conv).elements(),
+            Parameters::ConvInputGradient(&conv).elements(),
+            Parameters::ConvWeightNorm(&zeroed()).elements(),
+            Parameters::ConvWeightGradient(&conv).elements(),
+            Parameters::Affine(&zeroed()).elements(),
+            Parameters::AffineNorm(&zeroed()).elements(),
+            Parameters::Binary(&zeroed()).elements(),
+            Parameters::Unary(&unary).elements(),
+            Parameters::UnaryGradient(&unary).elements(),
+            Parameters::Softmax(&softmax).elements(),
+            Parameters::SoftmaxGradient(&softmax).elements(),
+            Parameters::MaxPool(&pool).elements(),
+            Parameters::MaxPoolGradient(&pool).elements(),
+            Parameters::AveragePool(&pool).elements(),
+            Parameters::AveragePoolGradient(&pool).elements(),
+            Parameters::Reduce(&zeroed()).elements(),
+            Parameters::Copy(&zeroed()).elements(),
+            Parameters::SquaredNorm(&zeroed()).elements(),
+        ];
+        assert_eq!(all.len(), OpCode::ALL.len());
+        for (elements, opcode) in all.iter().zip(OpCode::ALL) {
+            assert!(elements.is_err(), "{}", opcode.name());
         }
     }
 

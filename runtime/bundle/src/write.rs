@@ -1,5 +1,6 @@
 //! Parts to bytes, on the host: deterministic, and nothing that the reader would refuse.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -48,6 +49,8 @@ pub enum WriteError {
     TooLong,
     /// The header cannot be encoded.
     Header,
+    /// A name that a list cannot hold: empty, or with a line break.
+    Name,
     /// The reader would refuse these parts.
     Invalid(ParseError),
 }
@@ -57,6 +60,7 @@ impl fmt::Display for WriteError {
         match self {
             Self::TooLong => f.write_str("the bundle would be longer than 4 GiB"),
             Self::Header => f.write_str("the header cannot be encoded"),
+            Self::Name => f.write_str("a name is empty or holds a line break: rename it"),
             Self::Invalid(error) => write!(f, "the parts make no valid bundle: {error}"),
         }
     }
@@ -90,9 +94,18 @@ pub fn assemble(parts: &BundleParts<'_>) -> Result<AlignedBytes, WriteError> {
     let mut spans = [Span::default(); 5];
     let mut end = PREFIX_BYTES;
     for (index, (section, span)) in sections.iter().zip(&mut spans).enumerate() {
-        let first = if index == 4 { end.next_multiple_of(ALIGNMENT) } else { end };
-        end = first.checked_add(section.len()).ok_or(WriteError::TooLong)?;
-        *span = Span { offset: narrow(first)?, length: narrow(section.len())? };
+        let first = if index == 4 {
+            end.next_multiple_of(ALIGNMENT)
+        } else {
+            end
+        };
+        end = first
+            .checked_add(section.len())
+            .ok_or(WriteError::TooLong)?;
+        *span = Span {
+            offset: narrow(first)?,
+            length: narrow(section.len())?,
+        };
     }
     let total_bytes = narrow(end)?;
     let mut file = AlignedBytes::zeroed(end);
@@ -129,13 +142,20 @@ pub fn assemble(parts: &BundleParts<'_>) -> Result<AlignedBytes, WriteError> {
 /// Writes the digests of header and blobs into the manifest anew, and removes the signature.
 /// Does nothing to bytes that are too short for the sections they state.
 pub fn refresh_digests(file: &mut [u8]) {
-    let Ok((manifest, _)) = Manifest::read_from_prefix(file) else { return };
+    let Ok((manifest, _)) = Manifest::read_from_prefix(file) else {
+        return;
+    };
     let (Some(header), Some(blobs)) = (manifest.described().of(file), manifest.blobs.of(file))
     else {
         return;
     };
     let (header_digest, blobs_digest) = (sha256(header), sha256(blobs));
-    let manifest = Manifest { key_id: [0; 8], header_digest, blobs_digest, ..manifest };
+    let manifest = Manifest {
+        key_id: [0; 8],
+        header_digest,
+        blobs_digest,
+        ..manifest
+    };
     file[..MANIFEST_BYTES].copy_from_slice(manifest.as_bytes());
     if let Some(signature) = file.get_mut(MANIFEST_BYTES..PREFIX_BYTES) {
         signature.fill(0);
@@ -147,10 +167,11 @@ pub fn refresh_digests(file: &mut [u8]) {
 /// # Errors
 /// [`ParseError::Short`] for less than 320 bytes, or what [`Manifest::parse`] refuses.
 pub fn sign(file: &mut [u8], key: &SigningKey) -> Result<(), ParseError> {
-    let prefix = file.first_chunk_mut::<PREFIX_BYTES>().ok_or(ParseError::Short)?;
+    let prefix = file
+        .first_chunk_mut::<PREFIX_BYTES>()
+        .ok_or(ParseError::Short)?;
     let (bytes, signature) = prefix.split_at_mut(MANIFEST_BYTES);
-    let mut manifest =
-        *Manifest::parse(bytes.first_chunk().ok_or(ParseError::Short)?)?;
+    let mut manifest = *Manifest::parse(bytes.first_chunk().ok_or(ParseError::Short)?)?;
     manifest.key_id = key_id(&key.verifying_key());
     bytes.copy_from_slice(manifest.as_bytes());
     signature.copy_from_slice(&key.sign(bytes).to_bytes());
@@ -173,7 +194,10 @@ pub fn push_params<P: Params>(params: &mut Vec<u8>, record: &P) -> Result<U32, W
 /// [`WriteError::TooLong`] beyond 4 GiB.
 pub fn push_floats(blobs: &mut Vec<u8>, values: &[f32]) -> Result<BlobRef, WriteError> {
     let offset = push_bytes(blobs, values.as_bytes())?;
-    Ok(BlobRef { offset, elements: narrow(values.len())?.get() })
+    Ok(BlobRef {
+        offset,
+        elements: narrow(values.len())?.get(),
+    })
 }
 
 /// Appends bytes at a multiple of 16 and returns their offset.
@@ -187,6 +211,26 @@ pub fn push_bytes(blobs: &mut Vec<u8>, bytes: &[u8]) -> Result<u32, WriteError> 
     Ok(offset.get())
 }
 
+/// A list of names as the header holds it, a name a line.
+///
+/// # Errors
+/// [`WriteError::Name`] for an empty name or one with a line break.
+pub fn name_list<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<String, WriteError> {
+    let mut list = String::new();
+    for name in names {
+        if name.is_empty() || name.contains('\n') {
+            return Err(WriteError::Name);
+        }
+        if !list.is_empty() {
+            list.push('\n');
+        }
+        list.push_str(name);
+    }
+    Ok(list)
+}
+
 fn narrow(length: usize) -> Result<U32, WriteError> {
-    u32::try_from(length).map(U32::new).map_err(|_| WriteError::TooLong)
+    u32::try_from(length)
+        .map(U32::new)
+        .map_err(|_| WriteError::TooLong)
 }

@@ -1,5 +1,19 @@
-//! TODO header.
+//! Executes a plan in one caller-given arena.
+//!
+//! No allocation, no unsafe code, no panic after [`Engine::load`]: the bundle's records are checked
+//! once and then trusted. Numerics are fixed in NUMERICS.md.
 #![no_std]
 
+mod arena;
+mod check;
 pub mod detector;
+mod engine;
+mod error;
+mod float_mode;
+pub mod kernels;
 pub mod math;
+mod step;
+
+pub use engine::{Engine, Features};
+pub use error::{LoadError, OperandFault, RunError};
+pub use step::{Frame, Written};

@@ -136,8 +136,8 @@ mod tests {
     #[test]
     fn functions_are_found_and_measured() {
         let text = "trait T {\n    fn a(&self, x: [u8; 4]);\n    fn b() {\n        c();\n\
-                    \x20   }\n}\nfn c() { let s = \"}\"; }\npub const fn d<T>()\nwhere\n    T: Fn() -> u8,\n{\n}\n\
-                    type F = fn(u8) -> u8;\n";
+                    \x20   }\n}\nfn c() { let s = \"}\"; }\npub const fn d<T>()\nwhere\n\
+                    \x20   T: Fn() -> u8,\n{\n}\ntype F = fn(u8) -> u8;\n";
         let source = Source::new("a.rs", text);
         let expected = [
             function("b", 3, 3),

@@ -55,12 +55,17 @@ pub(super) fn emit_weight_gradient(conv: &Conv, kernel_hw: [usize; 2], site: &mu
     let images = if per_group == 1 {
         site.operand(0).to_owned()
     } else if groups == 1 {
-        site.builder.reshape(site.operand(0), &[per_group, 1, x[2], x[3]])
+        site.builder
+            .reshape(site.operand(0), &[per_group, 1, x[2], x[3]])
     } else {
-        let split = site.builder.reshape(site.operand(0), &[groups, per_group, x[2], x[3]]);
+        let split = site
+            .builder
+            .reshape(site.operand(0), &[groups, per_group, x[2], x[3]]);
         site.step("Transpose", &[&split], &[("perm", [1, 0, 2, 3].into())])
     };
-    let kernel = site.builder.reshape(site.operand(1), &[g[1], 1, g[2], g[3]]);
+    let kernel = site
+        .builder
+        .reshape(site.operand(1), &[g[1], 1, g[2], g[3]]);
     let mut gradient = site.step(
         "Conv",
         &[&images, &kernel],
@@ -73,7 +78,11 @@ pub(super) fn emit_weight_gradient(conv: &Conv, kernel_hw: [usize; 2], site: &mu
         ],
     );
     // Pixels behind the last window can make room for taps that the kernel does not have.
-    let swapped = Conv { strides: conv.dilations, dilations: conv.strides, ..conv.clone() };
+    let swapped = Conv {
+        strides: conv.dilations,
+        dilations: conv.strides,
+        ..conv.clone()
+    };
     if swapped.output_hw([x[2], x[3]], [g[2], g[3]]) != Some(kernel_hw) {
         let starts = site.builder.sizes(&[0, 0]);
         let ends = site.builder.sizes(&kernel_hw);

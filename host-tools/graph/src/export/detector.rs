@@ -17,7 +17,8 @@ pub trait DetectorExport {
 }
 
 /// The outputs that a detector may read: `logits` `[1, classes]`, `squared_norms`
-/// `[1, parameters]`, `activation_norms` `[1, layers]`, `penultimate` `[1, d]`, as far as asked for.
+/// `[1, parameters]`, `activation_norms` `[1, layers]`, `penultimate` `[1, d]`, as far as they
+/// are written. Each is at once the name to give to [`Builder::node`].
 #[derive(Clone, Debug, Default)]
 pub struct FeatureNames {
     features: Vec<(String, Vec<usize>)>,

@@ -1,0 +1,267 @@
+//! The feature file: safetensors with string metadata, written whole or not at all.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use safetensors::{Dtype, SafeTensors};
+
+use super::{FeatureSet, Metadata, SCHEMA_VERSION};
+use crate::DetectError;
+
+impl FeatureSet {
+    /// Reads and checks a feature file.
+    ///
+    /// # Errors
+    /// The file cannot be read, is not a feature file of this version, or holds values that
+    /// cannot be used.
+    pub fn read(path: &Path) -> Result<FeatureSet, DetectError> {
+        let bytes = fs::read(path).map_err(|error| DetectError::io(path, error))?;
+        FeatureSet::from_bytes(&bytes).map_err(|error| match error {
+            DetectError::Data(problem) => DetectError::file(path, problem),
+            other => other,
+        })
+    }
+
+    /// As [`FeatureSet::read`], from memory.
+    ///
+    /// # Errors
+    /// Not a feature file of this version, or values that cannot be used.
+    pub fn from_bytes(bytes: &[u8]) -> Result<FeatureSet, DetectError> {
+        let broken = |error| DetectError::Data(format!("not a safetensors file: {error}"));
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(broken)?;
+        let empty = HashMap::new();
+        let metadata = read_metadata(header.metadata().as_ref().unwrap_or(&empty))?;
+        let tensors = SafeTensors::deserialize(bytes).map_err(broken)?;
+        let source = array(&tensors, "source", Dtype::I64, None, i64::from_le_bytes)?;
+        let n = source.values.len();
+        let two = Some(n);
+        let logits = array(&tensors, "logits", Dtype::F32, two, f32::from_le_bytes)?;
+        let norms = array(&tensors, "squared_norms", Dtype::F64, two, f64::from_le_bytes)?;
+        let layers = array(&tensors, "activation_norms", Dtype::F64, two, f64::from_le_bytes)?;
+        let penultimate = array(&tensors, "penultimate", Dtype::F32, two, f32::from_le_bytes)?;
+        let labels = array(&tensors, "labels", Dtype::I64, None, i64::from_le_bytes)?;
+        let set = FeatureSet {
+            metadata,
+            classes: logits.columns,
+            penultimate_length: penultimate.columns,
+            logits: logits.values,
+            squared_norms: norms.values,
+            activation_norms: layers.values,
+            penultimate: penultimate.values,
+            labels: labels.values,
+            source: source.values,
+        };
+        set.validate()?;
+        Ok(set)
+    }
+
+    /// Writes the file under a temporary name in the same folder, then renames it.
+    ///
+    /// # Errors
+    /// Values that cannot be used, or what the system says; the old file is then untouched.
+    pub fn write(&self, path: &Path) -> Result<(), DetectError> {
+        let bytes = self.to_bytes()?;
+        write_atomic(path, &bytes)
+    }
+
+    /// The file's bytes; equal sets give equal bytes.
+    ///
+    /// # Errors
+    /// Values that cannot be used.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, DetectError> {
+        self.validate()?;
+        let n = self.len();
+        let mut data = Vec::new();
+        let mut header = BTreeMap::new();
+        header.insert("__metadata__".to_owned(), serde_json::json!(write_metadata(&self.metadata)));
+        let mut add = |name: &str, dtype: &str, shape: Vec<usize>, bytes: Vec<u8>| {
+            let start = data.len();
+            data.extend(bytes);
+            let offsets = [start, data.len()];
+            let entry = serde_json::json!({"dtype": dtype, "shape": shape, "data_offsets": offsets});
+            header.insert(name.to_owned(), entry);
+        };
+        let meta = &self.metadata;
+        // Eight-byte elements first, so that all tensors stay aligned.
+        let norms = bytes_of(&self.squared_norms, f64::to_le_bytes);
+        add("squared_norms", "F64", vec![n, meta.parameters.len()], norms);
+        let layers = bytes_of(&self.activation_norms, f64::to_le_bytes);
+        add("activation_norms", "F64", vec![n, meta.layers.len()], layers);
+        add("labels", "I64", vec![n], bytes_of(&self.labels, i64::to_le_bytes));
+        add("source", "I64", vec![n], bytes_of(&self.source, i64::to_le_bytes));
+        add("logits", "F32", vec![n, self.classes], bytes_of(&self.logits, f32::to_le_bytes));
+        let penultimate = bytes_of(&self.penultimate, f32::to_le_bytes);
+        add("penultimate", "F32", vec![n, self.penultimate_length], penultimate);
+        let mut text = serde_json::to_vec(&header)
+            .map_err(|error| DetectError::Data(format!("metadata: {error}")))?;
+        text.resize(text.len().next_multiple_of(8), b' ');
+        let mut bytes = (text.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(text);
+        bytes.extend(data);
+        Ok(bytes)
+    }
+}
+
+/// Writes under a temporary name in the same folder, flushes to disk, then renames.
+///
+/// # Errors
+/// What the system says; the temporary file is removed.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), DetectError> {
+    let name = path.file_name().ok_or_else(|| DetectError::file(path, "not a file name"))?;
+    let mut temporary = name.to_owned();
+    temporary.push(format!(".{}.partial", std::process::id()));
+    let temporary: PathBuf = path.with_file_name(temporary);
+    let attempt = || {
+        let mut file = fs::File::create(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        drop(file);
+        fs::rename(&temporary, path)
+    };
+    attempt().map_err(|error| {
+        // The first error is the one to report.
+        let _ = fs::remove_file(&temporary);
+        DetectError::io(path, error)
+    })
+}
+
+fn bytes_of<T: Copy, const N: usize>(values: &[T], bytes: fn(T) -> [u8; N]) -> Vec<u8> {
+    values.iter().flat_map(|value| bytes(*value)).collect()
+}
+
+struct Array<T> {
+    values: Vec<T>,
+    columns: usize,
+}
+
+/// A tensor of the right type and shape: `[n]` without rows, `[rows, columns]` with.
+fn array<T, const N: usize>(
+    tensors: &SafeTensors<'_>,
+    name: &str,
+    dtype: Dtype,
+    rows: Option<usize>,
+    value: fn([u8; N]) -> T,
+) -> Result<Array<T>, DetectError> {
+    let view = tensors.tensor(name).map_err(|_| {
+        DetectError::Data(format!("tensor \"{name}\" is missing; this is not a feature file"))
+    })?;
+    let columns = match (rows, view.shape()) {
+        (None, [_]) => 1,
+        (Some(rows), [have, columns]) if *have == rows => *columns,
+        (_, shape) => {
+            return Err(DetectError::Data(format!(
+                "tensor \"{name}\" has shape {shape:?}, which does not fit {} frames",
+                rows.map_or("the".to_owned(), |rows| rows.to_string())
+            )));
+        }
+    };
+    if view.dtype() != dtype {
+        let have = view.dtype();
+        return Err(DetectError::Data(format!("tensor \"{name}\" is {have:?}, not {dtype:?}")));
+    }
+    let (chunks, _) = view.data().as_chunks::<N>();
+    Ok(Array { values: chunks.iter().map(|chunk| value(*chunk)).collect(), columns })
+}
+
+fn write_metadata(metadata: &Metadata) -> BTreeMap<&'static str, String> {
+    BTreeMap::from([
+        ("schema", SCHEMA_VERSION.to_owned()),
+        ("parameters", metadata.parameters.join(",")),
+        ("layers", metadata.layers.join(",")),
+        ("alignments", metadata.alignments.join(",")),
+        ("preprocessing", metadata.preprocessing.clone()),
+        ("label", metadata.label.clone()),
+        ("executor", metadata.executor.clone()),
+        ("numerics", metadata.numerics.clone()),
+        ("model_digest", metadata.model_digest.clone()),
+        ("schema_digest", metadata.schema_digest.clone()),
+        ("frames", metadata.frames.clone()),
+    ])
+}
+
+fn read_metadata(text: &HashMap<String, String>) -> Result<Metadata, DetectError> {
+    let field = |name: &str| {
+        text.get(name).cloned().ok_or_else(|| {
+            DetectError::Data(format!(
+                "metadata \"{name}\" is missing; write the file with `gradgate features`"
+            ))
+        })
+    };
+    let version = field("schema")?;
+    if version != SCHEMA_VERSION {
+        return Err(DetectError::Data(format!(
+            "feature file version {version}; this tool reads version {SCHEMA_VERSION}: compute the \
+             features again"
+        )));
+    }
+    let names = |name: &str| {
+        let text = field(name)?;
+        let split = if text.is_empty() { vec![] } else { text.split(',').collect() };
+        Ok(split.into_iter().map(str::to_owned).collect::<Vec<_>>())
+    };
+    Ok(Metadata {
+        parameters: names("parameters")?,
+        layers: names("layers")?,
+        alignments: names("alignments")?,
+        preprocessing: field("preprocessing")?,
+        label: field("label")?,
+        executor: field("executor")?,
+        numerics: field("numerics")?,
+        model_digest: field("model_digest")?,
+        schema_digest: field("schema_digest")?,
+        frames: field("frames")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::synthetic;
+    use super::*;
+
+    #[test]
+    fn what_is_written_comes_back() {
+        let mut set = synthetic(20, 0.0, 3, 2);
+        let folder = std::env::temp_dir().join(format!("gradgate-features-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("f.safetensors");
+        set.write(&path).unwrap();
+        assert_eq!(FeatureSet::read(&path).unwrap(), set);
+        assert_eq!(set.to_bytes().unwrap(), fs::read(&path).unwrap());
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+        // A network without norms and without a penultimate vector.
+        set.metadata.parameters.clear();
+        set.squared_norms.clear();
+        (set.penultimate_length, set.penultimate) = (0, vec![]);
+        assert_eq!(FeatureSet::from_bytes(&set.to_bytes().unwrap()).unwrap(), set);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn files_of_another_kind_are_refused() {
+        let bytes = synthetic(4, 0.0, 3, 1).to_bytes().unwrap();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let replaced = |from: &str, to: &str| {
+            assert_eq!(from.len(), to.len());
+            assert!(text.contains(from), "{from}");
+            let at = text.find(from).unwrap();
+            let mut changed = bytes.clone();
+            changed[at..at + to.len()].copy_from_slice(to.as_bytes());
+            FeatureSet::from_bytes(&changed).unwrap_err().to_string()
+        };
+        let cases = [
+            ("\"schema\":\"1\"", "\"schema\":\"2\"", "version 2"),
+            ("\"executor\"", "\"executir\"", "\"executor\" is missing"),
+            ("\"labels\"", "\"lebels\"", "\"labels\" is missing"),
+            ("\"shape\":[4,4]", "\"shape\":[2,8]", "does not fit 4 frames"),
+        ];
+        for (from, to, wanted) in cases {
+            let error = replaced(from, to);
+            assert!(error.contains(wanted), "{wanted}: {error}");
+        }
+        for length in [0, 7, 8, 100, bytes.len() - 1] {
+            assert!(FeatureSet::from_bytes(&bytes[..length]).is_err());
+        }
+    }
+}

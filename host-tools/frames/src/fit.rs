@@ -1,0 +1,157 @@
+//! The one place where a decoded image becomes a frame at the model's size and channels.
+
+use gradgate_frame::{Intake, PixelFormat, Size, resize, scratch_len};
+
+use crate::frames::Pixels;
+
+/// A decoded image: rows, columns, channels (1: grey, 3: RGB).
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Raw {
+    pub width: usize,
+    pub height: usize,
+    pub channels: usize,
+    pub pixels: Pixels,
+}
+
+/// Planes to rows, columns, channels.
+pub(crate) fn interleave<T: Copy>(planes: &[T], channels: usize) -> Vec<T> {
+    let plane = planes.len() / channels;
+    (0..plane * channels)
+        .map(|i| planes[i % channels * plane + i / channels])
+        .collect()
+}
+
+/// Rows, columns, channels to planes.
+pub(crate) fn planes<T: Copy>(pixels: &[T], channels: usize) -> Vec<T> {
+    let plane = pixels.len() / channels;
+    (0..plane * channels)
+        .map(|i| pixels[i % plane * channels + i / plane])
+        .collect()
+}
+
+/// Converts, then resizes to `[height, width, channels]`.
+pub(crate) fn fit(raw: Raw, shape: [usize; 3]) -> Result<Pixels, String> {
+    if [raw.height, raw.width, raw.channels] == shape {
+        return Ok(raw.pixels);
+    }
+    let [height, width, channels] = shape;
+    let (from, to) = (size(raw.width, raw.height)?, size(width, height)?);
+    match &raw.pixels {
+        Pixels::U8(pixels) => fit_u8(pixels, raw.channels, from, to, channels).map(Pixels::U8),
+        Pixels::F32(pixels) => {
+            let converted = convert_f32(pixels, raw.channels, channels);
+            let mut out = vec![0.0; height * width * channels];
+            let mut sums = vec![0.0; scratch_len(to.width, channels)];
+            resize(&converted, from, &mut out, to, channels, &mut sums)
+                .map_err(|e| e.to_string())?;
+            Ok(Pixels::F32(out))
+        }
+    }
+}
+
+fn size(width: usize, height: usize) -> Result<Size, String> {
+    let side = |n: usize| u32::try_from(n).map_err(|_| format!("a side of {n} pixels"));
+    Ok(Size {
+        width: side(width)?,
+        height: side(height)?,
+    })
+}
+
+fn fit_u8(
+    pixels: &[u8],
+    from_channels: usize,
+    from: Size,
+    to: Size,
+    channels: usize,
+) -> Result<Vec<u8>, String> {
+    let format = if from_channels == 1 {
+        PixelFormat::Grey8
+    } else {
+        PixelFormat::Rgb8
+    };
+    let mut out = vec![0; (to.width as usize) * (to.height as usize) * channels];
+    let mut row = vec![0; Intake::row_len(from.width, channels)];
+    let mut sums = vec![0; scratch_len(to.width, channels)];
+    let mut intake = Intake::new(format, from, to, channels, &mut row, &mut sums)
+        .map_err(|error| error.to_string())?;
+    for camera in pixels.chunks_exact(from.width as usize * from_channels) {
+        intake
+            .push_row(camera, &mut out)
+            .map_err(|error| error.to_string())?;
+    }
+    Ok(out)
+}
+
+/// [`gradgate_frame::convert_row`] for samples in 0..1, without the rounding to 8 bits.
+fn convert_f32(pixels: &[f32], from: usize, to: usize) -> Vec<f32> {
+    let grey = |p: &[f32]| {
+        let [r, g, b] = [p[0], p[1], p[2]].map(f64::from);
+        ((19_595.0 * r + 38_470.0 * g + 7_471.0 * b) / 65_536.0) as f32
+    };
+    match (from, to) {
+        (1, 3) => pixels.iter().flat_map(|&v| [v; 3]).collect(),
+        (3, 1) => pixels.chunks_exact(3).map(grey).collect(),
+        _ => pixels.to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(width: usize, height: usize, channels: usize, pixels: &[u8]) -> Raw {
+        Raw {
+            width,
+            height,
+            channels,
+            pixels: Pixels::U8(pixels.to_vec()),
+        }
+    }
+
+    fn as_f32(raw: &Raw) -> Raw {
+        let pixels = raw
+            .pixels
+            .to_u8()
+            .iter()
+            .map(|&v| f32::from(v) / 255.0)
+            .collect();
+        Raw {
+            pixels: Pixels::F32(pixels),
+            ..raw.clone()
+        }
+    }
+
+    #[test]
+    fn planes_and_back() {
+        let planar = [1, 2, 3, 4, 5, 6];
+        assert_eq!(interleave(&planar, 3), [1, 3, 5, 2, 4, 6]);
+        assert_eq!(planes(&interleave(&planar, 3), 3), planar);
+        assert_eq!(interleave(&planar, 1), planar);
+        assert!(planes::<u8>(&[], 3).is_empty());
+    }
+
+    #[test]
+    fn conversion_and_resize_by_table() {
+        let cases: [(Raw, [usize; 3], &[u8]); 5] = [
+            (raw(1, 1, 3, &[1, 2, 3]), [1, 1, 3], &[1, 2, 3]),
+            (raw(1, 1, 1, &[7]), [1, 1, 3], &[7, 7, 7]),
+            (raw(1, 1, 3, &[255, 0, 0]), [1, 1, 1], &[76]),
+            (raw(2, 2, 1, &[0, 10, 20, 31]), [1, 1, 1], &[15]),
+            (raw(1, 1, 1, &[9]), [2, 2, 1], &[9, 9, 9, 9]),
+        ];
+        for (raw, shape, expected) in cases {
+            assert_eq!(
+                fit(raw.clone(), shape),
+                Ok(Pixels::U8(expected.to_vec())),
+                "{raw:?}"
+            );
+            // Samples in 0..1 take the same way, short of the rounding.
+            let Ok(Pixels::F32(floats)) = fit(as_f32(&raw), shape) else {
+                panic!("{raw:?}")
+            };
+            for (f, &e) in floats.iter().zip(expected) {
+                assert!((f * 255.0 - f32::from(e)).abs() <= 0.51, "{raw:?}: {f} {e}");
+            }
+        }
+    }
+}

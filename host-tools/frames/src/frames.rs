@@ -1,0 +1,325 @@
+//! Opening any mix of files and folders as one numbered list of frames.
+
+use std::path::{Path, PathBuf};
+
+use crate::cifar::Cifar;
+use crate::error::FramesError;
+use crate::fit::{Raw, fit};
+use crate::folder::{self, Pictures};
+use crate::idx::Idx;
+use crate::kind::{Kind, recognise};
+use crate::picture;
+use crate::tensors::Tensors;
+
+/// What to make of the files. Start from [`OpenOptions::new`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenOptions {
+    /// Rows of a frame.
+    pub height: usize,
+    /// Columns of a frame.
+    pub width: usize,
+    /// 1 (grey) or 3 (RGB).
+    pub channels: usize,
+    /// At most this many frames, after `stride`.
+    pub limit: Option<usize>,
+    /// Every `stride`-th frame only, beginning with the first; at least 1.
+    pub stride: usize,
+    /// This many consecutive frames of a file share a source (a track or sequence); otherwise every
+    /// frame is its own. A tensor `source` in the file goes before. Counted before `stride`.
+    pub group: Option<usize>,
+    /// How to read record files that could be of either layout.
+    pub records: RecordLayout,
+    /// Take the sub-folders of a folder as classes.
+    pub folder_labels: bool,
+    /// Pictures with more pixels are refused before they are decoded.
+    pub max_pixels: u64,
+}
+
+impl OpenOptions {
+    /// Every frame, at the given size, 64 megapixels a picture at most.
+    pub fn new(height: usize, width: usize, channels: usize) -> Self {
+        OpenOptions {
+            height,
+            width,
+            channels,
+            limit: None,
+            stride: 1,
+            group: None,
+            records: RecordLayout::Auto,
+            folder_labels: true,
+            max_pixels: 64 << 20,
+        }
+    }
+
+    fn check(&self) -> Result<(), FramesError> {
+        let side = 1..=gradgate_frame::MAX_SIDE as usize;
+        let wrong = |what: String| Err(FramesError::Options(what));
+        if !side.contains(&self.height) || !side.contains(&self.width) {
+            let (h, w) = (self.height, self.width);
+            return wrong(format!(
+                "frames of {h} x {w} pixels: sides are 1 to {}",
+                side.end()
+            ));
+        }
+        if self.channels != 1 && self.channels != 3 {
+            return wrong(format!(
+                "frames have 1 or 3 channels, not {}",
+                self.channels
+            ));
+        }
+        if self.stride == 0 || self.group == Some(0) || self.limit == Some(0) {
+            return wrong("limit, stride and group begin at 1".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// The two layouts of CIFAR's binary records; they have no signature to tell them by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RecordLayout {
+    /// By the length of the file; an error when it fits both.
+    #[default]
+    Auto,
+    /// 1 label byte, 3072 sample bytes.
+    Cifar10,
+    /// 1 coarse and 1 fine label byte (the fine one is taken), 3072 sample bytes.
+    Cifar100,
+}
+
+/// Samples in rows, columns, channels, at the size given to [`open`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Pixels {
+    /// 0..=255.
+    U8(Vec<u8>),
+    /// 0..1.
+    F32(Vec<f32>),
+}
+
+impl Pixels {
+    /// How many samples.
+    pub fn len(&self) -> usize {
+        match self {
+            Pixels::U8(v) => v.len(),
+            Pixels::F32(v) => v.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// As bytes; `f32` samples times 255, rounded to nearest.
+    pub fn to_u8(&self) -> Vec<u8> {
+        match self {
+            Pixels::U8(v) => v.clone(),
+            Pixels::F32(v) => v.iter().map(|s| (s * 255.0 + 0.5) as u8).collect(),
+        }
+    }
+}
+
+/// One frame.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Frame {
+    /// The samples.
+    pub pixels: Pixels,
+    /// The class, when the file tells.
+    pub label: Option<i64>,
+    /// Which image, track or sequence the frame belongs to; unique over all files of one [`open`],
+    /// and independent of `limit` and `stride`.
+    pub source: i64,
+    /// File, and for files of many frames `#` and the position in it.
+    pub name: String,
+}
+
+/// A frame as a file holds it.
+pub(crate) struct Entry {
+    pub raw: Raw,
+    pub label: Option<i64>,
+    /// Counted from 0 within the file.
+    pub source: i64,
+    pub name: String,
+}
+
+/// One opened file or folder.
+pub(crate) trait Part: Send + Sync {
+    /// Frames in it.
+    fn len(&self) -> usize;
+    /// Sources in it; entries name them 0..sources.
+    fn sources(&self) -> usize;
+    /// Reads and decodes entry `index`, which is below `len`.
+    fn read(&self, index: usize) -> Result<Entry, FramesError>;
+}
+
+/// A numbered list of frames over several files. Reading is safe from any number of threads.
+pub struct Frames {
+    parts: Vec<Numbered>,
+    options: OpenOptions,
+    len: usize,
+    classes: Vec<String>,
+    ignored: usize,
+}
+
+struct Numbered {
+    part: Box<dyn Part>,
+    first_frame: usize,
+    first_source: i64,
+}
+
+/// Opens files and folders in the given order.
+///
+/// Headers, lengths and folder contents are checked here; the pixels of a frame by
+/// [`Frames::get`].
+pub fn open(paths: &[PathBuf], options: &OpenOptions) -> Result<Frames, FramesError> {
+    options.check()?;
+    if paths.is_empty() {
+        return Err(FramesError::Options(
+            "no file or folder of frames was given".to_owned(),
+        ));
+    }
+    let mut folders = folder::Scan::new(options);
+    for path in paths {
+        if is_folder(path)? {
+            folders.add(path)?;
+        }
+    }
+    let (mut scanned, classes, ignored) = folders.finish();
+    let mut frames = Frames {
+        parts: Vec::new(),
+        options: options.clone(),
+        len: 0,
+        classes,
+        ignored,
+    };
+    let (mut total, mut sources) = (0_usize, 0_i64);
+    for path in paths {
+        let part = match scanned.remove_first(path) {
+            Some(pictures) => Box::new(pictures),
+            None => open_file(path, options)?,
+        };
+        let (len, own) = (part.len(), part.sources() as i64);
+        frames.parts.push(Numbered {
+            part,
+            first_frame: total,
+            first_source: sources,
+        });
+        total = total.saturating_add(len);
+        sources = sources.saturating_add(own);
+    }
+    frames.len = total
+        .div_ceil(options.stride)
+        .min(options.limit.unwrap_or(usize::MAX));
+    Ok(frames)
+}
+
+fn is_folder(path: &Path) -> Result<bool, FramesError> {
+    let found = std::fs::metadata(path).map_err(|e| FramesError::io(path, "cannot open", e))?;
+    Ok(found.is_dir())
+}
+
+fn open_file(path: &Path, options: &OpenOptions) -> Result<Box<dyn Part>, FramesError> {
+    Ok(match recognise(path, options.records)? {
+        Kind::Picture(_) => Box::new(Pictures::one(path, options)),
+        Kind::Cifar(layout) => Box::new(Cifar::open(path, layout, options.group)?),
+        Kind::Idx { gzipped } => Box::new(Idx::open(path, gzipped, options.group)?),
+        Kind::Safetensors => Box::new(Tensors::open(path, options.group)?),
+    })
+}
+
+impl Frames {
+    /// How many frames.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none; [`open`] never gives that.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The size that frames have: rows, columns, channels.
+    pub fn shape(&self) -> [usize; 3] {
+        [
+            self.options.height,
+            self.options.width,
+            self.options.channels,
+        ]
+    }
+
+    /// Names of the classes that sub-folders stand for, indexed by label; empty without such.
+    ///
+    /// When every name is a whole number the label is that number, and this is empty.
+    pub fn class_names(&self) -> &[String] {
+        &self.classes
+    }
+
+    /// Files in the given folders that were passed over because they are no pictures.
+    pub fn ignored(&self) -> usize {
+        self.ignored
+    }
+
+    /// Reads frame `index`, counted from 0 after `stride`.
+    pub fn get(&self, index: usize) -> Result<Frame, FramesError> {
+        if index >= self.len {
+            return Err(FramesError::Index {
+                index,
+                len: self.len,
+            });
+        }
+        let number = index * self.options.stride;
+        let after = self.parts.partition_point(|p| p.first_frame <= number);
+        let Numbered {
+            part,
+            first_frame,
+            first_source,
+        } = &self.parts[after - 1];
+        let Entry {
+            raw,
+            label,
+            source,
+            name,
+        } = part.read(number - first_frame)?;
+        let pixels = fit(raw, self.shape()).map_err(FramesError::Options)?;
+        Ok(Frame {
+            pixels,
+            label,
+            source: first_source + source,
+            name,
+        })
+    }
+
+    /// All frames in order.
+    pub fn iter(&self) -> impl Iterator<Item = Result<Frame, FramesError>> + '_ {
+        (0..self.len).map(|index| self.get(index))
+    }
+}
+
+/// The source of entry `index` where only `group` tells.
+pub(crate) fn grouped(index: usize, group: Option<usize>) -> i64 {
+    (index / group.unwrap_or(1)) as i64
+}
+
+/// How many sources `len` entries have where only `group` tells.
+pub(crate) fn groups(len: usize, group: Option<usize>) -> usize {
+    len.div_ceil(group.unwrap_or(1))
+}
+
+impl Part for Pictures {
+    fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    fn sources(&self) -> usize {
+        groups(self.files.len(), self.group)
+    }
+
+    fn read(&self, index: usize) -> Result<Entry, FramesError> {
+        let file = &self.files[index];
+        Ok(Entry {
+            raw: picture::read(&file.path, self.max_pixels)?,
+            label: file.label,
+            source: grouped(index, self.group),
+            name: file.path.display().to_string(),
+        })
+    }
+}

@@ -1,0 +1,291 @@
+//! ONNX file to [`Graph`]: one image in, logits out, weights as constants, shape arithmetic gone.
+//!
+//! Flow: `files` reads bytes and external data, `wire` bounds what decoding may allocate, prost
+//! decodes, `structure` checks names and order and finds what the logits need, `head` finds image
+//! and logits, `builder` converts node by node through `nodes` (values of the network) and `fold`
+//! (constants), `parameters` marks what is trainable. Nothing here trusts the file.
+
+mod builder;
+mod call;
+mod constant;
+mod error;
+mod files;
+mod fold;
+mod head;
+mod limits;
+mod nodes;
+mod parameters;
+mod shapes;
+mod structure;
+mod summary;
+mod tensor;
+mod wire;
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::path::Path;
+
+use prost::Message;
+
+pub use error::{ImportError, UnsupportedNode};
+pub use limits::Limits;
+pub use structure::OPSETS;
+pub use summary::{Summary, multiply_accumulates, summary};
+
+use crate::graph::{Graph, ValueId};
+use crate::ops::Op;
+use crate::proto::{GraphProto, ModelProto, NodeProto, TensorProto};
+use builder::Builder;
+use call::Binding;
+use error::Fault;
+use files::External;
+
+/// How to export from PyTorch so that every BatchNorm scale and shift stays a tensor of its own.
+pub const EXPORT_RECIPE: &str = "\
+torch.onnx.export(
+    model.eval(), (torch.zeros(1, 3, 32, 32),), \"model.onnx\",
+    input_names=[\"image\"], output_names=[\"logits\"],
+    dynamo=False, training=torch.onnx.TrainingMode.PRESERVE, do_constant_folding=False,
+)";
+
+/// What the caller may choose.
+#[derive(Clone, Debug, Default)]
+pub struct ImportOptions {
+    /// Bounds on what the file may ask for.
+    pub limits: Limits,
+    /// Height and width of the image when the file leaves them open; must not contradict it.
+    pub input_hw: Option<[usize; 2]>,
+    /// Output, or any value inside the model, that holds the logits. By default the only output,
+    /// or the one called `logits`.
+    pub output: Option<String>,
+}
+
+/// A model ready to be compiled.
+#[derive(Clone, Debug)]
+pub struct Imported {
+    /// The classifier, `input`, `logits` and `parameters` set.
+    pub graph: Graph,
+    /// What the user should be told.
+    pub notes: Vec<Note>,
+    /// Version of the default operator set.
+    pub opset: i64,
+    /// SHA-256 over the file and, in order of their names, its external data files.
+    pub model_digest: [u8; 32],
+    /// Whether it looks as if the exporter had folded BatchNorm into the convolutions: there are
+    /// convolutions, one of them has a bias, and there is no BatchNormalization.
+    pub folded: bool,
+    /// Whether the image is scaled or shifted inside the model.
+    pub normalisation_inside: bool,
+    /// Tool that wrote the file, and its version.
+    pub producer: String,
+}
+
+/// Something that the user should be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// The output's activation was left out.
+    ActivationRemoved {
+        /// Its node.
+        node: String,
+        /// Softmax, LogSoftmax or Sigmoid.
+        op: String,
+        /// The value that is taken instead.
+        logits: String,
+    },
+    /// There is no BatchNormalization although convolutions have biases.
+    Folded {
+        /// Number of trainable tensors.
+        parameters: usize,
+    },
+    /// The file was exported with a batch size; it is compiled for one frame.
+    BatchFixed {
+        /// The batch size written in the file.
+        batch: usize,
+    },
+    /// Logits of shape `[1, classes, 1, ..]` were flattened.
+    LogitsFlattened,
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ActivationRemoved { node, op, logits } => write!(
+                f,
+                "the output passes through {op} (node `{node}`); the logits are taken before it, \
+                 from `{logits}`"
+            ),
+            Self::Folded { parameters } => write!(
+                f,
+                "the model has no BatchNormalization, and its convolutions have biases: unless the \
+                 network never had any, the exporter folded them. Its {parameters} parameter \
+                 tensors are a feature schema of their own. To keep BatchNorm, export with\n\
+                 {EXPORT_RECIPE}"
+            ),
+            Self::BatchFixed { batch } => {
+                write!(f, "the file was exported for batches of {batch}; one frame is compiled")
+            }
+            Self::LogitsFlattened => write!(f, "the logits had trailing axes of length 1"),
+        }
+    }
+}
+
+/// Imports a model from a file; external data are looked for in its folder.
+///
+/// # Errors
+/// See [`ImportError`]; every message names the file, tensor or node and what to do.
+pub fn import_file(path: &Path, options: &ImportOptions) -> Result<Imported, ImportError> {
+    let bytes = files::read_model(path, options.limits.file_bytes)?;
+    let folder = match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => Path::new("."),
+    };
+    import_bytes(&bytes, Some(folder), options)
+}
+
+/// Imports a model from its bytes; external data only when the model's folder is given.
+///
+/// # Errors
+/// As [`import_file`].
+pub fn import_bytes(
+    bytes: &[u8],
+    folder: Option<&Path>,
+    options: &ImportOptions,
+) -> Result<Imported, ImportError> {
+    let limits = &options.limits;
+    if bytes.len() as u64 > limits.file_bytes {
+        let what = "size in bytes of the model".to_owned();
+        return Err(ImportError::Limit { what, limit: limits.file_bytes });
+    }
+    wire::check(bytes, limits)?;
+    let model = ModelProto::decode(bytes).map_err(|e| ImportError::Malformed(e.to_string()))?;
+    let Some(graph) = &model.graph else {
+        return Err(ImportError::Malformed("it holds no graph".into()));
+    };
+    let opset = structure::opset(&model)?;
+    let stored = structure::stored(graph)?;
+    structure::check_order(graph, &stored, limits)?;
+    let external = External::read(&model, folder, limits)?;
+    let mut imported = Imported {
+        graph: Graph::default(),
+        notes: Vec::new(),
+        opset,
+        model_digest: external.digest(bytes),
+        folded: false,
+        normalisation_inside: false,
+        producer: format!("{} {}", model.producer_name, model.producer_version).trim().to_owned(),
+    };
+    convert(graph, stored, &external, options, &mut imported)?;
+    Ok(imported)
+}
+
+/// Fills in the graph and everything that depends on it.
+fn convert(
+    file: &GraphProto,
+    stored: HashMap<&str, &TensorProto>,
+    external: &External,
+    options: &ImportOptions,
+    imported: &mut Imported,
+) -> Result<(), ImportError> {
+    let output = head::output(file, options)?;
+    let target = head::before_activation(file, output, &mut imported.notes);
+    let (needed, nodes) = structure::needed_for(file, target);
+    let mut inputs = structure::inputs(file, &stored);
+    inputs.retain(|input| needed.contains(input.name.as_str()));
+    let [input] = inputs.as_slice() else {
+        let names: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
+        return Err(ImportError::Model {
+            reason: format!("the logits depend on {} inputs: {names:?}", inputs.len()),
+            remedy: "export a classifier that takes one image".into(),
+        });
+    };
+    let mut builder = Builder::new(imported.opset, &options.limits, stored, external);
+    builder.graph.name.clone_from(&file.name);
+    let (shape, batch) = head::image(input, options)?;
+    builder.batch = batch;
+    if batch > 1 {
+        imported.notes.push(Note::BatchFixed { batch });
+    }
+    let whole = |fault| whole_error(fault, target);
+    options.limits.volume(&shape).map_err(whole)?;
+    let image = builder.graph.add_input(input.name.clone(), shape);
+    builder.bind(&input.name, Binding::Frame(image));
+    add_all(&mut builder, &nodes, &needed)?;
+    let binding = builder.lookup(target).map_err(whole)?;
+    let logits = logits(&mut builder, binding, target, &mut imported.notes)?;
+    builder.graph.logits = Some(logits);
+    finish(builder, imported);
+    Ok(())
+}
+
+fn add_all<'a>(
+    builder: &mut Builder<'a>,
+    nodes: &[&'a NodeProto],
+    needed: &HashSet<&str>,
+) -> Result<(), ImportError> {
+    for node in nodes {
+        builder.add(node, needed)?;
+    }
+    if !builder.refused.is_empty() {
+        return Err(ImportError::Unsupported(std::mem::take(&mut builder.refused)));
+    }
+    Ok(())
+}
+
+/// An error about the value `name` itself.
+fn whole_error(fault: Fault, name: &str) -> ImportError {
+    match fault {
+        Fault::Whole(error) => error,
+        Fault::Limit { what, limit } => ImportError::Limit { what, limit },
+        Fault::Invalid(reason) | Fault::Unsupported { reason, .. } => ImportError::Model {
+            reason: format!("`{name}`: {reason}"),
+            remedy: "choose another output".into(),
+        },
+    }
+}
+
+/// The logits as a value of shape `[1, classes]`.
+fn logits(
+    builder: &mut Builder,
+    binding: Binding,
+    name: &str,
+    notes: &mut Vec<Note>,
+) -> Result<ValueId, ImportError> {
+    let refuse = |reason: String| ImportError::Model {
+        reason: format!("the logits `{name}` {reason}"),
+        remedy: "choose the value of shape [batch, classes] as output".into(),
+    };
+    let Binding::Frame(id) = binding else {
+        return Err(refuse("do not depend on the image".into()));
+    };
+    let shape = builder.shape(id);
+    match shape.as_slice() {
+        [1, _] => Ok(id),
+        [1, classes, rest @ ..] if rest.iter().all(|&length| length == 1) => {
+            notes.push(Note::LogitsFlattened);
+            let op = Op::Reshape { shape: vec![1, *classes] };
+            let flat = format!("{name}/flattened");
+            builder
+                .push_as(flat.clone(), flat, op, &[id])
+                .map_err(|fault| whole_error(fault, name))
+        }
+        other => Err(refuse(format!("have shape {other:?}"))),
+    }
+}
+
+/// Marks parameters and says what the convolutions tell about the exporter.
+fn finish(builder: Builder, imported: &mut Imported) {
+    let mut graph = builder.graph;
+    let (parameters, normalised) =
+        parameters::collect(&graph, &builder.trainable, &builder.biases);
+    graph.parameters = parameters;
+    let any = |test: fn(&crate::graph::Node) -> bool| graph.nodes.iter().any(test);
+    let normalises = any(|node| matches!(node.op, Op::BatchNorm { .. }));
+    let biased = any(|node| matches!(node.op, Op::Conv(_)) && node.inputs.len() == 3);
+    imported.folded = biased && !normalises;
+    imported.normalisation_inside = normalised;
+    if imported.folded {
+        imported.notes.push(Note::Folded { parameters: graph.parameters.len() });
+    }
+    imported.graph = graph;
+}

@@ -1,0 +1,228 @@
+//! Turns nodes into graph operations one by one, keeping what every ONNX value name stands for.
+
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+use super::call::{Binding, Call, node_name, operator};
+use super::constant::{Constant, Data, Origin};
+use super::error::{Fault, ImportError, Outcome, UnsupportedNode, invalid, unsupported};
+use super::files::External;
+use super::limits::Limits;
+use super::{nodes, tensor};
+use crate::graph::{Graph, Tensor, ValueId};
+use crate::ops::Op;
+use crate::proto::{NodeProto, TensorProto};
+
+/// The graph under construction and the meaning of every name seen so far.
+pub(super) struct Builder<'a> {
+    /// The graph.
+    pub graph: Graph,
+    /// Version of the default operator set.
+    pub opset: i64,
+    /// Batch size that the file was exported with, when it is a number.
+    pub batch: usize,
+    /// Bounds.
+    pub limits: &'a Limits,
+    /// Constants that are trainable wherever they are applied: initializers and their moves.
+    pub trainable: HashSet<ValueId>,
+    /// Biases that had to become an addition.
+    pub biases: HashSet<ValueId>,
+    /// Nodes refused so far.
+    pub refused: Vec<UnsupportedNode>,
+    stored: HashMap<&'a str, &'a TensorProto>,
+    external: &'a External,
+    scope: HashMap<&'a str, Binding>,
+    constants: HashMap<(String, Vec<usize>), ValueId>,
+    elements: usize,
+}
+
+impl<'a> Builder<'a> {
+    /// An empty graph over stored tensors.
+    pub fn new(
+        opset: i64,
+        limits: &'a Limits,
+        stored: HashMap<&'a str, &'a TensorProto>,
+        external: &'a External,
+    ) -> Self {
+        Self {
+            graph: Graph::default(),
+            opset,
+            batch: 1,
+            limits,
+            trainable: HashSet::new(),
+            biases: HashSet::new(),
+            refused: Vec::new(),
+            stored,
+            external,
+            scope: HashMap::new(),
+            constants: HashMap::new(),
+            elements: 0,
+        }
+    }
+
+    /// Says what a name stands for.
+    pub fn bind(&mut self, name: &'a str, binding: Binding) {
+        self.scope.insert(name, binding);
+    }
+
+    /// What a name stands for; stored tensors are read on first use.
+    pub fn lookup(&mut self, name: &'a str) -> Outcome<Binding> {
+        if let Some(binding) = self.scope.get(name) {
+            return Ok(binding.clone());
+        }
+        let Some(stored) = self.stored.get(name) else {
+            return invalid(format!("`{name}` is not defined"));
+        };
+        let constant = tensor::read(stored, Origin::Initializer, self.external, self.limits)?;
+        self.charge(constant.data.len())?;
+        let binding = Binding::Constant(Rc::new(constant));
+        self.bind(name, binding.clone());
+        Ok(binding)
+    }
+
+    fn charge(&mut self, elements: usize) -> Outcome<()> {
+        self.elements = self.elements.saturating_add(elements);
+        if self.elements > self.limits.total_elements {
+            let what = "element count of all constants".to_owned();
+            return Err(Fault::Limit { what, limit: self.limits.total_elements as u64 });
+        }
+        Ok(())
+    }
+
+    /// Converts one node; unsupported ones are noted and conversion goes on, so that all are found.
+    pub fn add(&mut self, node: &'a NodeProto, needed: &HashSet<&str>) -> Result<(), ImportError> {
+        let (name, op) = (node_name(node), operator(node));
+        let binding = match self.converted(node, needed) {
+            Ok(binding) => binding,
+            Err(Fault::Unsupported { reason, remedy }) => {
+                self.refused.push(UnsupportedNode { node: name, op, reason, remedy });
+                Binding::Unknown
+            }
+            Err(Fault::Invalid(reason)) => return Err(ImportError::Node { node: name, op, reason }),
+            Err(Fault::Limit { what, limit }) => {
+                let what = format!("node `{name}` ({op}): {what}");
+                return Err(ImportError::Limit { what, limit });
+            }
+            Err(Fault::Whole(error)) => return Err(error),
+        };
+        if let Some(output) = node.output.first().filter(|name| !name.is_empty()) {
+            self.bind(output, binding);
+        }
+        for output in node.output.iter().skip(1).filter(|name| !name.is_empty()) {
+            self.bind(output, Binding::Unknown);
+        }
+        Ok(())
+    }
+
+    fn converted(&mut self, node: &'a NodeProto, needed: &HashSet<&str>) -> Outcome<Binding> {
+        nodes::check_operator(node)?;
+        let mut inputs = Vec::with_capacity(node.input.len());
+        for name in &node.input {
+            inputs.push(if name.is_empty() { None } else { Some(self.lookup(name)?) });
+        }
+        if inputs.iter().flatten().any(|input| matches!(input, Binding::Unknown)) {
+            return Ok(Binding::Unknown);
+        }
+        if let Some(extra) = node.output.iter().skip(1).find(|o| needed.contains(o.as_str())) {
+            return unsupported(
+                format!("its additional output `{extra}` is used"),
+                "export the model in inference mode (model.eval())",
+            );
+        }
+        let call = Call { proto: node, opset: self.opset, inputs };
+        let binding = nodes::convert(self, &call)?;
+        Ok(match binding {
+            Binding::Constant(constant) => {
+                self.limits.volume(&constant.shape)?;
+                self.charge(constant.data.len())?;
+                Binding::Constant(Rc::new(Constant { name: call.output(), ..unshared(constant) }))
+            }
+            other => other,
+        })
+    }
+
+    /// Shape of a value of the network.
+    pub fn shape(&self, id: ValueId) -> Vec<usize> {
+        self.graph.shape(id).to_vec()
+    }
+
+    /// Appends an operation named as the node.
+    pub fn push(&mut self, call: &Call, op: Op, inputs: &[ValueId]) -> Outcome<Binding> {
+        let id = self.push_as(call.name(), call.output(), op, inputs)?;
+        Ok(Binding::Frame(id))
+    }
+
+    /// Appends an operation under names of its own.
+    pub fn push_as(
+        &mut self,
+        node: String,
+        output: String,
+        op: Op,
+        inputs: &[ValueId],
+    ) -> Outcome<ValueId> {
+        let id = match self.graph.push_named(node, output, op, inputs) {
+            Ok(id) => id,
+            Err(error) => return invalid(error.reason),
+        };
+        let shape = self.graph.shape(id);
+        if self.limits.volume(shape)? == 0 {
+            return invalid(format!("its result has the empty shape {shape:?}"));
+        }
+        if shape.first() != Some(&1) {
+            return unsupported(
+                format!("its result has shape {shape:?}, whose first axis is not the one frame"),
+                "keep the batch on axis 0 and export with batch size 1",
+            );
+        }
+        Ok(id)
+    }
+
+    /// The graph's constant for a constant of the file; refused unless float, finite, not empty.
+    pub fn constant(&mut self, constant: &Constant) -> Outcome<ValueId> {
+        let key = (constant.name.clone(), constant.shape.clone());
+        if let Some(&id) = self.constants.get(&key) {
+            return Ok(id);
+        }
+        let data = constant.floats()?;
+        let refuse = |reason: String| {
+            Err(Fault::Whole(ImportError::Tensor { name: constant.name.clone(), reason }))
+        };
+        if data.is_empty() {
+            return refuse("has no elements".into());
+        }
+        if let Some(wrong) = data.iter().find(|value| !value.is_finite()) {
+            return refuse(format!("holds {wrong}; retrain or repair the weights"));
+        }
+        let tensor = Tensor::new(constant.shape.clone(), data.clone());
+        let id = self.graph.add_constant(constant.name.clone(), tensor);
+        if constant.origin == Origin::Initializer {
+            self.trainable.insert(id);
+        }
+        self.constants.insert(key, id);
+        Ok(id)
+    }
+
+    /// A bias operand; an all-zero one that exporters compute in place of "no bias" is left out.
+    pub fn bias(&mut self, constant: Option<&Rc<Constant>>) -> Outcome<Option<ValueId>> {
+        let Some(constant) = constant else { return Ok(None) };
+        let zero = constant.floats()?.iter().all(|&v| v == 0.0);
+        if constant.origin == Origin::Computed && zero {
+            return Ok(None);
+        }
+        self.constant(constant).map(Some)
+    }
+}
+
+fn unshared(constant: Rc<Constant>) -> Constant {
+    Rc::try_unwrap(constant).unwrap_or_else(|shared| Constant { ..(*shared).clone() })
+}
+
+/// A constant as the result of a node.
+pub(super) fn folded(constant: Constant) -> Outcome<Binding> {
+    Ok(Binding::Constant(Rc::new(constant)))
+}
+
+/// Whether a constant is one integer or truth value, or a list of them: never a weight.
+pub(super) fn is_shape_data(constant: &Constant) -> bool {
+    !matches!(constant.data, Data::Float(_))
+}

@@ -1,0 +1,111 @@
+//! Which operators are supported, and their conversion to graph operations.
+
+mod dense;
+mod elementwise;
+mod movement;
+mod window;
+
+use super::builder::{Builder, folded};
+use super::call::{Binding, Call};
+use super::error::{Outcome, invalid, unsupported};
+use super::fold;
+use crate::proto::NodeProto;
+
+/// Operators that are converted when an operand depends on the image.
+const CONVERTED: &[&str] = &[
+    "Add", "AveragePool", "BatchNormalization", "Cast", "CastLike", "Clip", "Concat", "Conv", "Div",
+    "Dropout", "Flatten", "Gemm", "GlobalAveragePool", "Identity", "LeakyRelu", "MatMul", "MaxPool",
+    "Mul", "Pad", "ReduceMean", "Relu", "Reshape", "Shape", "Sigmoid", "Size", "Slice", "Softmax",
+    "Squeeze", "Sub", "Transpose", "Unsqueeze",
+];
+
+/// Further operators that are evaluated when all operands are constants.
+const FOLDED: &[&str] = &[
+    "Abs", "And", "Ceil", "Constant", "ConstantOfShape", "Equal", "Expand", "Floor", "Gather",
+    "Greater", "Less", "Max", "Min", "Neg", "Not", "Or", "Range", "ReduceMax", "ReduceMin",
+    "ReduceProd", "ReduceSum", "Sqrt", "Where",
+];
+
+/// Refuses operators that are supported nowhere; needs no operands, so that it finds them all.
+pub(super) fn check_operator(node: &NodeProto) -> Outcome<()> {
+    let default_domain = matches!(node.domain.as_str(), "" | "ai.onnx");
+    let op = node.op_type.as_str();
+    if !default_domain {
+        return unsupported(
+            "the operator belongs to another domain than ONNX's own",
+            "export the plain float32 model with standard ONNX operators; inline local functions \
+             with onnx.inliner.inline_local_functions",
+        );
+    }
+    if CONVERTED.contains(&op) || FOLDED.contains(&op) {
+        return Ok(());
+    }
+    unsupported("the operator is not supported", remedy(op))
+}
+
+fn remedy(op: &str) -> String {
+    let text = match op {
+        "QuantizeLinear" | "DequantizeLinear" | "QLinearConv" | "QLinearMatMul" | "ConvInteger"
+        | "MatMulInteger" | "DynamicQuantizeLinear" => "export the float32 model, not a quantised one",
+        "If" | "Loop" | "Scan" => {
+            "export the model without control flow (trace it instead of scripting it)"
+        }
+        "HardSwish" | "HardSigmoid" | "Elu" | "Selu" | "Gelu" | "Mish" | "Softplus" | "Tanh"
+        | "PRelu" | "Celu" | "Swish" | "Erf" => {
+            "use Relu, LeakyRelu, Clip (ReLU6) or Sigmoid as activation"
+        }
+        "LayerNormalization" | "GroupNormalization" | "InstanceNormalization" | "LRN"
+        | "LpNormalization" | "MeanVarianceNormalization" => "use BatchNormalization instead",
+        "ArgMax" | "TopK" | "LogSoftmax" => {
+            "choose a value before it as output, such as the logits"
+        }
+        "GlobalMaxPool" | "ReduceMax" | "LpPool" | "GlobalLpPool" => {
+            "use MaxPool, AveragePool or GlobalAveragePool instead"
+        }
+        _ => {
+            "replace it by supported operators (ResNet, DenseNet, MobileNetV2 style), or choose a \
+             value before it as output"
+        }
+    };
+    text.to_owned()
+}
+
+/// Converts or evaluates one node whose operands are all known.
+pub(super) fn convert(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
+    let depends = call.inputs.iter().flatten().any(|input| matches!(input, Binding::Frame(_)));
+    if !depends {
+        return folded(fold::evaluate(call, builder.limits)?);
+    }
+    match call.proto.op_type.as_str() {
+        "Conv" => window::convolution(builder, call),
+        "MaxPool" | "AveragePool" => window::pool(builder, call),
+        "GlobalAveragePool" => movement::global_average_pool(builder, call),
+        "BatchNormalization" => dense::batch_norm(builder, call),
+        "Gemm" => dense::gemm(builder, call),
+        "MatMul" => dense::matmul(builder, call),
+        "Add" | "Sub" | "Mul" | "Div" => elementwise::binary(builder, call),
+        "Relu" | "LeakyRelu" | "Sigmoid" => elementwise::activation(builder, call),
+        "Clip" => elementwise::clip(builder, call),
+        "Softmax" => elementwise::softmax(builder, call),
+        "Identity" => call.frame(0).map(Binding::Frame),
+        "Dropout" => elementwise::dropout(call),
+        "Cast" => elementwise::cast(call),
+        "CastLike" => elementwise::cast_like(builder, call),
+        "ReduceMean" => movement::reduce_mean(builder, call),
+        "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => movement::reshape(builder, call),
+        "Transpose" => movement::transpose(builder, call),
+        "Concat" => movement::concat(builder, call),
+        "Slice" => movement::slice(builder, call),
+        "Pad" => movement::pad(builder, call),
+        "Shape" => folded(fold::shape_of(call, &builder.shape(call.frame(0)?))?),
+        "Size" => {
+            let shape = builder.shape(call.frame(0)?);
+            folded(fold::scalar_int(builder.limits.volume(&shape)? as i64))
+        }
+        op if FOLDED.contains(&op) => unsupported(
+            "the operator is supported on constants only, but an operand depends on the image",
+            remedy(op),
+        ),
+        op => invalid(format!("operator {op} has no conversion")),
+    }
+}

@@ -1,0 +1,161 @@
+//! Operators that rearrange, cut, pad or average the values of the network.
+//!
+//! Axis 0 is the frame: nothing may move, cut, pad, merge or average it.
+
+use super::super::builder::Builder;
+use super::super::call::{Binding, Call, axes, axis};
+use super::super::error::{Outcome, invalid, unsupported};
+use super::super::shapes;
+use crate::ops::Op;
+
+const KEEP_BATCH: &str = "keep the batch on axis 0, for example x.flatten(1) in place of x.view(-1)";
+
+fn touches_batch<T>(what: &str) -> Outcome<T> {
+    unsupported(format!("it {what} the batch axis"), KEEP_BATCH)
+}
+
+/// Reshape, Flatten, Squeeze, Unsqueeze.
+pub(super) fn reshape(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
+    let input = call.frame(0)?;
+    let old = builder.shape(input);
+    let shape = match call.proto.op_type.as_str() {
+        "Reshape" => reshaped(builder, call, &old)?,
+        "Flatten" => {
+            if matches!(call.int_or("axis", 1)?, 0) || call.int_or("axis", 1)? == -(old.len() as i64) {
+                return touches_batch("merges the other axes with");
+            }
+            shapes::flatten(call, &old)?
+        }
+        "Squeeze" => {
+            let (shape, removed) = shapes::squeeze(call, &old)?;
+            if removed.contains(&0) {
+                return touches_batch("removes");
+            }
+            shape
+        }
+        _ => {
+            let (shape, added) = shapes::unsqueeze(call, &old)?;
+            if added.contains(&0) {
+                return touches_batch("moves");
+            }
+            shape
+        }
+    };
+    if shape.first() != Some(&1) {
+        return touches_batch(&format!("turns {old:?} into {shape:?}, which loses"));
+    }
+    if shape == old {
+        return Ok(Binding::Frame(input));
+    }
+    builder.limits.volume(&shape)?;
+    builder.push(call, Op::Reshape { shape }, &[input])
+}
+
+/// Target of a Reshape; a batch size that the exporter wrote down becomes 1.
+fn reshaped(builder: &Builder, call: &Call, old: &[usize]) -> Outcome<Vec<usize>> {
+    call.arity(2, 2)?;
+    let mut target = call.required_constant(1)?.ints()?.to_vec();
+    if let Some(first) = target.first_mut()
+        && builder.batch > 1
+        && *first == builder.batch as i64
+    {
+        *first = 1;
+    }
+    shapes::reshape(&target, old, call.flag("allowzero", false)?)
+}
+
+/// Transpose of the axes after the first.
+pub(super) fn transpose(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
+    let input = call.frame(0)?;
+    let permutation = shapes::permutation(call, builder.graph.shape(input).len())?;
+    if permutation.first() != Some(&0) {
+        return touches_batch("moves");
+    }
+    if permutation.is_sorted() {
+        return Ok(Binding::Frame(input));
+    }
+    builder.push(call, Op::Transpose { permutation }, &[input])
+}
+
+/// Concat of values of the network.
+pub(super) fn concat(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
+    let operands: Vec<_> =
+        (0..call.inputs.len()).map(|index| call.frame(index)).collect::<Outcome<_>>()?;
+    let Some(value) = call.int("axis")? else { return invalid("attribute `axis` is missing") };
+    let axis = axis(value, builder.graph.shape(operands[0]).len())?;
+    if axis == 0 {
+        return touches_batch("joins values along");
+    }
+    builder.push(call, Op::Concat { axis }, &operands)
+}
+
+/// Slice with positive steps.
+pub(super) fn slice(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
+    let input = call.frame(0)?;
+    let shape = builder.shape(input);
+    let cuts = shapes::slice(call, &shape)?;
+    if cuts.first().is_none_or(|cut| cut.length != 1) {
+        return touches_batch("cuts");
+    }
+    if let Some(cut) = cuts.iter().find(|cut| cut.step < 0 && cut.length > 1) {
+        return unsupported(
+            format!("its step {} is negative", cut.step),
+            "flip the weights or the image instead",
+        );
+    }
+    let lengths: Vec<usize> = cuts.iter().map(|cut| cut.length).collect();
+    if lengths == shape {
+        return Ok(Binding::Frame(input));
+    }
+    let starts = cuts.iter().map(|cut| cut.start).collect();
+    // A single element needs no step; huge ones would only overflow the shape rule.
+    let step = |cut: &shapes::Cut| if cut.length > 1 { cut.step as usize } else { 1 };
+    let steps = cuts.iter().map(step).collect();
+    builder.push(call, Op::Slice { starts, lengths, steps }, &[input])
+}
+
+/// Pad with a constant.
+pub(super) fn pad(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
+    let input = call.frame(0)?;
+    let (before, after) = shapes::pads(call, builder.graph.shape(input).len())?;
+    if before.first() != Some(&0) || after.first() != Some(&0) {
+        return touches_batch("pads");
+    }
+    if before.iter().chain(&after).all(|&pad| pad == 0) {
+        return Ok(Binding::Frame(input));
+    }
+    let value = match call.float("value")? {
+        Some(value) => value,
+        None => call.constant(2)?.map(|c| c.single_float()).transpose()?.unwrap_or(0.0),
+    };
+    if value.is_nan() {
+        return invalid("the padding value is NaN");
+    }
+    builder.push(call, Op::Pad { before, after, value }, &[input])
+}
+
+/// ReduceMean: axes are an attribute up to operator set 17, an operand from 18.
+pub(super) fn reduce_mean(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
+    let input = call.frame(0)?;
+    let listed = call.ints_of("axes", 1)?.unwrap_or_default();
+    if listed.is_empty() && call.flag("noop_with_empty_axes", false)? {
+        return Ok(Binding::Frame(input));
+    }
+    let axes = axes(&listed, builder.graph.shape(input).len())?;
+    if axes.is_empty() || axes[0] == 0 {
+        return touches_batch("averages over");
+    }
+    let keep_dims = call.flag("keepdims", true)?;
+    builder.push(call, Op::ReduceMean { axes, keep_dims }, &[input])
+}
+
+/// GlobalAveragePool: the mean over everything after the channels.
+pub(super) fn global_average_pool(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
+    let input = call.frame(0)?;
+    let rank = builder.graph.shape(input).len();
+    if rank < 3 {
+        return invalid(format!("its input has rank {rank}"));
+    }
+    let axes = (2..rank).collect();
+    builder.push(call, Op::ReduceMean { axes, keep_dims: true }, &[input])
+}

@@ -1,0 +1,121 @@
+//! Convolution and pooling windows.
+
+use super::super::builder::Builder;
+use super::super::call::{Binding, Call, natural};
+use super::super::error::{Outcome, invalid, unsupported};
+use crate::graph::ValueId;
+use crate::ops::{Conv, Op, Pool};
+
+/// Two lengths from an attribute; 1 by default.
+fn pair(call: &Call, name: &str) -> Outcome<[usize; 2]> {
+    match call.int_list(name)? {
+        None => Ok([1, 1]),
+        Some(&[rows, columns]) => Ok([natural(name, rows)?, natural(name, columns)?]),
+        Some(list) => invalid(format!("attribute `{name}` has {} entries, expected 2", list.len())),
+    }
+}
+
+fn positive(name: &str, pair: [usize; 2]) -> Outcome<[usize; 2]> {
+    if pair.contains(&0) {
+        return invalid(format!("attribute `{name}` is {pair:?}"));
+    }
+    Ok(pair)
+}
+
+/// The image-like operand 0 and its height and width.
+fn plane(builder: &Builder, call: &Call) -> Outcome<(ValueId, [usize; 2])> {
+    let id = call.frame(0)?;
+    match *builder.graph.shape(id) {
+        [_, _, height, width] => Ok((id, [height, width])),
+        ref other => unsupported(
+            format!("its input has rank {}, only two-dimensional windows are supported", other.len()),
+            "use the two-dimensional operator on values of shape [batch, channels, height, width]",
+        ),
+    }
+}
+
+/// A window's geometry, padding made explicit.
+struct Window {
+    strides: [usize; 2],
+    dilations: [usize; 2],
+    pads: [usize; 4],
+}
+
+fn window(call: &Call, input: [usize; 2], kernel: [usize; 2]) -> Outcome<Window> {
+    let strides = positive("strides", pair(call, "strides")?)?;
+    let dilations = positive("dilations", pair(call, "dilations")?)?;
+    positive("kernel_shape", kernel)?;
+    let mode = call.text_or("auto_pad", "NOTSET")?;
+    let mut pads = [0; 4];
+    match mode {
+        "NOTSET" => match call.int_list("pads")? {
+            None => {}
+            Some(list) if list.len() == 4 => {
+                if list.iter().any(|&pad| pad < 0) {
+                    return unsupported(
+                        format!("negative padding {list:?}"),
+                        "crop with a slice instead",
+                    );
+                }
+                for (pad, &value) in pads.iter_mut().zip(list) {
+                    *pad = natural("pads", value)?;
+                }
+            }
+            Some(list) => {
+                return invalid(format!("attribute `pads` has {} entries, expected 4", list.len()));
+            }
+        },
+        "VALID" => {}
+        "SAME_UPPER" | "SAME_LOWER" => {
+            for axis in 0..2 {
+                let output = input[axis].div_ceil(strides[axis]);
+                let reach = (output - 1) * strides[axis] + dilations[axis] * (kernel[axis] - 1) + 1;
+                let total = reach.saturating_sub(input[axis]);
+                let (less, more) = (total / 2, total - total / 2);
+                let upper = mode == "SAME_UPPER";
+                (pads[axis], pads[axis + 2]) = if upper { (less, more) } else { (more, less) };
+            }
+        }
+        other => return invalid(format!("attribute `auto_pad` is `{other}`")),
+    }
+    Ok(Window { strides, dilations, pads })
+}
+
+/// Conv: input, weight, bias.
+pub(super) fn convolution(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
+    call.arity(2, 3)?;
+    let (input, size) = plane(builder, call)?;
+    let weight = call.required_constant(1)?;
+    let &[_, _, rows, columns] = weight.shape.as_slice() else {
+        return invalid(format!("weight `{}` has shape {:?}", weight.name, weight.shape));
+    };
+    let kernel = [rows, columns];
+    if call.int_list("kernel_shape")?.is_some() && pair(call, "kernel_shape")? != kernel {
+        return invalid(format!("attribute `kernel_shape` differs from the weight's {kernel:?}"));
+    }
+    let Window { strides, dilations, pads } = window(call, size, kernel)?;
+    let groups = natural("group", call.int_or("group", 1)?)?;
+    let mut operands = vec![input, builder.constant(weight)?];
+    operands.extend(builder.bias(call.constant(2)?)?);
+    builder.push(call, Op::Conv(Conv { strides, pads, dilations, groups }), &operands)
+}
+
+/// MaxPool and AveragePool.
+pub(super) fn pool(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
+    call.arity(1, 1)?;
+    let (input, size) = plane(builder, call)?;
+    if call.int_list("kernel_shape")?.is_none() {
+        return invalid("attribute `kernel_shape` is missing");
+    }
+    let kernel = pair(call, "kernel_shape")?;
+    let Window { strides, dilations, pads } = window(call, size, kernel)?;
+    let ceil_mode = call.flag("ceil_mode", false)?;
+    if ceil_mode && call.text_or("auto_pad", "NOTSET")? != "NOTSET" {
+        return unsupported("ceil_mode together with auto_pad", "give explicit pads");
+    }
+    let average = call.proto.op_type == "AveragePool";
+    let count_include_pad = average && call.flag("count_include_pad", false)?;
+    let pool = Pool { kernel, strides, pads, dilations, ceil_mode, count_include_pad };
+    let op = if average { Op::AveragePool(pool) } else { Op::MaxPool(pool) };
+    builder.push(call, op, &[input])
+}

@@ -1,0 +1,267 @@
+//! From an expanded graph to a schedule: memory layout, fusion, kernel choice.
+//!
+//! A frame value of rank 4, `[1,C,H,W]`, lies in memory as rows, columns, channels; every other value in
+//! row-major order. Constants are laid out per use. `lower/<op>.rs` mirrors `ops/<op>.rs`; `fuse`
+//! finds chains of Conv or Gemm, normalisation, residual addition and activation that one step computes,
+//! and the backward nodes that one `ConvWeightNorm` step serves.
+
+mod batch_norm;
+mod concat;
+mod conv;
+mod elementwise;
+mod fuse;
+mod gemm;
+mod layout;
+mod pool;
+mod reduce;
+mod reshape;
+mod slice;
+mod softmax;
+mod squared_norm;
+mod unary;
+
+use std::collections::HashMap;
+use std::fmt;
+
+use gradgate_bundle::op::{OpCode, Params, PreprocessParams};
+use gradgate_frame::Preprocessing;
+
+use crate::expand::Expanded;
+use crate::graph::{Graph, Node, NodeId, ValueId};
+use crate::ops::Op;
+use crate::schedule::{Schedule, ScheduledTensor, Step, Storage, TensorId};
+
+/// Why a graph has no schedule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LowerError {
+    /// Name of the node.
+    pub node: String,
+    /// Name of its op.
+    pub op: &'static str,
+    /// What the engine cannot do.
+    pub reason: String,
+}
+
+impl fmt::Display for LowerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "node `{}` ({}): {}", self.node, self.op, self.reason)
+    }
+}
+
+impl std::error::Error for LowerError {}
+
+/// A schedule for `expanded`.
+///
+/// # Errors
+/// When a node has no kernel for its shape; the error names it.
+pub fn lower(expanded: &Expanded, preprocessing: &Preprocessing) -> Result<Schedule, LowerError> {
+    let mut lowering = Lowering::new(expanded);
+    lowering.preprocess(preprocessing)?;
+    for index in 0..expanded.graph.nodes.len() {
+        lowering.node(NodeId(index as u32))?;
+    }
+    lowering.finish()
+}
+
+/// The schedule under construction.
+struct Lowering<'g> {
+    expanded: &'g Expanded,
+    graph: &'g Graph,
+    fusion: fuse::Fusion,
+    /// Features that are the squared norm of a value, by that value.
+    features: HashMap<ValueId, Vec<u16>>,
+    tensor_of: HashMap<ValueId, TensorId>,
+    blobs: HashMap<(ValueId, &'static str), TensorId>,
+    vectors: HashMap<Vec<u32>, TensorId>,
+    tensors: Vec<ScheduledTensor>,
+    steps: Vec<Step>,
+}
+
+impl<'g> Lowering<'g> {
+    fn new(expanded: &'g Expanded) -> Self {
+        Self {
+            expanded,
+            graph: &expanded.graph,
+            fusion: fuse::Fusion::new(expanded),
+            features: fuse::features(expanded),
+            tensor_of: HashMap::new(),
+            blobs: HashMap::new(),
+            vectors: HashMap::new(),
+            tensors: Vec::new(),
+            steps: Vec::new(),
+        }
+    }
+
+    fn preprocess(&mut self, p: &Preprocessing) -> Result<(), LowerError> {
+        let Some(input) = self.graph.input else { return Err(self.refuse_graph("no image input")) };
+        let &[1, channels, height, width] = self.graph.shape(input) else {
+            return Err(self.refuse_graph("the image is not [1, channels, height, width]"));
+        };
+        if ![1, 3].contains(&channels) {
+            return Err(self.refuse_graph("the image has neither 1 nor 3 channels"));
+        }
+        let four = |v: [f32; 3], rest: f32| [v[0], v[1], v[2], rest].map(Into::into);
+        let params = PreprocessParams {
+            height: (height as u32).into(),
+            width: (width as u32).into(),
+            channels: (channels as u32).into(),
+            bgr: u32::from(p.bgr).into(),
+            low: p.low.into(),
+            high: p.high.into(),
+            mean: four(p.mean, 0.0),
+            std: four(p.std, 1.0),
+        };
+        let y = self.arena_for(input);
+        self.step("preprocess", OpCode::Preprocess, &params, &[Some(y)], 0);
+        self.norms_of(input);
+        Ok(())
+    }
+
+    fn node(&mut self, id: NodeId) -> Result<(), LowerError> {
+        let graph = self.graph;
+        let node = &graph.nodes[id.0 as usize];
+        if let Some(group) = self.fusion.weight_norm_at(id) {
+            self.conv_weight_norm(group)?;
+        }
+        if self.fusion.is_served(id) {
+            return Ok(());
+        }
+        if let Some(group) = self.fusion.group_ending_at(id) {
+            self.linear(group)?;
+        } else if node.op == Op::SquaredNorm {
+            return Ok(()); // emitted as soon as its operand exists
+        } else {
+            self.plain(node)?;
+        }
+        self.norms_of(node.output);
+        Ok(())
+    }
+
+    fn plain(&mut self, node: &Node) -> Result<(), LowerError> {
+        match &node.op {
+            Op::Conv(_) | Op::Gemm { .. } => Err(self.refuse(node, "is in no group: a defect")),
+            Op::ConvInputGradient { .. } | Op::GemmInputGradient { .. } => self.input_gradient(node),
+            Op::ConvWeightGradient { .. } | Op::GemmWeightGradient { .. } => self.weight_gradient(node),
+            Op::BatchNorm { epsilon } => self.batch_norm(node, *epsilon),
+            Op::BatchNormInputGradient { epsilon } => self.batch_norm_input_gradient(node, *epsilon),
+            Op::BatchNormScaleGradient { .. } => self.batch_norm_scale_gradient(node),
+            Op::Add | Op::Sub | Op::Mul | Op::Div => self.elementwise(node),
+            Op::Relu | Op::LeakyRelu { .. } | Op::Clip { .. } | Op::Sigmoid => self.unary(node),
+            Op::ReluGradient
+            | Op::LeakyReluGradient { .. }
+            | Op::ClipGradient { .. }
+            | Op::SigmoidGradient => self.unary_gradient(node),
+            Op::Softmax { axis } | Op::SoftmaxGradient { axis } => self.softmax(node, *axis),
+            Op::MaxPool(pool)
+            | Op::AveragePool(pool)
+            | Op::MaxPoolGradient(pool)
+            | Op::AveragePoolGradient { pool, .. } => self.pool(node, pool),
+            Op::ReduceMean { axes, .. } => self.reduce(node, axes, true),
+            Op::ReduceSum { axes, .. } => self.reduce(node, axes, false),
+            Op::Expand { .. } => self.expand(node),
+            Op::Concat { axis } => self.concat(node, *axis),
+            Op::Slice { starts, steps, .. } => self.slice(node, starts, steps),
+            Op::SliceGradient { starts, steps, .. } => self.scatter(node, starts, steps, 0.0),
+            Op::Pad { before, value, .. } => self.scatter(node, before, &vec![1; before.len()], *value),
+            Op::Transpose { permutation } => self.transpose(node, permutation),
+            Op::Reshape { .. } => self.reshape(node),
+            Op::SquaredNorm => Ok(()),
+        }
+    }
+
+    fn finish(self) -> Result<Schedule, LowerError> {
+        let tensor = |value: ValueId| self.tensor_of.get(&value).copied();
+        let Some(logits) = self.graph.logits.and_then(tensor) else {
+            return Err(self.refuse_graph("the logits are not computed"));
+        };
+        let &[1, channels, height, width] = self.graph.shape(self.graph.input.expect("checked")) else {
+            return Err(self.refuse_graph("the image is not of rank 4"));
+        };
+        let mut values: Vec<_> = self.tensor_of.iter().map(|(&v, &t)| (v, t)).collect();
+        values.sort_unstable();
+        Ok(Schedule {
+            features: self.expanded.squared_norms.len() + self.expanded.activation_norms.len(),
+            logits,
+            penultimate: self.expanded.penultimate.and_then(tensor),
+            input: [height, width, channels],
+            values,
+            tensors: self.tensors,
+            steps: self.steps,
+        })
+    }
+
+    fn step<P: Params>(
+        &mut self,
+        name: &str,
+        opcode: OpCode,
+        params: &P,
+        operands: &[Option<TensorId>],
+        macs: u64,
+    ) {
+        self.steps.push(Step {
+            name: name.to_owned(),
+            opcode,
+            params: zerocopy::IntoBytes::as_bytes(params).to_vec(),
+            operands: operands.to_vec(),
+            macs,
+        });
+    }
+
+    /// A new arena tensor that holds a graph value.
+    fn arena_for(&mut self, value: ValueId) -> TensorId {
+        let name = self.graph.value(value).name.clone();
+        let id = self.arena(name, self.graph.value(value).elements());
+        self.tensor_of.insert(value, id);
+        id
+    }
+
+    fn arena(&mut self, name: String, elements: usize) -> TensorId {
+        self.tensors.push(ScheduledTensor { name, elements, storage: Storage::Arena });
+        TensorId(self.tensors.len() - 1)
+    }
+
+    /// A blob made from a constant by `make`, one per constant and kind.
+    fn blob(&mut self, value: ValueId, kind: &'static str, make: impl FnOnce() -> Vec<f32>) -> TensorId {
+        if let Some(&id) = self.blobs.get(&(value, kind)) {
+            return id;
+        }
+        let data = make();
+        let name = format!("{}:{kind}", self.graph.value(value).name);
+        self.tensors.push(ScheduledTensor { name, elements: data.len(), storage: Storage::Blob(data) });
+        let id = TensorId(self.tensors.len() - 1);
+        self.blobs.insert((value, kind), id);
+        id
+    }
+
+    /// A blob of a derived vector; vectors of the same bits are one blob.
+    fn vector(&mut self, name: String, data: Vec<f32>) -> TensorId {
+        let bits: Vec<u32> = data.iter().map(|x| x.to_bits()).collect();
+        if let Some(&id) = self.vectors.get(&bits) {
+            return id;
+        }
+        self.tensors.push(ScheduledTensor { name, elements: data.len(), storage: Storage::Blob(data) });
+        let id = TensorId(self.tensors.len() - 1);
+        self.vectors.insert(bits, id);
+        id
+    }
+
+    /// The tensor of a frame value, or a constant as it stands in the model.
+    fn operand(&mut self, value: ValueId) -> TensorId {
+        match &self.graph.value(value).constant {
+            Some(tensor) => self.blob(value, "plain", || tensor.data.to_vec()),
+            None => self.tensor_of[&value],
+        }
+    }
+
+    fn constant(&self, value: ValueId) -> &'g [f32] {
+        self.graph.value(value).constant.as_ref().map_or(&[], |tensor| &tensor.data)
+    }
+
+    fn refuse(&self, node: &Node, reason: impl Into<String>) -> LowerError {
+        LowerError { node: node.name.clone(), op: node.op.name(), reason: reason.into() }
+    }
+
+    fn refuse_graph(&self, reason: &str) -> LowerError {
+        LowerError { node: self.graph.name.clone(), op: "graph", reason: reason.into() }
+    }
+}

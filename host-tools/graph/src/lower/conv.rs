@@ -1,0 +1,279 @@
+//! Conv, its fused epilogue, its input gradient and its weight norms. Gemm is a 1 x 1 convolution and
+//! shares all of it; `gemm` only says which.
+
+use gradgate_bundle::op::{Activation, ConvParams, ConvWeightNormParams, NONE, OpCode};
+use gradgate_bundle::shape::{ConvShape, METHOD_DIRECT, METHOD_GRAM};
+use zerocopy::little_endian::U16;
+
+use super::fuse::Group;
+use super::{LowerError, Lowering};
+use crate::graph::{Node, ValueId};
+use crate::ops::{Conv, Op};
+use crate::schedule::TensorId;
+
+/// A Conv or Gemm node's geometry and the layout of its weight in the model.
+pub(super) struct Linear {
+    pub params: ConvParams,
+    pub shape: ConvShape,
+    /// Where the model holds weight (output, row, column, input) of the kernel.
+    pub index: WeightOrder,
+    pub weight: ValueId,
+}
+
+/// Order of a weight's axes in the model.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum WeightOrder {
+    /// `[O, C/g, kh, kw]`, or `[N, K]`.
+    OutputFirst,
+    /// `[K, N]`.
+    InputFirst,
+}
+
+impl Linear {
+    pub fn macs(&self) -> u64 {
+        self.shape.macs()
+    }
+
+    fn model_index(&self, o: usize, ky: usize, kx: usize, c: usize) -> usize {
+        let [kh, kw] = self.shape.kernel;
+        match self.index {
+            WeightOrder::OutputFirst => ((o * self.shape.group_input + c) * kh + ky) * kw + kx,
+            WeightOrder::InputFirst => c * self.shape.output[2] + o,
+        }
+    }
+
+    /// The weight in the order in which kernels read it.
+    fn blocked(&self, weight: &[f32]) -> Vec<f32> {
+        let mut blocked = vec![0.0; weight.len()];
+        for o in 0..self.shape.output[2] {
+            for ky in 0..self.shape.kernel[0] {
+                for kx in 0..self.shape.kernel[1] {
+                    for c in 0..self.shape.group_input {
+                        let to = self.shape.blocked_index(o, ky, kx, c);
+                        blocked[to] = weight[self.model_index(o, ky, kx, c)];
+                    }
+                }
+            }
+        }
+        blocked
+    }
+}
+
+/// The four vectors of a normalisation fused with (or following) a linear op; f64 until the last rounding.
+pub(super) struct Affine {
+    pub scale: Vec<f32>,
+    pub shift: Vec<f32>,
+    pub inverse_sigma: Vec<f32>,
+    pub bias_minus_mean: Vec<f32>,
+}
+
+impl Lowering<'_> {
+    /// Geometry of a linear node, or of one of its gradients' forward op, from its shapes.
+    pub(super) fn conv_geometry(
+        &self,
+        node: &Node,
+        conv: &Conv,
+        input: &[usize],
+        output: &[usize],
+        weight: ValueId,
+    ) -> Result<Linear, LowerError> {
+        let kernel = &self.graph.shape(weight)[2..];
+        let numbers = [
+            &input[1..],
+            &output[1..],
+            kernel,
+            &conv.strides,
+            &conv.dilations,
+            &conv.pads,
+            &[conv.groups],
+        ];
+        if numbers.iter().any(|list| list.iter().any(|&n| n > usize::from(u16::MAX))) {
+            return Err(self.refuse(node, "a length, stride or padding is above 65,535"));
+        }
+        let half = |n: usize| U16::new(n as u16);
+        let params = ConvParams {
+            input: [half(input[2]), half(input[3]), half(input[1])],
+            output: [half(output[2]), half(output[3]), half(output[1])],
+            kernel: [half(kernel[0]), half(kernel[1])],
+            strides: conv.strides.map(half),
+            dilations: conv.dilations.map(half),
+            pads: conv.pads.map(half),
+            groups: half(conv.groups),
+            activation: half(0),
+            low: 0.0.into(),
+            high: 0.0.into(),
+        };
+        self.linear_from(node, params, WeightOrder::OutputFirst, weight)
+    }
+
+    pub(super) fn linear_from(
+        &self,
+        node: &Node,
+        params: ConvParams,
+        index: WeightOrder,
+        weight: ValueId,
+    ) -> Result<Linear, LowerError> {
+        let shape = ConvShape::new(&params).map_err(|e| self.refuse(node, format!("geometry {e:?}")))?;
+        Ok(Linear { params, shape, index, weight })
+    }
+
+    /// Geometry of a Conv or Gemm, or of the one whose gradient the node is.
+    pub(super) fn linear_of(&self, node: &Node) -> Result<Linear, LowerError> {
+        let shape = |value: ValueId| self.graph.shape(value);
+        let (first, output) = (shape(node.inputs[0]), shape(node.output));
+        match &node.op {
+            Op::Conv(conv) => self.conv_geometry(node, conv, first, output, node.inputs[1]),
+            Op::ConvInputGradient { conv, .. } => {
+                self.conv_geometry(node, conv, output, first, node.inputs[1])
+            }
+            Op::Gemm { transpose_b } => self.gemm_geometry(node, *transpose_b, first, node.inputs[1]),
+            Op::GemmInputGradient { transpose_b } => {
+                self.gemm_geometry(node, *transpose_b, output, node.inputs[1])
+            }
+            _ => Err(self.refuse(node, "is no linear op: a defect")),
+        }
+    }
+
+    pub(super) fn weight_blob(&mut self, linear: &Linear) -> TensorId {
+        let data = self.constant(linear.weight);
+        self.blob(linear.weight, "blocked", || linear.blocked(data))
+    }
+
+    /// The fused step of a group.
+    pub(super) fn linear(&mut self, group: Group) -> Result<(), LowerError> {
+        let graph = self.graph;
+        let node = &graph.nodes[group.linear.0 as usize];
+        let mut linear = self.linear_of(node)?;
+        let x = self.linear_operand(node, node.inputs[0])?;
+        let w = self.weight_blob(&linear);
+        let (scale, shift) = match group.batch_norm {
+            Some(_) => {
+                let affine = self.group_affine(&group);
+                let scale = self.vector(format!("{}:scale", node.name), affine.scale);
+                (Some(scale), Some(self.vector(format!("{}:shift", node.name), affine.shift)))
+            }
+            None => (None, node.inputs.get(2).map(|&bias| self.operand(bias))),
+        };
+        let skip = group.skip.map(|value| self.operand(value));
+        if let Some(activation) = group.activation {
+            let (kind, low, high) = activation_of(&graph.nodes[activation.0 as usize].op);
+            linear.params.activation = (kind as u16).into();
+            linear.params.low = low.into();
+            linear.params.high = high.into();
+        }
+        let y = self.linear_result(group.output);
+        let operands = [Some(x), Some(w), scale, shift, skip, Some(y)];
+        let name = graph.value(group.output).name.clone();
+        self.step(&name, OpCode::Conv, &linear.params, &operands, linear.macs());
+        self.store_linear_result(node, group.output, y)
+    }
+
+    pub(super) fn input_gradient(&mut self, node: &Node) -> Result<(), LowerError> {
+        let linear = self.linear_of(node)?;
+        let (cotangent, scale) = match self.fusion.scaled_cotangent(node.inputs[0]) {
+            Some(group) => {
+                let affine = self.group_affine(&group);
+                let scale = self.vector(format!("{}:scale", node.name), affine.scale);
+                (group.cotangent.unwrap_or(node.inputs[0]), Some(scale))
+            }
+            None => (node.inputs[0], None),
+        };
+        let g = self.linear_operand(node, cotangent)?;
+        let w = self.weight_blob(&linear);
+        let dx = self.linear_result(node.output);
+        let operands = [Some(g), Some(w), scale, Some(dx)];
+        self.step(&node.name, OpCode::ConvInputGradient, &linear.params, &operands, linear.macs());
+        self.store_linear_result(node, node.output, dx)
+    }
+
+    /// The norms of a group's weight, bias, scale and shift in one step.
+    pub(super) fn conv_weight_norm(&mut self, group: Group) -> Result<(), LowerError> {
+        let graph = self.graph;
+        let node = &graph.nodes[group.linear.0 as usize];
+        let Some(cotangent) = group.cotangent else { return Err(self.refuse(node, "has no cotangent")) };
+        let linear = self.linear_of(node)?;
+        let x = self.linear_operand(node, node.inputs[0])?;
+        let g = self.linear_operand(node, cotangent)?;
+        let w = self.weight_blob(&linear);
+        let mut operands = vec![Some(x), Some(g), Some(w), None, None, None];
+        if group.batch_norm.is_some() {
+            let affine = self.group_affine(&group);
+            let name = |what: &str| format!("{}:{what}", node.name);
+            operands[3] = Some(self.vector(name("scale"), affine.scale));
+            operands[4] = Some(self.vector(name("inverse_sigma"), affine.inverse_sigma));
+            operands[5] = Some(self.vector(name("bias_minus_mean"), affine.bias_minus_mean));
+        }
+        let scratch = self.arena(format!("{}:norms", node.name), 3 * linear.shape.output[2]);
+        operands.push(Some(scratch));
+        let [weight, bias, scale, shift] = group.features.map(Into::into);
+        let gram = linear.shape.gram_is_defined() && group.features[2] == NONE;
+        let method = if gram { METHOD_GRAM } else { METHOD_DIRECT };
+        let macs = if gram { linear.shape.input[2] as u64 } else { linear.macs() };
+        let params = ConvWeightNormParams {
+            conv: linear.params,
+            method: method.into(),
+            weight,
+            bias,
+            scale,
+            shift,
+            reserved: 0.into(),
+        };
+        let name = format!("{}:norms", node.name);
+        self.step(&name, OpCode::ConvWeightNorm, &params, &operands, macs);
+        Ok(())
+    }
+
+    /// The weight gradient itself, for a weight that several nodes share.
+    pub(super) fn weight_gradient(&mut self, node: &Node) -> Result<(), LowerError> {
+        let linear = self.weight_gradient_geometry(node)?;
+        let x = self.linear_operand(node, node.inputs[0])?;
+        let g = self.linear_operand(node, node.inputs[1])?;
+        let elements = self.graph.value(node.output).elements();
+        let dw = self.arena(self.graph.value(node.output).name.clone(), elements);
+        let operands = [Some(x), Some(g), Some(dw)];
+        self.step(&node.name, OpCode::ConvWeightGradient, &linear.params, &operands, linear.macs());
+        match linear.index {
+            WeightOrder::OutputFirst => {
+                self.tensor_of.insert(node.output, dw);
+                Ok(())
+            }
+            WeightOrder::InputFirst => self.gemm_weight_transposed(node, dw),
+        }
+    }
+
+    fn weight_gradient_geometry(&self, node: &Node) -> Result<Linear, LowerError> {
+        // The forward node that the rule belongs to knows the weight.
+        let index = self.graph.producers()[node.output.0 as usize].map_or(0, |id| id.0 as usize);
+        let rule = self.expanded.rules.iter().find(|rule| rule.emitted.contains(&index));
+        match rule {
+            Some(rule) => self.linear_of(&self.graph.nodes[rule.node.0 as usize]),
+            None => Err(self.refuse(node, "belongs to no forward node: a defect")),
+        }
+    }
+
+    fn group_affine(&self, group: &Group) -> Affine {
+        let node = &self.graph.nodes[group.linear.0 as usize];
+        let bias = node.inputs.get(2).map_or(&[][..], |&bias| self.constant(bias));
+        let batch_norm = group.batch_norm.map(|node| &self.graph.nodes[node.0 as usize]);
+        batch_norm.map_or_else(
+            || Affine { scale: vec![], shift: vec![], inverse_sigma: vec![], bias_minus_mean: vec![] },
+            |node| self.affine(node, bias),
+        )
+    }
+
+    fn linear_result(&mut self, value: ValueId) -> TensorId {
+        let name = self.graph.value(value).name.clone();
+        self.arena(name, self.graph.value(value).elements())
+    }
+}
+
+/// An activation's number and bounds in a parameter record.
+pub(super) fn activation_of(op: &Op) -> (Activation, f32, f32) {
+    match op {
+        Op::Relu | Op::ReluGradient => (Activation::Relu, 0.0, 0.0),
+        Op::LeakyRelu { alpha } | Op::LeakyReluGradient { alpha } => (Activation::LeakyRelu, *alpha, 0.0),
+        Op::Clip { min, max } | Op::ClipGradient { min, max } => (Activation::Clip, *min, *max),
+        Op::Sigmoid | Op::SigmoidGradient => (Activation::Sigmoid, 0.0, 0.0),
+        _ => (Activation::Identity, 0.0, 0.0),
+    }
+}

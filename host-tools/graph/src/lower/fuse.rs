@@ -1,0 +1,296 @@
+//! Which nodes one step computes together.
+//!
+//! Forward: Conv or Gemm, then its normalisation, a residual addition, an activation, as long as nothing
+//! else reads what lies between. Backward: the norms of weight, bias, scale and shift of such a
+//! group come from one step over the group's input and the cotangent before the normalisation.
+
+use std::collections::{HashMap, HashSet};
+
+use gradgate_bundle::op::NONE;
+
+use crate::expand::{Expanded, Rule};
+use crate::graph::{Graph, NodeId, ValueId};
+use crate::ops::Op;
+
+/// One fused chain, by node.
+#[derive(Clone, Debug)]
+pub(super) struct Group {
+    /// Conv or Gemm.
+    pub linear: NodeId,
+    /// The normalisation of its result.
+    pub batch_norm: Option<NodeId>,
+    /// The residual: added before the activation.
+    pub skip: Option<ValueId>,
+    /// The activation.
+    pub activation: Option<NodeId>,
+    /// What the chain computes.
+    pub output: ValueId,
+    /// Cotangent of the normalisation's (or else the linear op's) result.
+    pub cotangent: Option<ValueId>,
+    /// Features written by the group's weight-norm step: weight, bias, scale, shift.
+    pub features: [u16; 4],
+}
+
+/// All groups and what follows from them.
+pub(super) struct Fusion {
+    pub groups: Vec<Group>,
+    /// Group whose last node this is.
+    ends: HashMap<NodeId, usize>,
+    /// Group whose weight-norm step comes before this backward node.
+    weight_norms: HashMap<NodeId, usize>,
+    /// Nodes that a fused step computes.
+    served: HashSet<NodeId>,
+    /// Group of a Conv or Gemm whose normalisation is fused: its input gradient scales on load.
+    scaled: HashMap<ValueId, usize>,
+}
+
+/// Features that are the squared norm of a value, by that value: gradient norms, then activation
+/// norms.
+pub(super) fn features(expanded: &Expanded) -> HashMap<ValueId, Vec<u16>> {
+    let producers = expanded.graph.producers();
+    let mut features: HashMap<ValueId, Vec<u16>> = HashMap::new();
+    let norms = expanded.squared_norms.iter().chain(&expanded.activation_norms);
+    for (feature, (_, norm)) in norms.enumerate() {
+        let Some(node) = producers[norm.0 as usize] else { continue };
+        let operand = expanded.graph.nodes[node.0 as usize].inputs[0];
+        features.entry(operand).or_default().push(feature as u16);
+    }
+    features
+}
+
+impl Fusion {
+    pub fn new(expanded: &Expanded) -> Self {
+        let analysis = Analysis::new(expanded);
+        let mut fusion = Self {
+            groups: Vec::new(),
+            ends: HashMap::new(),
+            weight_norms: HashMap::new(),
+            served: HashSet::new(),
+            scaled: HashMap::new(),
+        };
+        let linear = |op: &Op| matches!(op, Op::Conv(_) | Op::Gemm { .. });
+        let mut residual_taken = HashSet::new();
+        // Later chains first: of two chains that meet in an addition, the later one can add.
+        for index in (0..expanded.forward_nodes).rev() {
+            if linear(&expanded.graph.nodes[index].op) {
+                fusion.add(&analysis, NodeId(index as u32), &mut residual_taken);
+            }
+        }
+        fusion
+    }
+
+    pub fn group_ending_at(&self, node: NodeId) -> Option<Group> {
+        self.ends.get(&node).map(|&group| self.groups[group].clone())
+    }
+
+    pub fn weight_norm_at(&self, node: NodeId) -> Option<Group> {
+        self.weight_norms.get(&node).map(|&group| self.groups[group].clone())
+    }
+
+    pub fn is_served(&self, node: NodeId) -> bool {
+        self.served.contains(&node)
+    }
+
+    /// The group whose normalisation's input gradient is `value`, if that was not computed by itself.
+    pub fn scaled_cotangent(&self, value: ValueId) -> Option<Group> {
+        self.scaled.get(&value).map(|&group| self.groups[group].clone())
+    }
+
+    fn add(&mut self, a: &Analysis<'_>, linear: NodeId, residual_taken: &mut HashSet<NodeId>) {
+        let mut group = a.chain(linear, residual_taken, &mut self.served);
+        let index = self.groups.len();
+        let last = a.producer(group.output);
+        self.served.remove(&last);
+        self.ends.insert(last, index);
+        self.backward(a, &mut group, index);
+        self.groups.push(group);
+    }
+
+    /// Assigns backward nodes of the group to its weight-norm step.
+    fn backward(&mut self, a: &Analysis<'_>, group: &mut Group, index: usize) {
+        let linear_rule = a.rules.get(&group.linear).copied();
+        let norm_rule = group.batch_norm.and_then(|node| a.rules.get(&node).copied());
+        let Some(first) = norm_rule.or(linear_rule) else { return };
+        group.cotangent = Some(first.cotangent);
+        let mut first_node = None;
+        let mut take = |fusion: &mut Self, group: &mut Group, node: usize, place: usize| {
+            let value = a.graph.nodes[node].output;
+            if let Some(feature) = a.sole_norm(value) {
+                group.features[place] = feature;
+                fusion.served.insert(NodeId(node as u32));
+                first_node = first_node.or(Some(NodeId(node as u32)));
+            }
+        };
+        if let Some(rule) = norm_rule {
+            for node in rule.emitted.clone() {
+                match a.graph.nodes[node].op {
+                    Op::BatchNormScaleGradient { .. } => take(self, group, node, 2),
+                    Op::ReduceSum { .. } => take(self, group, node, 3),
+                    _ => {}
+                }
+            }
+        }
+        if let Some(rule) = linear_rule {
+            for node in rule.emitted.clone() {
+                match a.graph.nodes[node].op {
+                    Op::ConvWeightGradient { .. } | Op::GemmWeightGradient { .. } => take(self, group, node, 0),
+                    Op::ReduceSum { .. } => take(self, group, node, 1),
+                    _ => {}
+                }
+            }
+        }
+        // A vector's bias gradient is the cotangent itself: no node of its own, taken here when the
+        // step runs anyway.
+        if let Some(node) = first_node {
+            self.weight_norms.insert(node, index);
+        }
+        if let (Some(_), Some(linear)) = (norm_rule, linear_rule) {
+            self.scale_on_load(a, linear, index);
+        }
+    }
+
+    /// Leaves out the normalisation's own input gradient when only the linear op's rule reads it and
+    /// every such reader scales on load.
+    fn scale_on_load(&mut self, a: &Analysis<'_>, linear: &Rule, index: usize) {
+        let scales = |node: &NodeId| {
+            let op = &a.graph.nodes[node.0 as usize].op;
+            let input_gradient = matches!(op, Op::ConvInputGradient { .. } | Op::GemmInputGradient { .. });
+            linear.emitted.contains(&(node.0 as usize)) && (input_gradient || self.served.contains(node))
+        };
+        let value = linear.cotangent;
+        if a.consumers[value.0 as usize].iter().all(scales) {
+            self.served.insert(a.producer(value));
+            self.scaled.insert(value, index);
+        }
+    }
+}
+
+/// Facts about the expanded graph.
+struct Analysis<'g> {
+    expanded: &'g Expanded,
+    graph: &'g Graph,
+    consumers: Vec<Vec<NodeId>>,
+    producers: Vec<Option<NodeId>>,
+    rules: HashMap<NodeId, &'g Rule>,
+    features: HashMap<ValueId, Vec<u16>>,
+    pinned: HashSet<ValueId>,
+}
+
+impl<'g> Analysis<'g> {
+    fn new(expanded: &'g Expanded) -> Self {
+        let layers = expanded.activation_norms.iter().map(|&(layer, _)| layer);
+        Self {
+            expanded,
+            graph: &expanded.graph,
+            consumers: expanded.graph.consumers(),
+            producers: expanded.graph.producers(),
+            rules: expanded.rules.iter().map(|rule| (rule.node, rule)).collect(),
+            features: features(expanded),
+            pinned: layers.chain(expanded.graph.logits).chain(expanded.penultimate).collect(),
+        }
+    }
+
+    fn producer(&self, value: ValueId) -> NodeId {
+        self.producers[value.0 as usize].expect("a node computes it")
+    }
+
+    fn op(&self, node: NodeId) -> &'g Op {
+        &self.graph.nodes[node.0 as usize].op
+    }
+
+    /// The one feature of a value that nothing but its squared norm reads.
+    fn sole_norm(&self, value: ValueId) -> Option<u16> {
+        match (self.features.get(&value)?.as_slice(), self.consumers[value.0 as usize].as_slice()) {
+            (&[feature], [_]) => Some(feature),
+            _ => None,
+        }
+    }
+
+    /// The one forward reader of a value that no output needs, and its backward readers.
+    fn sole_reader(&self, value: ValueId) -> Option<(NodeId, Vec<NodeId>)> {
+        if self.pinned.contains(&value) {
+            return None;
+        }
+        let is_forward = |node: &NodeId| (node.0 as usize) < self.expanded.forward_nodes;
+        let (forward, backward): (Vec<NodeId>, Vec<NodeId>) =
+            self.consumers[value.0 as usize].iter().copied().partition(is_forward);
+        match forward[..] {
+            [reader] => Some((reader, backward)),
+            _ => None,
+        }
+    }
+
+    /// Follows the chain of a Conv or Gemm; nodes inside it are marked as served.
+    fn chain(
+        &self,
+        linear: NodeId,
+        residual_taken: &mut HashSet<NodeId>,
+        served: &mut HashSet<NodeId>,
+    ) -> Group {
+        let mut group = Group {
+            linear,
+            batch_norm: None,
+            skip: None,
+            activation: None,
+            output: self.graph.nodes[linear.0 as usize].output,
+            cotangent: None,
+            features: [NONE; 4],
+        };
+        let mut extend = |group: &mut Group, node: NodeId| {
+            served.insert(self.producer(group.output));
+            group.output = self.graph.nodes[node.0 as usize].output;
+        };
+        if let Some(node) = self.batch_norm_after(group.output) {
+            extend(&mut group, node);
+            group.batch_norm = Some(node);
+        }
+        if let Some((node, skip)) = self.residual_after(group.output) {
+            if residual_taken.insert(node) {
+                extend(&mut group, node);
+                group.skip = Some(skip);
+            }
+        }
+        if let Some(node) = self.activation_after(group.output) {
+            extend(&mut group, node);
+            group.activation = Some(node);
+        }
+        group
+    }
+
+    /// The normalisation of `value`, if the gradient of its scale needs no more than its norm: the group
+    /// never holds the value itself.
+    fn batch_norm_after(&self, value: ValueId) -> Option<NodeId> {
+        let (reader, backward) = self.sole_reader(value)?;
+        let node = &self.graph.nodes[reader.0 as usize];
+        let serves = |&node: &NodeId| {
+            matches!(self.op(node), Op::BatchNormScaleGradient { .. })
+                && self.sole_norm(self.graph.nodes[node.0 as usize].output).is_some()
+        };
+        let fits = matches!(node.op, Op::BatchNorm { .. }) && node.inputs[0] == value;
+        (fits && backward.iter().all(serves)).then_some(reader)
+    }
+
+    /// The addition of another frame value of the same shape.
+    fn residual_after(&self, value: ValueId) -> Option<(NodeId, ValueId)> {
+        let (reader, backward) = self.sole_reader(value)?;
+        let node = &self.graph.nodes[reader.0 as usize];
+        let skip = *node.inputs.iter().find(|&&input| input != value)?;
+        let same = self.graph.shape(skip) == self.graph.shape(value) && self.graph.value(skip).is_frame();
+        // The skip must exist when the chain's step runs, and the chain must end after it.
+        (node.op == Op::Add && same && backward.is_empty()).then_some((reader, skip))
+    }
+
+    /// The activation, if its gradient can go by the result.
+    fn activation_after(&self, value: ValueId) -> Option<NodeId> {
+        let (reader, backward) = self.sole_reader(value)?;
+        let fusable = match self.op(reader) {
+            Op::Relu | Op::Clip { .. } => true,
+            Op::LeakyRelu { alpha } => *alpha > 0.0,
+            _ => false,
+        };
+        let by_result = |&node: &NodeId| {
+            matches!(self.op(node), Op::ClipGradient { .. } | Op::LeakyReluGradient { .. })
+        };
+        (fusable && backward.iter().all(by_result)).then_some(reader)
+    }
+}

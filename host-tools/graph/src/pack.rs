@@ -1,0 +1,162 @@
+//! From a planned schedule to the records and blobs of a bundle.
+//!
+//! Knows nothing of detectors and policies: the caller completes the header and calls
+//! `gradgate_bundle::write`.
+
+use std::fmt;
+
+use gradgate_bundle::header::Layout;
+use gradgate_bundle::op::NONE;
+use gradgate_bundle::record::{OPERANDS, StepRecord, TensorKind, TensorRecord};
+use gradgate_bundle::write::push_floats;
+
+use crate::expand::Expanded;
+use crate::graph::{Graph, ValueId};
+use crate::plan::Plan;
+use crate::schedule::{Schedule, Storage, TensorId};
+
+/// Why no records were made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PackError {
+    /// More tensors than a step record can address.
+    TooManyTensors(usize),
+    /// More features than a parameter record can address.
+    TooManyFeatures(usize),
+    /// The blobs are longer than a bundle can state.
+    TooLong,
+    /// A name that a schema cannot hold.
+    Name(String),
+}
+
+impl fmt::Display for PackError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooManyTensors(n) => write!(f, "{n} tensors, a bundle holds at most 65,534"),
+            Self::TooManyFeatures(n) => write!(f, "{n} features, a bundle holds at most 65,534"),
+            Self::TooLong => write!(f, "the bundle would be longer than 4 GiB; use a smaller model"),
+            Self::Name(name) => write!(
+                f,
+                "the name {name:?} holds a comma or a line break; rename it in the model"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for PackError {}
+
+/// Fixed-width records and blobs of a bundle.
+#[derive(Clone, Debug)]
+pub struct Packed {
+    /// Tensor records, in schedule order.
+    pub tensors: Vec<TensorRecord>,
+    /// Step records, in order.
+    pub steps: Vec<StepRecord>,
+    /// Parameter records; equal ones are stored once.
+    pub params: Vec<u8>,
+    /// Weights; detector tables and the self-test may be appended.
+    pub blobs: Vec<u8>,
+    /// Where the results lie.
+    pub layout: Layout,
+}
+
+/// Names of the features, joined by line breaks as a header wants them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SchemaNames {
+    /// Parameters whose squared gradient norm is a feature.
+    pub parameters: String,
+    /// Layers whose squared activation norm is a feature.
+    pub layers: String,
+    /// Number of classes.
+    pub classes: u32,
+    /// Length of the penultimate vector, 0 without one.
+    pub penultimate: u32,
+}
+
+/// The feature names of an expanded graph.
+///
+/// # Errors
+/// When a name holds a comma or a line break, which separate names in files.
+pub fn schema_names(expanded: &Expanded) -> Result<SchemaNames, PackError> {
+    let graph = &expanded.graph;
+    let length = |value: Option<ValueId>| value.map_or(0, |v| graph.value(v).elements() as u32);
+    Ok(SchemaNames {
+        parameters: names(graph, &expanded.squared_norms)?,
+        layers: names(graph, &expanded.activation_norms)?,
+        classes: length(graph.logits),
+        penultimate: length(expanded.penultimate),
+    })
+}
+
+fn names(graph: &Graph, taps: &[(ValueId, ValueId)]) -> Result<String, PackError> {
+    let name = |&(value, _): &(ValueId, ValueId)| {
+        let name = &graph.value(value).name;
+        match name.contains([',', '\n', '\r']) {
+            true => Err(PackError::Name(name.clone())),
+            false => Ok(name.as_str()),
+        }
+    };
+    Ok(taps.iter().map(name).collect::<Result<Vec<_>, _>>()?.join("\n"))
+}
+
+/// Records and blobs of a planned schedule. Deterministic.
+///
+/// # Errors
+/// See [`PackError`].
+pub fn pack(schedule: &Schedule, plan: &Plan) -> Result<Packed, PackError> {
+    if schedule.features >= usize::from(NONE) {
+        return Err(PackError::TooManyFeatures(schedule.features));
+    }
+    let mut blobs = Vec::new();
+    let mut tensors = Vec::new();
+    let mut numbers = vec![NONE; schedule.tensors.len()];
+    for (id, tensor) in schedule.tensors.iter().enumerate() {
+        let (kind, offset) = match (&tensor.storage, plan.offsets[id]) {
+            (Storage::Blob(data), _) => {
+                let blob = push_floats(&mut blobs, data).map_err(|_| PackError::TooLong)?;
+                (TensorKind::Blob, blob.offset)
+            }
+            (Storage::Arena, Some(offset)) => (TensorKind::Arena, offset as u32),
+            (Storage::Arena, None) => continue,
+        };
+        let number = u16::try_from(tensors.len()).ok().filter(|&n| n != NONE);
+        numbers[id] = number.ok_or(PackError::TooManyTensors(schedule.tensors.len()))?;
+        tensors.push(TensorRecord {
+            kind: (kind as u32).into(),
+            offset: offset.into(),
+            elements: (tensor.elements as u32).into(),
+        });
+    }
+    let mut params = Vec::new();
+    let steps = schedule.steps.iter().map(|step| {
+        let mut operands = [NONE.into(); OPERANDS];
+        for (place, operand) in operands.iter_mut().zip(&step.operands) {
+            *place = operand.map_or(NONE, |TensorId(id)| numbers[id]).into();
+        }
+        StepRecord {
+            opcode: (step.opcode as u16).into(),
+            reserved: 0.into(),
+            params: (intern(&mut params, &step.params) as u32).into(),
+            operands,
+        }
+    });
+    let steps = steps.collect();
+    let layout = Layout {
+        arena_elements: plan.arena_elements as u32,
+        features_offset: plan.features_offset as u32,
+        logits: numbers[schedule.logits.0],
+        penultimate: schedule.penultimate.map_or(NONE, |id| numbers[id.0]),
+        scratch_offset: plan.scratch_offset as u32,
+    };
+    Ok(Packed { tensors, steps, params, blobs, layout })
+}
+
+/// Offset of a record in the section; equal bytes are shared, at any alignment.
+fn intern(section: &mut Vec<u8>, record: &[u8]) -> usize {
+    match section.windows(record.len()).position(|window| window == record) {
+        Some(offset) => offset,
+        None => {
+            section.extend_from_slice(record);
+            section.len() - record.len()
+        }
+    }
+}

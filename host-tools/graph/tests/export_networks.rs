@@ -1,0 +1,171 @@
+//! Whole expanded classifiers, exported, in onnxruntime: against the f64 interpreter, and for the
+//! pretrained networks against float64 automatic differentiation.
+
+mod export_support;
+
+use export_support::{Rng, check, folder, write_case};
+use gradgate_graph::expand::{Expanded, Label, expand};
+use gradgate_graph::export::{Builder, DetectorExport, ExportError, ExportOptions, ExportOutput};
+use gradgate_graph::export::{FeatureNames, export};
+use gradgate_graph::graph::{Graph, Tensor, ValueId};
+use gradgate_graph::interp::Interp;
+use gradgate_graph::ops::{Conv, Op, Pool};
+use gradgate_graph::taps::Taps;
+
+const SEED: u64 = 7;
+
+/// Builds a small classifier; each helper names its parameters after its node.
+struct Net {
+    graph: Graph,
+    rng: Rng,
+}
+
+impl Net {
+    fn parameter(&mut self, name: String, shape: &[usize], low: f32, high: f32) -> ValueId {
+        let count = shape.iter().product();
+        let data: Vec<f32> = (0..count)
+            .map(|_| low + (high - low) * (self.rng.number() + 1.0) / 2.0)
+            .collect();
+        self.graph.add_constant(name, Tensor::new(shape, data))
+    }
+
+    fn trainable(&mut self, name: String, shape: &[usize], low: f32, high: f32) -> ValueId {
+        let id = self.parameter(name, shape, low, high);
+        self.graph.parameters.push(id);
+        id
+    }
+
+    fn push(&mut self, name: &str, op: Op, inputs: &[ValueId]) -> ValueId {
+        let id = self.graph.push(name, op, inputs);
+        id.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn conv(&mut self, name: &str, x: ValueId, weight: ValueId, groups: usize) -> ValueId {
+        let conv = Conv {
+            strides: [1, 1],
+            pads: [1, 1, 1, 1],
+            dilations: [1, 1],
+            groups,
+        };
+        self.push(name, Op::Conv(conv), &[x, weight])
+    }
+
+    fn batch_norm(&mut self, name: &str, x: ValueId) -> ValueId {
+        let channels = [self.graph.shape(x)[1]];
+        let scale = self.trainable(format!("{name}.weight"), &channels, 0.5, 1.5);
+        let shift = self.trainable(format!("{name}.bias"), &channels, -0.5, 0.5);
+        let mean = self.parameter(format!("{name}.mean"), &channels, -0.5, 0.5);
+        let variance = self.parameter(format!("{name}.variance"), &channels, 0.25, 2.0);
+        let inputs = [x, scale, shift, mean, variance];
+        self.push(name, Op::BatchNorm { epsilon: 1e-5 }, &inputs)
+    }
+
+    fn pool(&mut self, name: &str, x: ValueId, op: fn(Pool) -> Op) -> ValueId {
+        let pool = Pool {
+            kernel: [3, 3],
+            strides: [2, 2],
+            pads: [1, 1, 1, 1],
+            dilations: [1, 1],
+            ceil_mode: false,
+            count_include_pad: false,
+        };
+        self.push(name, op(pool), &[x])
+    }
+}
+
+/// A residual block, a weight used twice, a depthwise convolution, every activation, both pools,
+/// a concatenation of overlapping slices, and a linear layer with bias.
+fn small_classifier() -> Graph {
+    let mut net = Net {
+        graph: Graph {
+            name: "small".into(),
+            ..Graph::default()
+        },
+        rng: Rng(SEED),
+    };
+    let image = net.graph.add_input("image", [1, 3, 9, 8]);
+    let weight = net.trainable("stem.weight".into(), &[4, 3, 3, 3], -0.5, 0.5);
+    let stem = net.conv("stem", image, weight, 1);
+    let stem = net.batch_norm("stem.bn", stem);
+    let stem = net.push("stem.relu", Op::Relu, &[stem]);
+    let stem = net.pool("stem.pool", stem, Op::MaxPool);
+    let shared = net.trainable("block.weight".into(), &[4, 4, 3, 3], -0.5, 0.5);
+    let inner = net.conv("block.conv1", stem, shared, 1);
+    let inner = net.push("block.leaky", Op::LeakyRelu { alpha: 0.1 }, &[inner]);
+    let inner = net.conv("block.conv2", inner, shared, 1);
+    let sum = net.push("block.add", Op::Add, &[inner, stem]);
+    let sum = net.push("block.clip", Op::Clip { min: 0.0, max: 1.0 }, &[sum]);
+    let weight = net.trainable("depthwise.weight".into(), &[4, 1, 3, 3], -0.5, 0.5);
+    let deep = net.conv("depthwise", sum, weight, 4);
+    let deep = net.push("depthwise.sigmoid", Op::Sigmoid, &[deep]);
+    let slice = |start, step| Op::Slice {
+        starts: vec![0, start, 0, 0],
+        lengths: vec![1, 2, 5, 4],
+        steps: vec![1, step, 1, 1],
+    };
+    let front = net.push("front", slice(0, 1), &[deep]);
+    let spread = net.push("spread", slice(1, 2), &[deep]);
+    let joined = net.push("joined", Op::Concat { axis: 1 }, &[front, spread, sum]);
+    let pooled = net.pool("pooled", joined, Op::AveragePool);
+    let flat = net.push("flat", Op::Reshape { shape: vec![1, 48] }, &[pooled]);
+    let weight = net.trainable("fc.weight".into(), &[5, 48], -0.5, 0.5);
+    let bias = net.trainable("fc.bias".into(), &[5], -0.5, 0.5);
+    let logits = net.push("fc", Op::Gemm { transpose_b: true }, &[flat, weight, bias]);
+    net.graph.logits = Some(logits);
+    net.graph
+}
+
+/// The sum of all squared norms.
+struct Total;
+
+impl DetectorExport for Total {
+    fn emit(&self, builder: &mut Builder, features: &FeatureNames) -> Result<String, ExportError> {
+        assert_eq!(features.shape("squared_norms")?, [1, 7]);
+        Ok(builder.reduce("ReduceSum", "squared_norms", &[1], true))
+    }
+}
+
+fn expanded(graph: &Graph) -> Expanded {
+    expand(graph, &Label::Ones, &Taps::all()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn small_classifier_with_detector() {
+    let expanded = expanded(&small_classifier());
+    assert_eq!(expanded.squared_norms.len(), 7);
+    let outputs = ExportOutput::features(&expanded);
+    let names: Vec<&str> = outputs.iter().map(|output| output.name.as_str()).collect();
+    assert_eq!(
+        names,
+        ["logits", "squared_norms", "activation_norms", "penultimate"]
+    );
+    let folder = folder("export_small_classifier");
+    let interp = Interp::new(&expanded.graph);
+    let mut rng = Rng(SEED);
+    for opset in 17..=22 {
+        let options = ExportOptions {
+            opset,
+            ..ExportOptions::default()
+        };
+        let bytes = export(&expanded.graph, &outputs, Some(&Total), &options).expect("exports");
+        let image: Vec<f32> = (0..3 * 9 * 8).map(|_| rng.number()).collect();
+        let wide: Vec<f64> = image.iter().map(|&x| f64::from(x)).collect();
+        let features = interp.features(&expanded, &wide, &Default::default());
+        let score = features.squared_norms.iter().sum();
+        let expected = [
+            features.logits,
+            features.squared_norms,
+            features.activation_norms,
+            features.penultimate,
+            vec![score],
+        ];
+        write_case(
+            &folder,
+            &format!("small.{opset}"),
+            &bytes,
+            &image,
+            &expected.concat(),
+        );
+    }
+    check(&["cases", folder.to_str().expect("a UTF-8 path")]);
+}

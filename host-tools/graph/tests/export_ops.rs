@@ -1,0 +1,256 @@
+//! Every op without windows, exported alone, in onnxruntime against the f64 interpreter.
+
+#[path = "export_support/case.rs"]
+mod cases;
+mod export_support;
+
+use cases::{Case, Operand, case, constant, frame, run};
+use gradgate_graph::ops::Op;
+
+fn channel_cases() -> Vec<Case> {
+    let positive = |n| Operand::Positive(vec![n]);
+    let mut cases = Vec::new();
+    for (name, x) in [
+        ("image", vec![1, 3, 4, 5]),
+        ("row", vec![1, 6]),
+        ("line", vec![1, 3, 7]),
+    ] {
+        let (c, epsilon, x) = (x[1], 1e-5, Operand::Frame(x));
+        let vectors = [constant([c]), constant([c]), constant([c]), positive(c)];
+        cases.push(case(
+            &format!("batch_norm.{name}"),
+            Op::BatchNorm { epsilon },
+            [vec![x.clone()], vectors.to_vec()].concat(),
+        ));
+        cases.push(case(
+            &format!("batch_norm_input_gradient.{name}"),
+            Op::BatchNormInputGradient { epsilon },
+            vec![x.clone(), constant([c]), positive(c)],
+        ));
+        cases.push(case(
+            &format!("batch_norm_scale_gradient.{name}"),
+            Op::BatchNormScaleGradient { epsilon },
+            vec![x.clone(), x, constant([c]), positive(c)],
+        ));
+    }
+    cases
+}
+
+fn gemm_cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (transpose_b, w) in [(false, [4, 3]), (true, [3, 4])] {
+        for (name, lead) in [
+            ("row", vec![1]),
+            ("rows", vec![1, 5]),
+            ("blocks", vec![1, 2, 3]),
+        ] {
+            let name = format!("{name}{}", u8::from(transpose_b));
+            let of = |width: usize| Operand::Frame([lead.as_slice(), &[width]].concat());
+            let (x, g) = (of(4), of(3));
+            let plain = vec![x.clone(), constant(w)];
+            let biased = vec![x.clone(), constant(w), constant([3])];
+            let down = vec![g.clone(), constant(w)];
+            let input = Op::GemmInputGradient { transpose_b };
+            let weight = Op::GemmWeightGradient { transpose_b };
+            cases.push(case(
+                &format!("gemm.{name}"),
+                Op::Gemm { transpose_b },
+                plain,
+            ));
+            cases.push(case(
+                &format!("gemm.{name}_bias"),
+                Op::Gemm { transpose_b },
+                biased,
+            ));
+            cases.push(case(&format!("gemm_input_gradient.{name}"), input, down));
+            cases.push(case(
+                &format!("gemm_weight_gradient.{name}"),
+                weight,
+                vec![x, g],
+            ));
+        }
+    }
+    cases
+}
+
+fn pointwise_cases() -> Vec<Case> {
+    let x = || frame([1, 3, 4, 5]);
+    let (below, above) = (f32::NEG_INFINITY, f32::INFINITY);
+    let mut cases = vec![
+        case(
+            "div.broadcast",
+            Op::Div,
+            vec![x(), Operand::Positive(vec![3, 1, 1])],
+        ),
+        case("relu.plain", Op::Relu, vec![x()]),
+        case("relu_gradient.plain", Op::ReluGradient, vec![x(), x()]),
+        case("leaky_relu.plain", Op::LeakyRelu { alpha: 0.2 }, vec![x()]),
+        case(
+            "leaky_relu_gradient.plain",
+            Op::LeakyReluGradient { alpha: 0.2 },
+            vec![x(), x()],
+        ),
+        case("sigmoid.plain", Op::Sigmoid, vec![x()]),
+        case(
+            "sigmoid_gradient.plain",
+            Op::SigmoidGradient,
+            vec![x(), x()],
+        ),
+    ];
+    for (name, op) in [("add", Op::Add), ("sub", Op::Sub), ("mul", Op::Mul)] {
+        cases.push(case(&format!("{name}.same"), op.clone(), vec![x(), x()]));
+        cases.push(case(
+            &format!("{name}.channel"),
+            op.clone(),
+            vec![x(), constant([3, 1, 1])],
+        ));
+        cases.push(case(
+            &format!("{name}.scalar"),
+            op.clone(),
+            vec![constant([]), x()],
+        ));
+        cases.push(case(
+            &format!("{name}.pixel"),
+            op,
+            vec![frame([1, 3, 1, 1]), x()],
+        ));
+    }
+    for (name, min, max) in [
+        ("both", -0.5, 0.25),
+        ("low", 0.0, above),
+        ("high", below, 0.5),
+        ("none", below, above),
+    ] {
+        cases.push(case(
+            &format!("clip.{name}"),
+            Op::Clip { min, max },
+            vec![x()],
+        ));
+        let gradient = Op::ClipGradient { min, max };
+        cases.push(case(
+            &format!("clip_gradient.{name}"),
+            gradient,
+            vec![x(), x()],
+        ));
+    }
+    for axis in 1..4 {
+        cases.push(case(
+            &format!("softmax.{axis}"),
+            Op::Softmax { axis },
+            vec![x()],
+        ));
+        let gradient = Op::SoftmaxGradient { axis };
+        cases.push(case(
+            &format!("softmax_gradient.{axis}"),
+            gradient,
+            vec![x(), x()],
+        ));
+    }
+    cases
+}
+
+fn shape_cases() -> Vec<Case> {
+    let x = || frame([1, 3, 4, 5]);
+    let mut cases = Vec::new();
+    for keep_dims in [false, true] {
+        for (number, axes) in [vec![1], vec![2, 3], vec![1, 2, 3], vec![]]
+            .into_iter()
+            .enumerate()
+        {
+            let name = format!("{number}{}", u8::from(keep_dims));
+            let mean = Op::ReduceMean {
+                axes: axes.clone(),
+                keep_dims,
+            };
+            cases.push(case(&format!("reduce_mean.{name}"), mean, vec![x()]));
+            let sum = Op::ReduceSum { axes, keep_dims };
+            cases.push(case(&format!("reduce_sum.{name}"), sum, vec![x()]));
+        }
+    }
+    let expand = Op::Expand {
+        shape: vec![1, 3, 4, 5],
+    };
+    cases.push(case("expand.image", expand, vec![frame([1, 3, 1, 1])]));
+    let three = vec![x(), frame([1, 2, 4, 5]), x()];
+    cases.push(case("concat.channels", Op::Concat { axis: 1 }, three));
+    cases.push(case(
+        "concat.columns",
+        Op::Concat { axis: 3 },
+        vec![x(), frame([1, 3, 4, 2])],
+    ));
+    let slices = [
+        ("whole", [0, 0, 0, 0], [1, 3, 4, 5], [1, 1, 1, 1]),
+        ("window", [0, 1, 2, 0], [1, 2, 1, 3], [1, 1, 1, 1]),
+        ("every_second", [0, 0, 0, 0], [1, 3, 2, 3], [1, 1, 2, 2]),
+        ("late_start", [0, 0, 1, 1], [1, 3, 2, 2], [1, 1, 2, 3]),
+        ("channels", [0, 2, 0, 0], [1, 1, 4, 5], [1, 2, 1, 1]),
+    ];
+    for (name, starts, lengths, steps) in slices {
+        let (starts, steps) = (starts.to_vec(), steps.to_vec());
+        let gradient = Op::SliceGradient {
+            starts: starts.clone(),
+            steps: steps.clone(),
+            input_shape: vec![1, 3, 4, 5],
+        };
+        let slice = Op::Slice {
+            starts,
+            lengths: lengths.to_vec(),
+            steps,
+        };
+        cases.push(case(&format!("slice.{name}"), slice, vec![x()]));
+        cases.push(case(
+            &format!("slice_gradient.{name}"),
+            gradient,
+            vec![frame(lengths)],
+        ));
+    }
+    for (name, before, after, value) in [
+        ("channels", vec![0, 2, 0, 0], vec![0, 1, 0, 0], 0.0),
+        ("rows", vec![0, 0, 1, 0], vec![0, 0, 0, 3], -1.5),
+    ] {
+        cases.push(case(
+            &format!("pad.{name}"),
+            Op::Pad {
+                before,
+                after,
+                value,
+            },
+            vec![x()],
+        ));
+    }
+    let transpose = Op::Transpose {
+        permutation: vec![0, 2, 3, 1],
+    };
+    cases.push(case("transpose.nhwc", transpose, vec![x()]));
+    cases.push(case(
+        "reshape.flat",
+        Op::Reshape { shape: vec![1, 60] },
+        vec![x()],
+    ));
+    cases.push(case("squared_norm.image", Op::SquaredNorm, vec![x()]));
+    cases.push(case(
+        "squared_norm.row",
+        Op::SquaredNorm,
+        vec![frame([1, 7])],
+    ));
+    cases.push(case(
+        "squared_norm.weight",
+        Op::SquaredNorm,
+        vec![frame([1, 2, 3, 2, 2])],
+    ));
+    cases
+}
+
+#[test]
+fn in_onnxruntime() {
+    let cases = [
+        channel_cases(),
+        gemm_cases(),
+        pointwise_cases(),
+        shape_cases(),
+    ]
+    .concat();
+    for opset in 17..=22 {
+        run("export_ops", opset, &cases);
+    }
+}

@@ -1,0 +1,132 @@
+//! Activations and their gradients; NaN passes through every one of them.
+
+use gradgate_bundle::op::Activation;
+
+use crate::math::exp;
+
+/// An activation with its constants.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Act {
+    /// Which.
+    pub kind: Activation,
+    /// Clip's lower bound, or LeakyRelu's slope.
+    pub low: f32,
+    /// Clip's upper bound.
+    pub high: f32,
+}
+
+impl Act {
+    /// Nothing.
+    pub const IDENTITY: Act = Act { kind: Activation::Identity, low: 0.0, high: 0.0 };
+
+    /// In place over all values.
+    #[inline(always)]
+    pub fn apply(&self, values: &mut [f32]) {
+        let (low, high) = (self.low, self.high);
+        match self.kind {
+            Activation::Identity => {}
+            Activation::Relu => each(values, |x| if x <= 0.0 { 0.0 } else { x }),
+            Activation::LeakyRelu => each(values, |x| if x <= 0.0 { low * x } else { x }),
+            Activation::Clip => each(values, |x| {
+                let x = if x <= low { low } else { x };
+                if x >= high { high } else { x }
+            }),
+            Activation::Sigmoid => each(values, |x| 1.0 / (1.0 + exp(-x))),
+        }
+    }
+
+    /// `dx = g` through the derivative at `v`: the result for Relu and Sigmoid, else the input.
+    /// A `v` that is NaN gives NaN.
+    pub fn gradient(&self, v: &[f32], g: &[f32], dx: &mut [f32]) {
+        let (low, high) = (self.low, self.high);
+        match self.kind {
+            Activation::Identity => pairs(v, g, dx, |v, g| if v.is_nan() { v } else { g }),
+            Activation::Relu => pairs(v, g, dx, |y, g| match () {
+                _ if y > 0.0 => g,
+                _ if y <= 0.0 => 0.0,
+                _ => y,
+            }),
+            Activation::LeakyRelu => pairs(v, g, dx, |x, g| match () {
+                _ if x > 0.0 => g,
+                _ if x <= 0.0 => low * g,
+                _ => x,
+            }),
+            Activation::Clip => pairs(v, g, dx, |x, g| match () {
+                _ if low < x && x < high => g,
+                _ if x <= low || x >= high => 0.0,
+                _ => x,
+            }),
+            Activation::Sigmoid => pairs(v, g, dx, |y, g| g * (y * (1.0 - y))),
+        }
+    }
+}
+
+#[inline(always)]
+fn each(values: &mut [f32], f: impl Fn(f32) -> f32) {
+    values.iter_mut().for_each(|v| *v = f(*v));
+}
+
+#[inline(always)]
+fn pairs(v: &[f32], g: &[f32], dx: &mut [f32], f: impl Fn(f32, f32) -> f32) {
+    for (dx, (v, g)) in dx.iter_mut().zip(v.iter().zip(g)) {
+        *dx = f(*v, *g);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KINDS: [Activation; 5] = [
+        Activation::Identity,
+        Activation::Relu,
+        Activation::LeakyRelu,
+        Activation::Clip,
+        Activation::Sigmoid,
+    ];
+
+    fn act(kind: Activation) -> Act {
+        Act { kind, low: if kind == Activation::LeakyRelu { 0.1 } else { 0.0 }, high: 6.0 }
+    }
+
+    #[test]
+    fn nan_survives_every_activation_and_gradient() {
+        for kind in KINDS {
+            let mut values = [1.0, f32::NAN, -1.0];
+            act(kind).apply(&mut values);
+            assert!(values[1].is_nan() && !values[0].is_nan(), "{kind:?}");
+            let mut dx = [0.0; 4];
+            act(kind).gradient(&[f32::NAN, 1.0, f32::NAN, -1.0], &[1.0, f32::NAN, 0.0, 2.0], &mut dx);
+            assert!(dx[0].is_nan() && dx[1].is_nan() && dx[2].is_nan(), "{kind:?} {dx:?}");
+            assert!(!dx[3].is_nan(), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn values_and_gradients_match_their_definitions() {
+        let x = [-2.0, -0.0, 0.0, 0.5, 6.0, 7.0];
+        let tables: [(Activation, [f32; 6], [f32; 6]); 4] = [
+            (Activation::Identity, x, [3.0; 6]),
+            (Activation::Relu, [0.0, 0.0, 0.0, 0.5, 6.0, 7.0], [0.0, 0.0, 0.0, 3.0, 3.0, 3.0]),
+            (Activation::LeakyRelu, [-0.2, -0.0, 0.0, 0.5, 6.0, 7.0], [0.3, 0.3, 0.3, 3.0, 3.0, 3.0]),
+            (Activation::Clip, [0.0, 0.0, 0.0, 0.5, 6.0, 6.0], [0.0, 0.0, 0.0, 3.0, 0.0, 0.0]),
+        ];
+        for (kind, expected, gradient) in tables {
+            let (mut y, mut dx) = (x, [9.0; 6]);
+            act(kind).apply(&mut y);
+            assert_eq!(y, expected, "{kind:?}");
+            let at = if kind == Activation::Relu { y } else { x };
+            act(kind).gradient(&at, &[3.0; 6], &mut dx);
+            for (a, b) in dx.iter().zip(gradient) {
+                assert!((a - b).abs() < 1e-6, "{kind:?} {dx:?}");
+            }
+        }
+        let mut y = [0.0, 200.0, -200.0, 1.0];
+        act(Activation::Sigmoid).apply(&mut y);
+        assert_eq!(y[..3], [0.5, 1.0, 0.0]);
+        assert!((f64::from(y[3]) - 0.731_058_578_630_004_9).abs() < 1e-7);
+        let mut dx = [0.0];
+        act(Activation::Sigmoid).gradient(&[0.25], &[2.0], &mut dx);
+        assert_eq!(dx, [0.375]);
+    }
+}

@@ -1,0 +1,276 @@
+//! Convolution with its epilogue.
+//!
+//! Four output pixels of a row by 8 (4 on 32-bit Arm) output channels stay in registers while the
+//! taps pass in the order (ky, kx, ci). At the borders a tap is taken by those pixels alone that it
+//! meets, so every output sees its taps in the one order.
+
+use gradgate_bundle::op::LANES;
+use gradgate_bundle::shape::ConvShape;
+
+use super::activation::Act;
+use super::lanes::{accumulate1, accumulate4, each_lanes, run, take, take_mut};
+use super::window::valid;
+
+/// What happens to an accumulator: `* scale + shift + skip`, as far as present, then the activation.
+#[derive(Clone, Copy)]
+pub struct Epilogue<'a> {
+    /// Per output channel.
+    pub scale: Option<&'a [f32]>,
+    /// Per output channel.
+    pub shift: Option<&'a [f32]>,
+    /// As y.
+    pub skip: Option<&'a [f32]>,
+    /// Last.
+    pub act: Act,
+}
+
+impl Epilogue<'_> {
+    /// Finishes `L` channels from `channel` on and writes them at `at`.
+    #[inline(always)]
+    fn finish<const L: usize>(
+        &self,
+        mut acc: [f32; L],
+        channel: usize,
+        at: usize,
+        y: &mut [f32],
+    ) -> Option<()> {
+        if let Some(scale) = self.scale {
+            acc.iter_mut().zip(take::<L>(scale, channel)?).for_each(|(v, s)| *v *= s);
+        }
+        if let Some(shift) = self.shift {
+            acc.iter_mut().zip(take::<L>(shift, channel)?).for_each(|(v, s)| *v += s);
+        }
+        if let Some(skip) = self.skip {
+            acc.iter_mut().zip(take::<L>(skip, at)?).for_each(|(v, s)| *v += s);
+        }
+        self.act.apply(&mut acc);
+        *take_mut(y, at)? = acc;
+        Some(())
+    }
+}
+
+/// `y = act(conv(x, w) * scale + shift + skip)`; x and y are NHWC, w is blocked.
+pub fn conv(s: &ConvShape, x: &[f32], w: &[f32], end: &Epilogue<'_>, y: &mut [f32]) -> Option<()> {
+    if s.depthwise() {
+        return depthwise(s, x, w, end, y);
+    }
+    let per_output = s.kernel[0] * s.kernel[1] * s.group_input;
+    for group in 0..s.groups {
+        for block in (0..s.group_output).step_by(LANES) {
+            let first = group * s.group_output + block;
+            let width = LANES.min(s.group_output - block);
+            let w = run(w, first * per_output, width * per_output)?;
+            let block = Block { s, x, w, end, input: group * s.group_input, first, width };
+            each_lanes!(width, |lane| block.pass(lane, y));
+        }
+    }
+    Some(())
+}
+
+/// Up to 16 output channels of one group.
+struct Block<'a> {
+    s: &'a ConvShape,
+    x: &'a [f32],
+    /// The block's weights, `[ky][kx][ci][width]`.
+    w: &'a [f32],
+    end: &'a Epilogue<'a>,
+    /// First input channel.
+    input: usize,
+    /// First output channel.
+    first: usize,
+    width: usize,
+}
+
+impl Block<'_> {
+    /// All pixels, `L` output channels from `lane` of the block on.
+    fn pass<const L: usize>(&self, lane: usize, y: &mut [f32]) -> Option<()> {
+        let s = self.s;
+        let [rows, columns, channels] = s.output;
+        for oy in 0..rows {
+            let taps = valid(oy * s.strides[0], s.dilations[0], s.kernel[0], s.pads[0], s.input[0]);
+            let mut ox = 0;
+            while ox < columns {
+                let at = (oy * columns + ox) * channels + self.first + lane;
+                let channel = self.first + lane;
+                if columns - ox >= 4 {
+                    let acc = self.four::<L>(oy, ox, taps, lane)?;
+                    for (p, acc) in acc.into_iter().enumerate() {
+                        self.end.finish(acc, channel, at + p * channels, y)?;
+                    }
+                    ox += 4;
+                } else {
+                    let acc = self.one::<L>(oy, ox, taps, lane)?;
+                    self.end.finish(acc, channel, at, y)?;
+                    ox += 1;
+                }
+            }
+        }
+        Some(())
+    }
+
+    /// Taps of a row that meet the input at output column `ox`.
+    fn columns(&self, ox: usize) -> (usize, usize) {
+        let s = self.s;
+        valid(ox * s.strides[1], s.dilations[1], s.kernel[1], s.pads[1], s.input[1])
+    }
+
+    /// Input row that tap `ky` of output row `oy` reads.
+    fn input_row(&self, oy: usize, ky: usize) -> usize {
+        oy * self.s.strides[0] + ky * self.s.dilations[0] - self.s.pads[0]
+    }
+
+    /// Accumulators of one pixel.
+    #[inline(always)]
+    fn one<const L: usize>(
+        &self,
+        oy: usize,
+        ox: usize,
+        (ky0, ky1): (usize, usize),
+        lane: usize,
+    ) -> Option<[f32; L]> {
+        let mut acc = [0.0; L];
+        let (kx0, kx1) = self.columns(ox);
+        for ky in ky0..ky1 {
+            let row = self.input_row(oy, ky);
+            self.single(&mut acc, row, ox, ky, kx0, kx1, lane)?;
+        }
+        Some(acc)
+    }
+
+    /// Accumulators of four pixels.
+    #[inline(always)]
+    fn four<const L: usize>(
+        &self,
+        oy: usize,
+        ox: usize,
+        (ky0, ky1): (usize, usize),
+        lane: usize,
+    ) -> Option<[[f32; L]; 4]> {
+        let mut acc = [[0.0; L]; 4];
+        let spans = [0, 1, 2, 3].map(|p| self.columns(ox + p));
+        // Spans move down as the pixel moves right: all four meet the taps lo..hi.
+        let (lo, hi) = (spans[0].0, spans[3].1.max(spans[0].0));
+        for ky in ky0..ky1 {
+            let row = self.input_row(oy, ky);
+            for (p, acc) in acc.iter_mut().enumerate() {
+                let end = spans[p].1.min(lo);
+                self.single(acc, row, ox + p, ky, spans[p].0, end, lane)?;
+            }
+            self.together(&mut acc, row, ox, ky, lo, hi, lane)?;
+            for (p, acc) in acc.iter_mut().enumerate() {
+                let start = spans[p].0.max(hi);
+                self.single(acc, row, ox + p, ky, start, spans[p].1, lane)?;
+            }
+        }
+        Some(acc)
+    }
+
+    /// Taps `kx0..kx1` of one row for one pixel; none when `kx0 >= kx1`.
+    #[inline(always)]
+    fn single<const L: usize>(
+        &self,
+        acc: &mut [f32; L],
+        row: usize,
+        ox: usize,
+        ky: usize,
+        kx0: usize,
+        kx1: usize,
+        lane: usize,
+    ) -> Option<()> {
+        for kx in kx0..kx1 {
+            let (start, w) = self.tap(row, ox, ky, kx, 1)?;
+            let x = run(self.x, start, self.s.group_input)?;
+            accumulate1(acc, x, w, self.width, lane)?;
+        }
+        Some(())
+    }
+
+    /// The same taps for four neighbouring pixels.
+    #[inline(always)]
+    fn together<const L: usize>(
+        &self,
+        acc: &mut [[f32; L]; 4],
+        row: usize,
+        ox: usize,
+        ky: usize,
+        kx0: usize,
+        kx1: usize,
+        lane: usize,
+    ) -> Option<()> {
+        let s = self.s;
+        // Neighbouring taps read neighbouring channels: one run instead of one per tap.
+        let joined = if s.dilations[1] == 1 && s.groups == 1 { kx1 - kx0 } else { 1 };
+        let (length, step) = (joined * s.group_input, s.strides[1] * s.input[2]);
+        let mut kx = kx0;
+        while kx < kx1 {
+            let (start, w) = self.tap(row, ox, ky, kx, joined)?;
+            let x = |p: usize| run(self.x, start + p * step, length);
+            accumulate4(acc, [x(0)?, x(1)?, x(2)?, x(3)?], w, self.width, lane)?;
+            kx += joined;
+        }
+        Some(())
+    }
+
+    /// First element of x and the weights of `taps` taps from (`ky`, `kx`) on.
+    #[inline(always)]
+    fn tap(&self, row: usize, ox: usize, ky: usize, kx: usize, taps: usize) -> Option<(usize, &[f32])> {
+        let s = self.s;
+        let column = ox * s.strides[1] + kx * s.dilations[1] - s.pads[1];
+        let start = (row * s.input[1] + column) * s.input[2] + self.input;
+        let size = s.group_input * self.width;
+        Some((start, run(self.w, (ky * s.kernel[1] + kx) * size, taps * size)?))
+    }
+}
+
+/// One output per group: lanes run along the channels.
+fn depthwise(s: &ConvShape, x: &[f32], w: &[f32], end: &Epilogue<'_>, y: &mut [f32]) -> Option<()> {
+    let pass = Depthwise { s, x, w, end };
+    let channels = s.output[2];
+    for first in (0..channels).step_by(LANES) {
+        let width = LANES.min(channels - first);
+        each_lanes!(width, |lane| pass.pass(first, width, lane, y));
+    }
+    Some(())
+}
+
+struct Depthwise<'a> {
+    s: &'a ConvShape,
+    x: &'a [f32],
+    w: &'a [f32],
+    end: &'a Epilogue<'a>,
+}
+
+impl Depthwise<'_> {
+    /// All pixels of `L` channels, `lane` within the block that begins at `first`.
+    fn pass<const L: usize>(
+        &self,
+        first: usize,
+        width: usize,
+        lane: usize,
+        y: &mut [f32],
+    ) -> Option<()> {
+        let s = self.s;
+        let [rows, columns, channels] = s.output;
+        let base = first * s.kernel[0] * s.kernel[1] + lane;
+        for oy in 0..rows {
+            let (ky0, ky1) = valid(oy * s.strides[0], s.dilations[0], s.kernel[0], s.pads[0], s.input[0]);
+            for ox in 0..columns {
+                let (kx0, kx1) =
+                    valid(ox * s.strides[1], s.dilations[1], s.kernel[1], s.pads[1], s.input[1]);
+                let mut acc = [0.0; L];
+                for ky in ky0..ky1 {
+                    let row = oy * s.strides[0] + ky * s.dilations[0] - s.pads[0];
+                    for kx in kx0..kx1 {
+                        let column = ox * s.strides[1] + kx * s.dilations[1] - s.pads[1];
+                        let x = take::<L>(self.x, (row * s.input[1] + column) * channels + first + lane)?;
+                        let w = take::<L>(self.w, base + (ky * s.kernel[1] + kx) * width)?;
+                        acc.iter_mut().zip(x.iter().zip(w)).for_each(|(a, (x, w))| *a += x * w);
+                    }
+                }
+                let at = (oy * columns + ox) * channels + first + lane;
+                self.end.finish(acc, first + lane, at, y)?;
+            }
+        }
+        Some(())
+    }
+}

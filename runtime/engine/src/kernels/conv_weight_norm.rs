@@ -1,0 +1,178 @@
+//! Squared norms of the gradients of a convolution's weight and bias and of its normalisation's scale
+//! and shift. D is formed tile by tile, squared, summed and dropped.
+
+use gradgate_bundle::op::LANES;
+use gradgate_bundle::shape::ConvShape;
+
+use super::conv_weight::{Place, Sink, Walk};
+use super::lanes::{each_lanes, squared_norm, sum, take, take_mut};
+
+/// Operands of the norm.
+#[derive(Clone, Copy)]
+pub struct WeightNorm<'a> {
+    /// The convolution.
+    pub s: &'a ConvShape,
+    /// Its input, NHWC.
+    pub x: &'a [f32],
+    /// Cotangent behind the normalisation, NHWC.
+    pub g: &'a [f32],
+    /// Blocked weight.
+    pub w: &'a [f32],
+    /// gamma / sigma per output channel; 1 when absent.
+    pub scale: Option<&'a [f32]>,
+    /// 1 / sigma per output channel.
+    pub inverse_sigma: Option<&'a [f32]>,
+    /// The convolution's own bias minus the running mean; 0 when absent.
+    pub bias_minus_mean: Option<&'a [f32]>,
+    /// Whether the scale's norm is wanted, which needs `<W, D>`.
+    pub wants_scale: bool,
+}
+
+/// The four squared norms; `scale` is 0 when not wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Norms {
+    /// Of the weight.
+    pub weight: f32,
+    /// Of the convolution's own bias.
+    pub bias: f32,
+    /// Of the normalisation's scale (gamma).
+    pub scale: f32,
+    /// Of the normalisation's shift (beta).
+    pub shift: f32,
+}
+
+impl WeightNorm<'_> {
+    /// Direct method. `scratch` holds, per output channel, `r = |D|^2`, `q = <W, D>` and `s`, the sum
+    /// of g: three rows of `co` values.
+    pub fn direct(&self, scratch: &mut [f32]) -> Option<Norms> {
+        let (r, q, s) = self.rows(scratch)?;
+        self.shift_sums(s)?;
+        let mut sums = Sums { norm: self, r, q };
+        sums.fill()?;
+        let Sums { r, q, .. } = sums;
+        let weight = self.with_scale(r, |r, scale| (scale * scale) * r);
+        let scale = if self.wants_scale { self.scale_norm(q, s)? } else { 0.0 };
+        Some(Norms { weight, scale, ..self.bias_norms(s) })
+    }
+
+    /// Gram method for one output pixel that sees one input pixel: `|x|^2 * sum of (scale * g)^2`.
+    pub fn gram(&self, scratch: &mut [f32]) -> Option<Norms> {
+        let (_, _, s) = self.rows(scratch)?;
+        self.shift_sums(s)?;
+        let x = squared_norm(self.x.get(..self.s.input[2])?);
+        let norms = self.bias_norms(s);
+        Some(Norms { weight: x * norms.bias, ..norms })
+    }
+
+    fn rows<'m>(&self, scratch: &'m mut [f32]) -> Option<(&'m mut [f32], &'m mut [f32], &'m mut [f32])> {
+        let channels = self.s.output[2];
+        let (r, rest) = scratch.split_at_mut_checked(channels)?;
+        let (q, rest) = rest.split_at_mut_checked(channels)?;
+        Some((r, q, rest.get_mut(..channels)?))
+    }
+
+    /// `s_o`: g summed over the pixels in raster order.
+    fn shift_sums(&self, s: &mut [f32]) -> Option<()> {
+        s.fill(0.0);
+        for g in self.g.chunks_exact(self.s.output[2].max(1)) {
+            s.iter_mut().zip(g).for_each(|(s, g)| *s += g);
+        }
+        Some(())
+    }
+
+    /// Sum over output channels of `f(value, scale)`.
+    fn with_scale(&self, values: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
+        match self.scale {
+            Some(scale) => sum(values.iter().zip(scale).map(|(v, scale)| f(*v, *scale))),
+            None => sum(values.iter().map(|v| f(*v, 1.0))),
+        }
+    }
+
+    fn bias_norms(&self, s: &[f32]) -> Norms {
+        let bias = self.with_scale(s, |s, scale| {
+            let gradient = scale * s;
+            gradient * gradient
+        });
+        Norms { weight: 0.0, bias, scale: 0.0, shift: squared_norm(s) }
+    }
+
+    /// `sum of ((q + bias_minus_mean * s) * inverse_sigma)^2`.
+    fn scale_norm(&self, q: &[f32], s: &[f32]) -> Option<f32> {
+        let gradients = q.iter().zip(s).zip(self.inverse_sigma?);
+        let square = |q: f32, inverse: f32| {
+            let gradient = q * inverse;
+            gradient * gradient
+        };
+        Some(match self.bias_minus_mean {
+            Some(mean) => sum(gradients.zip(mean).map(|(((q, s), i), m)| square(*q + m * s, *i))),
+            None => sum(gradients.map(|((q, _), i)| square(*q, *i))),
+        })
+    }
+}
+
+/// Running `r` and `q` of all output channels.
+struct Sums<'a, 'm> {
+    norm: &'a WeightNorm<'a>,
+    r: &'m mut [f32],
+    q: &'m mut [f32],
+}
+
+impl Sums<'_, '_> {
+    fn fill(&mut self) -> Option<()> {
+        self.r.fill(0.0);
+        self.q.fill(0.0);
+        let s = self.norm.s;
+        // Blocks of the weight's layout, so that no tile crosses a block or a group.
+        let (groups, channels) =
+            if s.depthwise() { (1, s.output[2]) } else { (s.groups, s.group_output) };
+        for group in 0..groups {
+            for block in (0..channels).step_by(LANES) {
+                let first = group * channels + block;
+                each_lanes!(LANES.min(channels - block), |lane| self.outputs(first + lane));
+            }
+        }
+        Some(())
+    }
+
+    fn outputs<const L: usize>(&mut self, output: usize) -> Option<()> {
+        let norm = self.norm;
+        Walk { s: norm.s, x: norm.x, g: norm.g }.outputs::<L>(output, self)
+    }
+}
+
+impl Sink for Sums<'_, '_> {
+    #[inline(always)]
+    fn take<const L: usize>(&mut self, place: Place, tile: &[[f32; L]]) -> Option<()> {
+        let s = self.norm.s;
+        let r = take_mut::<L>(self.r, place.output)?;
+        for d in tile {
+            r.iter_mut().zip(d).for_each(|(r, d)| *r += d * d);
+        }
+        if self.norm.wants_scale {
+            let q = take_mut::<L>(self.q, place.output)?;
+            for (c, d) in tile.iter().enumerate() {
+                let at = weight_index(s, place, place.input + c)?;
+                let w = take::<L>(self.norm.w, at)?;
+                q.iter_mut().zip(w.iter().zip(d)).for_each(|(q, (w, d))| *q += w * d);
+            }
+        }
+        Some(())
+    }
+}
+
+/// [`ConvShape::blocked_index`] without a division that could fail.
+#[inline(always)]
+fn weight_index(s: &ConvShape, place: Place, input: usize) -> Option<usize> {
+    let (first, channels) = if s.depthwise() {
+        (0, s.output[2])
+    } else {
+        (place.output.checked_div(s.group_output)? * s.group_output, s.group_output)
+    };
+    let within = place.output - first;
+    let lane = within % LANES;
+    let block = within - lane;
+    let width = LANES.min(channels - block);
+    let taps = s.kernel[0] * s.kernel[1];
+    let tap = place.ky * s.kernel[1] + place.kx;
+    Some((first + block) * taps * s.group_input + (tap * s.group_input + input) * width + lane)
+}

@@ -1,0 +1,161 @@
+//! Lanes: the 16-lane summation order, and the inner loops of the convolutions.
+
+/// Lanes of a reduction.
+pub const REDUCE_LANES: usize = 16;
+
+/// Folds 16 lanes: 8 + 8, then 4 + 4, 2 + 2, 1 + 1.
+pub fn fold(lanes: &[f32; REDUCE_LANES]) -> f32 {
+    let mut eight = [0.0; 8];
+    let (low, high) = lanes.split_at(8);
+    for (sum, (a, b)) in eight.iter_mut().zip(low.iter().zip(high)) {
+        *sum = a + b;
+    }
+    let [a, b, c, d, e, f, g, h] = eight;
+    let (a, b, c, d) = (a + e, b + f, c + g, d + h);
+    (a + c) + (b + d)
+}
+
+/// Sum in the order of the numerics: value i goes to lane i mod 16, lanes start at +0, then [`fold`].
+pub fn sum(values: impl Iterator<Item = f32>) -> f32 {
+    let mut lanes = [0.0; REDUCE_LANES];
+    for (i, value) in values.enumerate() {
+        lanes[i % REDUCE_LANES] += value;
+    }
+    fold(&lanes)
+}
+
+/// Sum of squares, in the same order.
+pub fn squared_norm(x: &[f32]) -> f32 {
+    let mut lanes = [0.0; REDUCE_LANES];
+    let (blocks, rest) = x.as_chunks::<REDUCE_LANES>();
+    for block in blocks {
+        for (lane, v) in lanes.iter_mut().zip(block) {
+            *lane += v * v;
+        }
+    }
+    for (lane, v) in lanes.iter_mut().zip(rest) {
+        *lane += v * v;
+    }
+    fold(&lanes)
+}
+
+/// Lanes that the convolutions' inner loops keep in registers: 4 pixels (or input channels) by
+/// this many. 16 single-precision accumulators fill half of a Cortex-M4's registers, 32 half of SSE2's.
+pub const WIDE: usize = if cfg!(target_arch = "arm") { 4 } else { 8 };
+
+/// Calls `$f::<L>(.., lane)` for L = 8, 4, 2, 1 until `$width` lanes are covered.
+macro_rules! each_lanes {
+    ($width:expr, |$lane:ident| $object:ident . $method:ident ( $($arg:expr),* )) => {{
+        let width: usize = $width;
+        let mut $lane = 0;
+        while $lane < width {
+            let left = width - $lane;
+            if left >= 8 && $crate::kernels::lanes::WIDE >= 8 {
+                $object.$method::<8>($($arg),*)?;
+                $lane += 8;
+            } else if left >= 4 {
+                $object.$method::<4>($($arg),*)?;
+                $lane += 4;
+            } else if left >= 2 {
+                $object.$method::<2>($($arg),*)?;
+                $lane += 2;
+            } else {
+                $object.$method::<1>($($arg),*)?;
+                $lane += 1;
+            }
+        }
+    }};
+}
+pub(crate) use each_lanes;
+
+/// `L` neighbours from `at` on.
+#[inline(always)]
+pub fn take<const L: usize>(values: &[f32], at: usize) -> Option<&[f32; L]> {
+    values.get(at..)?.first_chunk::<L>()
+}
+
+/// `L` neighbours from `at` on, to be written.
+#[inline(always)]
+pub fn take_mut<const L: usize>(values: &mut [f32], at: usize) -> Option<&mut [f32; L]> {
+    values.get_mut(at..)?.first_chunk_mut::<L>()
+}
+
+/// `length` neighbours from `start` on.
+#[inline(always)]
+pub fn run(values: &[f32], start: usize, length: usize) -> Option<&[f32]> {
+    values.get(start..)?.get(..length)
+}
+
+/// `acc[l] += a * row[l]`, multiplied, then added.
+#[inline(always)]
+pub fn add_scaled<const L: usize>(acc: &mut [f32; L], a: f32, row: &[f32; L]) {
+    for (acc, w) in acc.iter_mut().zip(row) {
+        *acc += a * w;
+    }
+}
+
+/// `acc[l] += x[k] * w[k][lane + l]` over k; rows of `w` are `width` long.
+#[inline(always)]
+pub fn accumulate1<const L: usize>(
+    acc: &mut [f32; L],
+    x: &[f32],
+    w: &[f32],
+    width: usize,
+    lane: usize,
+) -> Option<()> {
+    let mut sum = *acc;
+    for (row, a) in w.chunks_exact(width.max(1)).zip(x) {
+        add_scaled(&mut sum, *a, take(row, lane)?);
+    }
+    *acc = sum;
+    Some(())
+}
+
+/// [`accumulate1`] for four pixels at once, so that each weight is loaded once.
+#[inline(always)]
+pub fn accumulate4<const L: usize>(
+    acc: &mut [[f32; L]; 4],
+    x: [&[f32]; 4],
+    w: &[f32],
+    width: usize,
+    lane: usize,
+) -> Option<()> {
+    let [mut s0, mut s1, mut s2, mut s3] = *acc;
+    let [x0, x1, x2, x3] = x;
+    let pixels = x0.iter().zip(x1).zip(x2.iter().zip(x3));
+    for (row, ((a, b), (c, d))) in w.chunks_exact(width.max(1)).zip(pixels) {
+        let row = take(row, lane)?;
+        add_scaled(&mut s0, *a, row);
+        add_scaled(&mut s1, *b, row);
+        add_scaled(&mut s2, *c, row);
+        add_scaled(&mut s3, *d, row);
+    }
+    *acc = [s0, s1, s2, s3];
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_follow_the_sixteen_lane_order() {
+        let values: [f32; 37] = core::array::from_fn(|i| 1.0 / (i as f32 + 0.7));
+        let mut lanes = [0f32; 16];
+        for (i, v) in values.iter().enumerate() {
+            lanes[i & 15] += v;
+        }
+        let mut width = 8;
+        while width >= 1 {
+            for i in 0..width {
+                lanes[i] += lanes[i + width];
+            }
+            width /= 2;
+        }
+        assert_eq!(sum(values.iter().copied()).to_bits(), lanes[0].to_bits());
+        let squares = sum(values.iter().map(|v| v * v));
+        assert_eq!(squared_norm(&values).to_bits(), squares.to_bits());
+        assert_eq!(sum([].into_iter()).to_bits(), 0);
+        assert!(squared_norm(&[1.0, f32::NAN]).is_nan());
+    }
+}

@@ -1,0 +1,138 @@
+"""Runs exported ONNX files in onnxruntime and compares them with what gradgate expects.
+
+cases FOLDER                       NAME.onnx, NAME.input (f32) and NAME.expected (f64: all outputs,
+                                   one after the other) for every NAME in the folder
+model EXPANDED.onnx REFERENCE      a whole classifier against float64 automatic differentiation
+                                   (safetensors: images, logits, squared_norms)
+
+Needs numpy, onnx, onnxruntime, safetensors. Exits 1 with the reason on standard error.
+"""
+
+import collections
+import pathlib
+import sys
+import time
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+
+# One op in f32 against f64, relative to the largest element; sums of signed terms may cancel.
+OP_TOLERANCE = 1e-5
+# The parity of f32 executors: median over frames, and at least 29 of 32 frames.
+MEDIAN_LIMIT = 1e-5
+FRAME_LIMIT = 1e-4
+KINKED_FRAMES = 3 / 32
+
+
+def session(path):
+    """Checks the file and loads it on one thread of the CPU."""
+    onnx.checker.check_model(str(path), full_check=True)
+    model = onnx.load(str(path))
+    domains = {node.domain for node in model.graph.node} | {o.domain for o in model.opset_import}
+    if domains - {"", "ai.onnx"}:
+        sys.exit(f"{path}: operators outside the default domain: {sorted(domains)}")
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def case_error(path):
+    """Worst relative error over a case's outputs, each relative to its largest element."""
+    expected = np.fromfile(path.with_suffix(".expected"), "<f8")
+    runner = session(path)
+    image = runner.get_inputs()[0]
+    frame = np.fromfile(path.with_suffix(".input"), "<f4").reshape(image.shape)
+    worst = 0.0
+    for output, got in zip(runner.get_outputs(), runner.run(None, {image.name: frame})):
+        if list(got.shape) != output.shape:
+            raise ValueError(f"{output.name} has shape {got.shape}, declared {output.shape}")
+        wanted, expected = expected[: got.size], expected[got.size :]
+        difference = np.abs(got.ravel().astype("f8") - wanted).max()
+        error = difference / max(np.abs(wanted).max(), 1e-30)
+        worst = max(worst, error) if np.isfinite(error) else np.inf
+    if expected.size:
+        raise ValueError(f"{expected.size} more elements were expected")
+    return worst
+
+
+def check_cases(folder):
+    """Every case of the folder; prints the worst relative error per op."""
+    worst = collections.defaultdict(float)
+    count = collections.Counter()
+    failures = []
+    for path in sorted(pathlib.Path(folder).glob("*.onnx")):
+        op = path.stem.split(".")[0]
+        try:
+            error = case_error(path)
+        except Exception as reason:  # onnx and onnxruntime raise many kinds
+            failures.append(f"{path.stem}: {reason}")
+            continue
+        worst[op] = max(worst[op], error)
+        count[op] += 1
+        if not error <= OP_TOLERANCE:
+            failures.append(f"{path.stem}: relative error {error:.3g}")
+    for op in sorted(worst):
+        print(f"{op:28} {count[op]:4} cases, worst relative error {worst[op]:.2e}")
+    if failures or not count:
+        sys.exit("\n".join(failures) or f"{folder}: no cases")
+
+
+def frame_errors(got, expected):
+    """Worst relative error per row."""
+    error = np.abs(got - expected) / np.maximum(np.abs(expected), 1e-30)
+    return error.max(axis=1)
+
+
+def check_model(path, reference):
+    """The squared norms and logits of every reference image."""
+    from safetensors.numpy import load_file
+
+    tensors = load_file(reference)
+    runner = session(path)
+    image = runner.get_inputs()[0]
+    names = [output.name for output in runner.get_outputs()]
+    rows = collections.defaultdict(list)
+    seconds = []
+    for frame in tensors["images"]:
+        if frame.dtype == np.uint8:
+            frame = frame.astype("f4") / np.float32(255)
+        begin = time.perf_counter()
+        results = runner.run(None, {image.name: frame[None].astype("f4")})
+        seconds.append(time.perf_counter() - begin)
+        for name, result in zip(names, results):
+            rows[name].append(result.astype("f8").ravel())
+    norms = frame_errors(np.stack(rows["squared_norms"]), tensors["squared_norms"])
+    logits = np.stack(rows["logits"]) - tensors["logits"]
+    scale = np.abs(tensors["logits"]).max(axis=1)
+    logits = np.abs(logits).max(axis=1) / scale
+    good = int((norms <= FRAME_LIMIT).sum())
+    others = {int(i): float(f"{norms[i]:.2g}") for i in np.flatnonzero(~(norms <= FRAME_LIMIT))}
+    print(
+        f"{path}: {len(norms)} frames, {tensors['squared_norms'].shape[1]} norms\n"
+        f"  norms: median over frames of the worst relative error {np.median(norms):.2e},"
+        f" {good} frames <= {FRAME_LIMIT:g}, others {others}\n"
+        f"  logits: worst error relative to the frame's largest {logits.max():.2e}\n"
+        f"  one thread: {1e3 * min(seconds):.2f} ms per frame at best"
+    )
+    if not np.median(norms) <= MEDIAN_LIMIT:
+        sys.exit(f"{path}: the median exceeds {MEDIAN_LIMIT:g}")
+    if not good >= len(norms) * (1 - KINKED_FRAMES):
+        sys.exit(f"{path}: only {good} of {len(norms)} frames within {FRAME_LIMIT:g}")
+    if not logits.max() <= MEDIAN_LIMIT:
+        sys.exit(f"{path}: the logits differ by more than {MEDIAN_LIMIT:g}")
+
+
+def main(arguments):
+    match arguments:
+        case ["cases", folder]:
+            check_cases(folder)
+        case ["model", path, reference]:
+            check_model(path, reference)
+        case _:
+            sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
