@@ -1,0 +1,369 @@
+#!/usr/bin/env python3
+"""Writes the small ONNX files under tests/golden/onnx that the import tests read.
+
+    python tests/scripts/make_onnx_goldens.py [FOLDER]
+
+Needs numpy, onnx, onnxruntime, torch and onnxscript. Every file is under 100 KB. Models made by hand come with
+`<name>.expected.txt`: an image and onnxruntime's logits, so that shapes and values have an
+independent source. Seeds are fixed; the PyTorch files change with the PyTorch version.
+"""
+
+import os
+import sys
+import warnings
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+FOLDER = sys.argv[1] if len(sys.argv) > 1 else os.path.join(
+    os.path.dirname(os.path.abspath(__file__)), "..", "golden", "onnx")
+rng = np.random.default_rng(20)
+
+
+def weights(*shape):
+    """Small multiples of 1/64, exact in every float type used here."""
+    return (rng.integers(-64, 65, shape) / 64).astype(np.float32)
+
+
+class Model:
+    """A model under construction; values are named by their node."""
+
+    def __init__(self, name, opset, image=(1, 3, 8, 8), batch="batch"):
+        self.name, self.opset, self.image = name, opset, image
+        self.nodes, self.stored, self.batch = [], [], batch
+
+    def init(self, name, array):
+        self.stored.append(numpy_helper.from_array(np.asarray(array), name))
+        return name
+
+    def ints(self, name, values):
+        return self.init(name, np.array(values, dtype=np.int64))
+
+    def node(self, op, inputs, name, outputs=None, **attributes):
+        outputs = [name] if outputs is None else outputs
+        self.nodes.append(helper.make_node(op, inputs, outputs, name=name, **attributes))
+        return outputs[0]
+
+    def proto(self, outputs=("logits",)):
+        shape = [self.batch, *self.image[1:]]
+        graph = helper.make_graph(
+            self.nodes, self.name,
+            [helper.make_tensor_value_info("image", TensorProto.FLOAT, shape)],
+            [helper.make_tensor_value_info(o, TensorProto.FLOAT, [None] * (4 if o == "pooled" else 2))
+             for o in outputs],
+            self.stored)
+        ir = 8 if self.opset <= 18 else 10
+        return helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", self.opset)], ir_version=ir)
+
+    def save(self, expected=True, check=True, outputs=("logits",), reference="logits"):
+        model = self.proto(outputs)
+        if check:
+            onnx.checker.check_model(model)
+        onnx.save(model, os.path.join(FOLDER, self.name + ".onnx"))
+        if expected:
+            image = rng.integers(0, 65, self.image).astype(np.float32) / 64
+            write_expected(self.name, image, run(model, image, reference))
+
+
+def run(model, image, output):
+    """The output's value from onnxruntime; `output` may be any value of the model."""
+    model = onnx.ModelProto.FromString(model.SerializeToString())
+    if output not in [o.name for o in model.graph.output]:
+        model.graph.output.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, None))
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    return session.run([output], {"image": image})[0]
+
+
+def write_expected(name, image, logits, **extra):
+    """One line per entry: its name, then numbers or words, all separated by blanks."""
+    with open(os.path.join(FOLDER, name + ".expected.txt"), "w") as file:
+        for key, values in {"image": image.ravel().tolist(), "logits": logits.ravel().tolist(),
+                            **extra}.items():
+            file.write(" ".join([key, *map(str, values)]) + "\n")
+
+
+def head(m, value, channels, classes=4):
+    """Global average pool, flatten, Gemm to `logits`."""
+    pooled = m.node("GlobalAveragePool", [value], "pooled")
+    flat = m.node("Flatten", [pooled], "flat")
+    w = m.init("fc.weight", weights(classes, channels))
+    b = m.init("fc.bias", weights(classes))
+    return m.node("Gemm", [flat, w, b], "logits", transB=1)
+
+
+def conv(m, value, name, cin, cout, k=3, groups=1, bias=False, **attributes):
+    operands = [value, m.init(name + ".weight", weights(cout, cin // groups, k, k))]
+    if bias:
+        operands.append(m.init(name + ".bias", weights(cout)))
+    return m.node("Conv", operands, name, group=groups, **attributes)
+
+
+def batch_norm(m, value, name, channels, **attributes):
+    stats = [m.init(f"{name}.{part}", weights(channels)) for part in
+             ("weight", "bias", "running_mean")]
+    var = m.init(f"{name}.running_var", np.abs(weights(channels)) + np.float32(0.5))
+    return m.node("BatchNormalization", [value, *stats, var], name, **attributes)
+
+
+def operators(opset):
+    """Every supported operator once, in the spelling of its opset."""
+    m = Model(f"operators_{opset}", opset)
+    attr = opset <= 10
+    x = m.node("Sub", ["image", m.init("image_mean", weights(1, 3, 1, 1))], "centred")
+    x = m.node("Div", [x, m.init("image_std", np.full((1, 3, 1, 1), 0.5, np.float32))], "scaled")
+    x = conv(m, x, "conv", 3, 6, bias=True, auto_pad="SAME_UPPER", strides=[2, 2])
+    x = batch_norm(m, x, "bn", 6)
+    x = m.node("LeakyRelu", [x], "leaky", alpha=0.125)
+    x = conv(m, x, "depthwise", 6, 6, groups=6, pads=[2, 1, 2, 1], dilations=[2, 1])
+    if attr:
+        x = m.node("Clip", [x], "clip", min=-1.0, max=1.5)
+        y = m.node("Slice", [x], "cut", starts=[1, 0], ends=[-1, 9223372036854775807], axes=[2, 3])
+        y = m.node("Pad", [y], "pad", pads=[0, 0, 1, 0, 0, 0, 1, 0], mode="constant", value=0.25)
+        y = m.node("Squeeze", [m.node("Unsqueeze", [y], "more", axes=[2])], "less", axes=[2])
+    else:
+        x = m.node("Clip", [x, m.init("lo", np.float32(-1)), m.init("hi", np.float32(1.5))], "clip")
+        y = m.node("Slice", [x, m.ints("starts", [1, 0]), m.ints("ends", [-1, 2 ** 63 - 1]),
+                             m.ints("axes", [2, -1]), m.ints("steps", [1, 1])], "cut")
+        pads = m.ints("pads", [1, 1]) if opset >= 18 else m.ints("pads", [0, 0, 1, 0, 0, 0, 1, 0])
+        y = m.node("Pad", [y, pads, m.init("fill", np.float32(0.25)),
+                           *([m.ints("pad_axes", [2])] if opset >= 18 else [])], "pad")
+        y = m.node("Unsqueeze", [y, m.ints("two", [2])], "more")
+        y = m.node("Squeeze", [y, m.ints("two_again", [-3])], "less")
+    x = m.node("Concat", [x, y], "joined", axis=-3)
+    x = m.node("Mul", [x, m.init("gamma", weights(12, 1, 1))], "scaled_inside")
+    x = m.node("Sigmoid", [m.node("Relu", [x], "relu")], "sigmoid")
+    x = m.node("MaxPool", [x], "maxpool", kernel_shape=[2, 2], strides=[1, 1], pads=[0, 0, 1, 1])
+    kind = {"ceil_mode": 1} if opset >= 10 else {}
+    x = m.node("AveragePool", [x], "avgpool", kernel_shape=[3, 3], strides=[2, 2],
+               pads=[1, 1, 1, 1], count_include_pad=0, **kind)
+    x = m.node("Identity", [m.node("Dropout", [x], "dropout")], "same")
+    x = m.node("Cast", [x], "cast", to=TensorProto.FLOAT)
+    x = m.node("Transpose", [x], "swapped", perm=[0, 2, 3, 1])
+    x = m.node("ReduceMean", [x] + ([m.ints("rows", [1])] if opset >= 18 else []), "mean",
+               keepdims=0, **({} if opset >= 18 else {"axes": [1]}))
+    x = m.node("Softmax", [x], "soft", axis=-1)
+    x = m.node("Reshape", [x, m.ints("target", [0, -1])], "rows_out")
+    width = 12 * (3 if opset >= 10 else 2)  # ceil_mode came with opset 10
+    x = m.node("MatMul", [x, m.init("matmul.weight", weights(width, 5))], "product")
+    x = m.node("Add", [x, m.init("matmul.bias", weights(5))], "biased")
+    x = m.node("Gemm", [x, m.init("gemm.weight", weights(5, 4)), m.init("gemm.bias", weights(1, 4))],
+               "logits", alpha=0.5)
+    m.save()
+
+
+def shape_chain():
+    """x.view(x.size(0), -1) and a computed Pad, as old exporters spell them."""
+    m = Model("shape_chain", 13)
+    x = conv(m, "image", "conv", 3, 4)
+    size = m.node("Gather", [m.node("Shape", [x], "shape"), m.init("zero", np.int64(0))], "batch")
+    half = m.node("Div", [m.node("Gather", [m.node("Shape", [x], "shape_2"),
+                                            m.init("one", np.int64(1))], "channels"),
+                          m.init("two", np.int64(2))], "half")
+    grown = m.node("Unsqueeze", [half, m.ints("axis", [0])], "half_list")
+    zeros = m.node("ConstantOfShape", [m.ints("three", [3])], "zeros",
+                   value=numpy_helper.from_array(np.array([0], np.int64)))
+    one = m.ints("zero_list", [0])
+    pads = m.node("Concat", [one, grown, zeros, grown, m.ints("two_zeros", [0, 0])], "pads_7", axis=0)
+    x = m.node("Pad", [x, m.node("Cast", [pads], "pads", to=TensorProto.INT64)], "padded")
+    flat_2 = m.node("Concat", [m.node("Unsqueeze", [size, m.ints("axis_2", [0])], "batch_list"),
+                               m.ints("minus", [-1])], "target", axis=0)
+    x = m.node("Reshape", [x, flat_2], "flat")
+    m.node("Gemm", [x, m.init("fc.weight", weights(4, 8 * 36)), m.init("fc.bias", weights(4))],
+           "logits", transB=1)
+    m.save()
+
+
+def small(name, opset=17, batch="batch", body=None, **kw):
+    m = Model(name, opset, batch=batch)
+    x = conv(m, "image", "conv", 3, 4, pads=[1, 1, 1, 1])
+    x = body(m, x) if body else x
+    head(m, x, 4)
+    m.save(**kw)
+
+
+def external():
+    m = Model("external", 17)
+    head(m, conv(m, "image", "conv", 3, 4), 4)
+    model = m.proto()
+    path = os.path.join(FOLDER, "external.onnx")
+    for old in ("external.onnx", "external.onnx.data"):
+        if os.path.exists(os.path.join(FOLDER, old)):
+            os.remove(os.path.join(FOLDER, old))
+    onnx.save(model, path, save_as_external_data=True, location="external.onnx.data",
+              size_threshold=0)
+    onnx.save(m.proto(), os.path.join(FOLDER, "external_inline.onnx"))
+
+
+def types():
+    """float16, bfloat16 and float_data weights, a Cast back to float."""
+    m = Model("types", 17)
+    w = weights(4, 3, 3, 3)
+    m.stored.append(numpy_helper.from_array(w.astype(np.float16), "half.weight"))
+    m.stored.append(helper.make_tensor("brain.bias", TensorProto.BFLOAT16, [4], weights(4)))
+    w1 = m.node("Cast", ["half.weight"], "conv.weight", to=TensorProto.FLOAT)
+    b1 = m.node("Cast", ["brain.bias"], "conv.bias", to=TensorProto.FLOAT)
+    x = m.node("Conv", ["image", w1, b1], "conv")
+    m.stored.append(helper.make_tensor("gain", TensorProto.FLOAT, [4, 1, 1], weights(4)))
+    head(m, m.node("Mul", [x, "gain"], "gained"), 4)
+    m.save()
+
+
+def merged():
+    """Two batch norms whose equal scales were merged behind an Identity."""
+    m = Model("merged", 17)
+    x = conv(m, "image", "conv", 3, 4)
+    x = batch_norm(m, x, "bn1", 4)
+    for part in ("weight", "bias"):
+        m.node("Identity", [f"bn1.{part}"], f"bn2.{part}")
+    var = m.node("Identity", ["bn1.running_var"], "bn2.running_var")
+    mean = m.node("Identity", ["bn1.running_mean"], "bn2.running_mean")
+    x = m.node("BatchNormalization", [x, "bn2.weight", "bn2.bias", mean, var], "bn2")
+    head(m, x, 4)
+    m.save()
+
+
+def shared():
+    """One weight used by two convolutions; a transposed weight used with MatMul."""
+    m = Model("shared", 17)
+    x = conv(m, "image", "conv", 3, 3, pads=[1, 1, 1, 1])
+    x = m.node("Conv", [x, "conv.weight"], "again")
+    x = m.node("Flatten", [m.node("GlobalAveragePool", [x], "pooled")], "flat")
+    t = m.node("Transpose", [m.init("fc.weight", weights(4, 3))], "fc.weight.t", perm=[1, 0])
+    m.node("MatMul", [x, t], "logits")
+    m.save()
+
+
+def activations():
+    for op in ("Softmax", "Sigmoid", "LogSoftmax"):
+        m = Model("trailing_" + op.lower(), 13)
+        head(m, conv(m, "image", "conv", 3, 4), 4)
+        m.node(op, ["logits"], "activation")
+        m.node("Identity", ["activation"], "probabilities")
+        m.save(outputs=("probabilities",))
+
+
+def refused():
+    """Valid or broken models that must be refused with a reason."""
+    def training_bn(m, x):
+        stats = [m.init("bn." + p, np.ones(4, np.float32)) for p in ("w", "b", "m", "v")]
+        return m.node("BatchNormalization", [x, *stats], "bn", outputs=["bn", "bn.m2", "bn.v2"],
+                      training_mode=1)
+    small("training_bn", body=training_bn, expected=False)
+
+    def old_training_bn(m, x):
+        stats = [m.init("bn." + p, np.ones(4, np.float32)) for p in ("w", "b", "m", "v")]
+        return m.node("BatchNormalization", [x, *stats], "bn",
+                      outputs=["bn", "bn.m2", "bn.v2", "bn.m3", "bn.v3"])
+    small("training_bn_9", opset=9, body=old_training_bn, expected=False)
+
+    def two(m, x):
+        return m.node("Tanh", [m.node("HardSwish", [m.node("Relu", [x], "fine")], "swish")], "tanh")
+    small("unsupported_two", body=two, expected=False)
+    small("dead_branch", body=lambda m, x: (m.node("Tanh", [x], "dead"), x)[1])
+    small("batch_8", batch=8, body=lambda m, x: m.node(
+        "Reshape", [x, m.ints("target", [8, 4, 64, 1])], "view"), expected=False)
+    small("multi", outputs=("logits", "pooled"))
+    small("several", outputs=("flat", "pooled"), check=True, expected=False)
+
+
+def tiny_resnet():
+    """Both PyTorch exporters, BatchNorm kept and folded."""
+    import torch
+    import torch.nn as nn
+
+    class Tiny(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv1 = nn.Conv2d(3, 4, 3, padding=1, bias=False)
+            self.bn1 = nn.BatchNorm2d(4)
+            self.conv2 = nn.Conv2d(4, 4, 3, padding=1, bias=False)
+            self.bn2 = nn.BatchNorm2d(4)
+            self.down = nn.Conv2d(4, 8, 3, stride=2, padding=1, bias=False)
+            self.bn3 = nn.BatchNorm2d(8)
+            self.drop = nn.Dropout()
+            self.fc = nn.Linear(8, 4)
+
+        def forward(self, x):
+            x = torch.relu(self.bn1(self.conv1(x)))
+            x = torch.relu(x + self.bn2(self.conv2(x)))
+            x = torch.relu(self.bn3(self.down(x)))
+            x = nn.functional.adaptive_avg_pool2d(x, 1)
+            return self.fc(self.drop(x.flatten(1)))
+
+    torch.manual_seed(3)
+    model = Tiny().eval()
+    for name, buffer in model.named_buffers():
+        if name.endswith("running_mean"):
+            buffer.normal_(0, 0.1)
+        elif name.endswith("running_var"):
+            buffer.uniform_(0.5, 2)
+    image = torch.rand(1, 3, 8, 8)
+    kinds = {
+        "torchscript_kept": dict(dynamo=False, training=torch.onnx.TrainingMode.PRESERVE,
+                                 do_constant_folding=False),
+        "torchscript_folded": dict(dynamo=False),
+        "dynamo_folded": dict(dynamo=True),
+        "dynamo_kept": dict(dynamo=True, optimize=False),
+        "torchscript_training": dict(dynamo=False, training=torch.onnx.TrainingMode.TRAINING,
+                                     do_constant_folding=False),
+    }
+    logits = model(image).detach()
+    for name, options in kinds.items():
+        path = os.path.join(FOLDER, f"tiny_{name}.onnx")
+        if options["dynamo"]:
+            options["external_data"] = False
+        torch.onnx.export(model, (image,), path, input_names=["image"], output_names=["logits"],
+                          **options)
+        strip(path)
+    write_expected("tiny", image, logits, parameters=[n for n, _ in model.named_parameters()])
+
+
+def strip(path):
+    """Leaves out documentation and metadata, which name local files and are large."""
+    model = onnx.load(path)
+    model.graph.ClearField("metadata_props")
+    model.ClearField("metadata_props")
+    for node in model.graph.node:
+        node.ClearField("doc_string")
+        node.ClearField("metadata_props")
+    for value in [*model.graph.value_info, *model.graph.input, *model.graph.output,
+                  *model.graph.initializer]:
+        value.ClearField("metadata_props")
+        value.ClearField("doc_string")
+    onnx.save(model, path)
+
+
+def relu_min():
+    graph = helper.make_graph(
+        [helper.make_node("Relu", ["x"], ["y"], name="relu")], "relu_min",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 3])])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    onnx.save(model, os.path.join(FOLDER, "relu_min.onnx"))
+
+
+def main():
+    warnings.filterwarnings("ignore")
+    os.makedirs(FOLDER, exist_ok=True)
+    relu_min()
+    for opset in (9, 13, 22):
+        operators(opset)
+    shape_chain()
+    external()
+    types()
+    merged()
+    shared()
+    activations()
+    refused()
+    tiny_resnet()
+    for entry in sorted(os.listdir(FOLDER)):
+        size = os.path.getsize(os.path.join(FOLDER, entry))
+        assert size < 100_000, (entry, size)
+        print(f"{size:7d} {entry}")
+
+
+if __name__ == "__main__":
+    main()

@@ -95,9 +95,8 @@ pub fn level_table(scores: &[f32]) -> TableArrays {
     let n = scores.len() as f64;
     let mut table = table(scores, |at_least| -((at_least as f64 + 0.5) / (n + 1.0)).ln());
     let last = table.scores.len() - 1;
-    let from = last - last.min(last.div_ceil(3).max(1));
     let tenth = table.levels.partition_point(|level| f64::from(*level) < 10f64.ln());
-    let from = if tenth < last { tenth } else { from };
+    let from = tenth.min(last.saturating_sub(1));
     let top = f64::from(table.scores[last]);
     let width = top - f64::from(table.scores[from]);
     let width = if width > 1e-6 * (1.0 + top.abs()) { width } else { 1e-3 * (1.0 + top.abs()) };

@@ -3,11 +3,14 @@
 
 mod export_support;
 
+use std::path::Path;
+
 use export_support::{Rng, check, folder, write_case};
 use gradgate_graph::expand::{Expanded, Label, expand};
 use gradgate_graph::export::{Builder, DetectorExport, ExportError, ExportOptions, ExportOutput};
 use gradgate_graph::export::{FeatureNames, export};
 use gradgate_graph::graph::{Graph, Tensor, ValueId};
+use gradgate_graph::import::{ImportOptions, import_file};
 use gradgate_graph::interp::Interp;
 use gradgate_graph::ops::{Conv, Op, Pool};
 use gradgate_graph::taps::Taps;
@@ -168,4 +171,29 @@ fn small_classifier_with_detector() {
         );
     }
     check(&["cases", folder.to_str().expect("a UTF-8 path")]);
+}
+
+/// The pretrained networks with float64 references; parity as the script's constants state it.
+#[test]
+fn pretrained_networks() {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/models");
+    if !models.is_dir() {
+        eprintln!("SKIPPED: ../shared/models is absent");
+        return;
+    }
+    let folder = folder("export_pretrained");
+    for (name, parameters) in [("resnet8", 34), ("resnet20", 59)] {
+        let path = models.join(format!("{name}.onnx"));
+        let imported = import_file(&path, &ImportOptions::default());
+        let imported = imported.unwrap_or_else(|error| panic!("{error}"));
+        let expanded = expanded(&imported.graph);
+        assert_eq!(expanded.squared_norms.len(), parameters, "{name}");
+        let outputs = ExportOutput::features(&expanded);
+        let bytes = export(&expanded.graph, &outputs, None, &ExportOptions::default());
+        let file = folder.join(format!("{name}.expanded.onnx"));
+        std::fs::write(&file, bytes.expect("exports")).expect("the target folder is writable");
+        let reference = models.join(format!("{name}.reference.safetensors"));
+        let arguments = [file.as_path(), reference.as_path()].map(|p| p.to_str().expect("UTF-8"));
+        check(&["model", arguments[0], arguments[1]]);
+    }
 }

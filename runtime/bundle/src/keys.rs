@@ -1,4 +1,4 @@
-//! Key files, on the host: one line of text, `gradgate-ed25519-secret` or `-public` and 64 hex digits.
+//! Key files, on the host: one line, `gradgate-ed25519-secret` or `-public` and 64 hex digits.
 
 use alloc::format;
 use alloc::string::String;

@@ -1,8 +1,8 @@
 //! The byte contract between host and device: one file, a *bundle*, holds a network, its detector
 //! and the promise made for it. SPEC.md beside this crate says what every byte means.
 //!
-//! [`read`] checks untrusted bytes once; [`signature`] decides which bytes a device may decode at all;
-//! `write` (feature, host only) makes them.
+//! [`read`] checks untrusted bytes once; [`signature`] decides which bytes a device may decode at
+//! all; `write` (feature, host only) makes them.
 #![no_std]
 
 #[cfg(feature = "write")]

@@ -1,7 +1,7 @@
 //! The fixed first 256 bytes of a bundle: what is inside, how long, for whom.
 //!
-//! A signature over exactly these bytes follows at byte 256, the header at byte 320. The manifest is
-//! enough to refuse a bundle before a slot is erased; its digests bind everything behind it.
+//! A signature over exactly these bytes follows at byte 256, the header at byte 320. The manifest
+//! is enough to refuse a bundle before a slot is erased; its digests bind everything behind it.
 
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};

@@ -1,8 +1,8 @@
 //! Ed25519 over the manifest, and the types that prove the check was made.
 //!
-//! A device calls [`VerifiedManifest::verify`] on the first 320 bytes before it erases a slot, feeds
-//! the rest through a [`StreamCheck`] while it writes, then [`VerifiedManifest::admit`]s what lies in
-//! the slot. Only the [`Verified`] bytes that come out can be decoded by
+//! A device calls [`VerifiedManifest::verify`] on the first 320 bytes before it erases a slot,
+//! feeds the rest through a [`StreamCheck`] while it writes, then [`VerifiedManifest::admit`]s what
+//! lies in the slot. Only the [`Verified`] bytes that come out can be decoded by
 //! [`crate::read::Bundle::from_verified`]; nothing else can make one:
 //!
 //! ```compile_fail

@@ -78,7 +78,7 @@ pub fn write(parts: &BundleParts<'_>) -> Result<Vec<u8>, WriteError> {
     Ok(file.to_vec())
 }
 
-/// As [`write`], without the final look by the reader: for tests of readers.
+/// As [`write()`], without the final look by the reader: for tests of readers.
 ///
 /// # Errors
 /// Parts that are too long or cannot be encoded.

@@ -14,6 +14,7 @@ use gradgate_bundle::align::AlignedBytes;
 use gradgate_bundle::manifest::MANIFEST_BYTES;
 use gradgate_bundle::op::OpCode;
 use gradgate_bundle::read::params_size;
+use gradgate_bundle::shape::{self, Role};
 use gradgate_bundle::signature::verify;
 use gradgate_bundle::write::{sign, write};
 
@@ -70,6 +71,12 @@ fn the_worked_example_of_the_specification_is_the_golden_manifest() {
     );
 }
 
+/// The last column of an operation's row.
+fn operand_names(line: &str) -> impl Iterator<Item = &str> {
+    let column = line.trim_end_matches(" |").rsplit(" | ").next();
+    column.into_iter().flat_map(|names| names.split(", "))
+}
+
 #[test]
 fn the_specification_lists_every_operation() {
     let spec = fs::read_to_string(root().join("SPEC.md")).expect("SPEC.md");
@@ -80,6 +87,14 @@ fn the_specification_lists_every_operation() {
             opcode.name(),
             params_size(opcode)
         );
-        assert!(spec.contains(&row), "SPEC.md lacks: {row}");
+        let line = spec.lines().find(|line| line.starts_with(&row));
+        let line = line.unwrap_or_else(|| panic!("SPEC.md lacks: {row}"));
+        let optional: Vec<bool> = operand_names(line)
+            .map(|name| name.starts_with('['))
+            .collect();
+        let roles = shape::operands(opcode)
+            .iter()
+            .map(|&role| role == Role::ReadOptional);
+        assert!(roles.eq(optional), "operands differ: {line}");
     }
 }

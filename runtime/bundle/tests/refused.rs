@@ -130,7 +130,7 @@ fn mis_sized_moved_and_overlapping_sections() {
                 i64::from(manifest.params.offset.get()) + i64::from(manifest.params.length.get());
             let blobs = i64::from(manifest.blobs.offset.get());
             if section == Section::Params && (end..end + 16).contains(&blobs) {
-                // Only the border between parameters and padding moved: harmless, or a record is cut.
+                // Only the border to the padding moved: harmless, or a record is cut.
                 let cut = Bundle::parse(&file).err();
                 assert!(
                     cut == (shift < 0).then_some(ParseError::Params { step: 1 }),

@@ -189,7 +189,7 @@ fn mutate(file: &mut Vec<u8>, random: &mut Random) {
 #[test]
 fn mutated_bytes_never_panic() {
     let seed = setting("GRADGATE_SEED", 0x5EED_0002);
-    let count = setting("GRADGATE_FUZZ_COUNT", 20_000);
+    let count = setting("GRADGATE_FUZZ_COUNT", 100_000);
     eprintln!("GRADGATE_SEED={seed} GRADGATE_FUZZ_COUNT={count}");
     let mut random = Random(seed);
     let valid = changed(|_| ());

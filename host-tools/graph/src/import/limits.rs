@@ -11,7 +11,7 @@ pub struct Limits {
     pub external_bytes: u64,
     /// Protobuf messages and strings in the file. Default 2,000,000.
     pub messages: u64,
-    /// Bytes of varint-packed integers, which grow up to eightfold in memory. Default 16 MiB.
+    /// Bytes of varint-packed integers, which grow up to eightfold in memory. Default 64 MiB.
     pub packed_bytes: u64,
     /// Nodes of the graph. Default 100,000.
     pub nodes: usize,
@@ -29,7 +29,7 @@ impl Default for Limits {
             file_bytes: 1 << 30,
             external_bytes: 4 << 30,
             messages: 2_000_000,
-            packed_bytes: 16 << 20,
+            packed_bytes: 64 << 20,
             nodes: 100_000,
             elements: 1 << 27,
             total_elements: 1 << 29,
@@ -47,12 +47,10 @@ impl Limits {
         }
         // A zero length must not hide an overflow of the other axes: they are allocated nowhere,
         // but later arithmetic multiplies some of them.
-        let fits = |lengths: &mut dyn Iterator<Item = usize>| {
-            lengths.try_fold(1_usize, |product, length| {
-                product.checked_mul(length).filter(|&count| count <= self.elements)
-            })
-        };
-        if fits(&mut shape.iter().map(|&length| length.max(1))).is_none() {
+        let fits = shape.iter().map(|&length| length.max(1)).try_fold(1_usize, |product, length| {
+            product.checked_mul(length).filter(|&count| count <= self.elements)
+        });
+        if fits.is_none() {
             let what = format!("element count of a value of shape {shape:?}");
             return Err(Fault::Limit { what, limit: self.elements as u64 });
         }

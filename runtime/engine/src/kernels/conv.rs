@@ -60,7 +60,8 @@ pub fn conv(s: &ConvShape, x: &[f32], w: &[f32], end: &Epilogue<'_>, y: &mut [f3
             let first = group * s.group_output + block;
             let width = LANES.min(s.group_output - block);
             let w = run(w, first * per_output, width * per_output)?;
-            let block = Block { s, x, w, end, input: group * s.group_input, first, width };
+            let (input, interior) = (group * s.group_input, interior(s));
+            let block = Block { s, x, w, end, input, first, width, interior };
             each_lanes!(width, |lane| block.pass(lane, y));
         }
     }
@@ -79,6 +80,17 @@ struct Block<'a> {
     /// First output channel.
     first: usize,
     width: usize,
+    /// Output columns all of whose taps meet the input.
+    interior: (usize, usize),
+}
+
+/// Output columns all of whose taps meet the input: those of the first tap and of the last.
+fn interior(s: &ConvShape) -> (usize, usize) {
+    let outputs = |kx: usize| {
+        valid(kx * s.dilations[1], s.strides[1], s.output[1], s.pads[1], s.input[1])
+    };
+    let (first, last) = (outputs(0), outputs(s.kernel[1] - 1));
+    (first.0.max(last.0), first.1.min(last.1))
 }
 
 impl Block<'_> {
@@ -111,6 +123,9 @@ impl Block<'_> {
     /// Taps of a row that meet the input at output column `ox`.
     fn columns(&self, ox: usize) -> (usize, usize) {
         let s = self.s;
+        if self.interior.0 <= ox && ox < self.interior.1 {
+            return (0, s.kernel[1]);
+        }
         valid(ox * s.strides[1], s.dilations[1], s.kernel[1], s.pads[1], s.input[1])
     }
 

@@ -54,7 +54,7 @@ pub(super) fn activation(builder: &mut Builder, call: &Call) -> Outcome<Binding>
 /// Clip: bounds are attributes up to operator set 10, operands from 11.
 pub(super) fn clip(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
     call.arity(1, 3)?;
-    let bound = |name: &str, index: usize, default: f32| {
+    let bound = |name: &str, index: usize, default: f32| -> Outcome<f32> {
         let given = match call.float(name)? {
             Some(value) => Some(value),
             None => call.constant(index)?.map(|c| c.single_float()).transpose()?,

@@ -1,0 +1,7 @@
+//! Every kernel against naive loops: in f64 with a tolerance, in f32 bit for bit.
+
+mod conv;
+mod conv_speed;
+mod elementwise;
+mod pools;
+mod support;
