@@ -2,8 +2,11 @@
 
 cases FOLDER                       NAME.onnx, NAME.input (f32) and NAME.expected (f64: all outputs,
                                    one after the other) for every NAME in the folder
-model EXPANDED.onnx REFERENCE      a whole classifier against float64 automatic differentiation
-                                   (safetensors: images, logits, squared_norms)
+model EXPANDED.onnx REFERENCE [FOLDER]
+                                   a whole classifier against float64 automatic differentiation
+                                   (safetensors: images, logits, squared_norms); of each frame
+                                   beyond the limit FOLDER gets FRAME.image (f32), FRAME.norms
+                                   (f64) and FRAME.masks (a byte per unit of the outputs relu/..)
 
 Needs numpy, onnx, onnxruntime, safetensors. Exits 1 with the reason on standard error.
 """
@@ -85,7 +88,16 @@ def frame_errors(got, expected):
     return error.max(axis=1)
 
 
-def check_model(path, reference):
+def write_frame(folder, index, image, outputs):
+    """What decides whether a frame differs by a kink only: see the test that calls."""
+    stem = pathlib.Path(folder) / str(index)
+    masks = [value.ravel() > 0 for name, value in outputs.items() if name.startswith("relu/")]
+    image.astype("<f4").tofile(stem.with_suffix(".image"))
+    outputs["squared_norms"].astype("<f8").tofile(stem.with_suffix(".norms"))
+    np.concatenate(masks).astype("u1").tofile(stem.with_suffix(".masks"))
+
+
+def check_model(path, reference, folder=None):
     """The squared norms and logits of every reference image."""
     from safetensors.numpy import load_file
 
@@ -93,18 +105,22 @@ def check_model(path, reference):
     runner = session(path)
     image = runner.get_inputs()[0]
     names = [output.name for output in runner.get_outputs()]
-    rows = collections.defaultdict(list)
+    frames = tensors["images"]
+    if frames.dtype == np.uint8:
+        frames = frames.astype("f4") / np.float32(255)
+    frames = frames.astype("f4")
+    rows = []
     seconds = []
-    for frame in tensors["images"]:
-        if frame.dtype == np.uint8:
-            frame = frame.astype("f4") / np.float32(255)
+    for frame in frames:
         begin = time.perf_counter()
-        results = runner.run(None, {image.name: frame[None].astype("f4")})
+        results = runner.run(None, {image.name: frame[None]})
         seconds.append(time.perf_counter() - begin)
-        for name, result in zip(names, results):
-            rows[name].append(result.astype("f8").ravel())
-    norms = frame_errors(np.stack(rows["squared_norms"]), tensors["squared_norms"])
-    logits = np.stack(rows["logits"]) - tensors["logits"]
+        rows.append(dict(zip(names, (result.astype("f8") for result in results))))
+    got = np.concatenate([row["squared_norms"] for row in rows])
+    norms = frame_errors(got, tensors["squared_norms"])
+    for index in np.flatnonzero(~(norms <= FRAME_LIMIT)) if folder else []:
+        write_frame(folder, index, frames[index], rows[index])
+    logits = np.concatenate([row["logits"] for row in rows]) - tensors["logits"]
     scale = np.abs(tensors["logits"]).max(axis=1)
     logits = np.abs(logits).max(axis=1) / scale
     good = int((norms <= FRAME_LIMIT).sum())
@@ -128,8 +144,8 @@ def main(arguments):
     match arguments:
         case ["cases", folder]:
             check_cases(folder)
-        case ["model", path, reference]:
-            check_model(path, reference)
+        case ["model", path, reference, *folder] if len(folder) <= 1:
+            check_model(path, reference, *folder)
         case _:
             sys.exit(__doc__)
 

@@ -72,7 +72,7 @@ pub fn compile(expanded: &Expanded, keep_all: bool) -> Compiled {
         detector: None,
         evidence: Evidence {
             false_alarm_rate: f32::NAN,
-            confidence: f32::NAN,
+            confidence: 0.95,
             calibration: [0; 2],
             calibration_sources: 0,
             audit: [0; 2],

@@ -1,2 +1,77 @@
-//! The gradgate command.
-fn main() {}
+//! The `gradgate` command: one file per subcommand in `commands`, thin over the libraries.
+//!
+//! Exit codes: 0 done (also when frames were blocked: they were judged), 2 an error, whose cause
+//! and remedy stand on standard error, 130 interrupted. Output files are whole or not there.
+
+mod bundle;
+mod commands;
+mod detector_onnx;
+mod devices;
+mod executor;
+mod files;
+mod frames;
+mod interrupt;
+mod label;
+mod model;
+mod output;
+mod parallel;
+mod piecewise;
+mod policy;
+mod progress;
+mod self_test;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = commands::Cli::parse();
+    let result = interrupt::install().and_then(|()| commands::run(cli));
+    result.unwrap_or_else(|error| report(&error))
+}
+
+/// Says what went wrong; a reader of standard output that went away is no error.
+fn report(error: &anyhow::Error) -> ExitCode {
+    if error.chain().any(|cause| cause.is::<interrupt::Interrupted>()) {
+        eprintln!("interrupted: nothing was written");
+        return ExitCode::from(interrupt::EXIT_CODE);
+    }
+    let pipe = |cause: &(dyn std::error::Error + 'static)| {
+        cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+    };
+    if error.chain().any(pipe) {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("error: {}", chain(error));
+    ExitCode::from(2)
+}
+
+/// Causes from the outermost in, without those that the one before repeats.
+fn chain(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        if text.contains(&cause) {
+            continue;
+        }
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&cause);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    #[test]
+    fn causes_are_said_once() {
+        let error = anyhow!("no such file").context("a.bin: no such file").context("frames");
+        assert_eq!(super::chain(&error), "frames: a.bin: no such file");
+    }
+}

@@ -122,7 +122,10 @@ impl fmt::Display for Note {
                  {EXPORT_RECIPE}"
             ),
             Self::BatchFixed { batch } => {
-                write!(f, "the file was exported for batches of {batch}; one frame is compiled")
+                write!(
+                    f,
+                    "the file was exported for batches of {batch}; one frame is compiled"
+                )
             }
             Self::LogitsFlattened => write!(f, "the logits had trailing axes of length 1"),
         }
@@ -155,7 +158,10 @@ pub fn import_bytes(
     let limits = &options.limits;
     if bytes.len() as u64 > limits.file_bytes {
         let what = "size in bytes of the model".to_owned();
-        return Err(ImportError::Limit { what, limit: limits.file_bytes });
+        return Err(ImportError::Limit {
+            what,
+            limit: limits.file_bytes,
+        });
     }
     wire::check(bytes, limits)?;
     let model = ModelProto::decode(bytes).map_err(|e| ImportError::Malformed(e.to_string()))?;
@@ -173,7 +179,9 @@ pub fn import_bytes(
         model_digest: external.digest(bytes),
         folded: false,
         normalisation_inside: false,
-        producer: format!("{} {}", model.producer_name, model.producer_version).trim().to_owned(),
+        producer: format!("{} {}", model.producer_name, model.producer_version)
+            .trim()
+            .to_owned(),
     };
     convert(graph, stored, &external, options, &mut imported)?;
     Ok(imported)
@@ -227,7 +235,9 @@ fn add_all<'a>(
         builder.add(node, needed)?;
     }
     if !builder.refused.is_empty() {
-        return Err(ImportError::Unsupported(std::mem::take(&mut builder.refused)));
+        return Err(ImportError::Unsupported(std::mem::take(
+            &mut builder.refused,
+        )));
     }
     Ok(())
 }
@@ -263,7 +273,9 @@ fn logits(
         [1, _] => Ok(id),
         [1, classes, rest @ ..] if rest.iter().all(|&length| length == 1) => {
             notes.push(Note::LogitsFlattened);
-            let op = Op::Reshape { shape: vec![1, *classes] };
+            let op = Op::Reshape {
+                shape: vec![1, *classes],
+            };
             let flat = format!("{name}/flattened");
             builder
                 .push_as(flat.clone(), flat, op, &[id])
@@ -276,8 +288,7 @@ fn logits(
 /// Marks parameters and says what the convolutions tell about the exporter.
 fn finish(builder: Builder, imported: &mut Imported) {
     let mut graph = builder.graph;
-    let (parameters, normalised) =
-        parameters::collect(&graph, &builder.trainable, &builder.biases);
+    let (parameters, normalised) = parameters::collect(&graph, &builder.trainable, &builder.biases);
     graph.parameters = parameters;
     let any = |test: fn(&crate::graph::Node) -> bool| graph.nodes.iter().any(test);
     let normalises = any(|node| matches!(node.op, Op::BatchNorm { .. }));
@@ -285,7 +296,9 @@ fn finish(builder: Builder, imported: &mut Imported) {
     imported.folded = biased && !normalises;
     imported.normalisation_inside = normalised;
     if imported.folded {
-        imported.notes.push(Note::Folded { parameters: graph.parameters.len() });
+        imported.notes.push(Note::Folded {
+            parameters: graph.parameters.len(),
+        });
     }
     imported.graph = graph;
 }

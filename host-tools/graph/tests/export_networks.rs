@@ -11,7 +11,7 @@ use gradgate_graph::export::{Builder, DetectorExport, ExportError, ExportOptions
 use gradgate_graph::export::{FeatureNames, export};
 use gradgate_graph::graph::{Graph, Tensor, ValueId};
 use gradgate_graph::import::{ImportOptions, import_file};
-use gradgate_graph::interp::Interp;
+use gradgate_graph::interp::{Interp, Masks};
 use gradgate_graph::ops::{Conv, Op, Pool};
 use gradgate_graph::taps::Taps;
 
@@ -153,7 +153,7 @@ fn small_classifier_with_detector() {
         let bytes = export(&expanded.graph, &outputs, Some(&Total), &options).expect("exports");
         let image: Vec<f32> = (0..3 * 9 * 8).map(|_| rng.number()).collect();
         let wide: Vec<f64> = image.iter().map(|&x| f64::from(x)).collect();
-        let features = interp.features(&expanded, &wide, &Default::default());
+        let features = interp.features(&expanded, &wide, &Masks::new());
         let score = features.squared_norms.iter().sum();
         let expected = [
             features.logits,
@@ -173,6 +173,74 @@ fn small_classifier_with_detector() {
     check(&["cases", folder.to_str().expect("a UTF-8 path")]);
 }
 
+/// Relu nodes of the forward pass: values before and after.
+fn relus(expanded: &Expanded) -> Vec<(ValueId, ValueId)> {
+    let forward = &expanded.graph.nodes[..expanded.forward_nodes];
+    let relus = forward.iter().filter(|node| node.op == Op::Relu);
+    relus.map(|node| (node.inputs[0], node.output)).collect()
+}
+
+fn read<const N: usize, T>(path: &Path, of: fn([u8; N]) -> T) -> Vec<T> {
+    let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let words = bytes.chunks_exact(N);
+    words
+        .map(|word| of(word.try_into().expect("N bytes")))
+        .collect()
+}
+
+/// A frame beyond the limit is excused where some unit within 1e-6 of its layer's maximum around
+/// zero has another sign in f32, and the interpreter with these signs agrees within 1e-4.
+fn check_kinks(expanded: &Expanded, frame: &Path) {
+    let image: Vec<f64> = read(&frame.with_extension("image"), f32::from_le_bytes)
+        .into_iter()
+        .map(f64::from)
+        .collect();
+    let norms = read(&frame.with_extension("norms"), f64::from_le_bytes);
+    let signs = read(&frame.with_extension("masks"), |[byte]: [u8; 1]| byte == 1);
+    let interp = Interp::new(&expanded.graph);
+    let values = interp.run(&image);
+    let (mut masks, mut signs, mut flipped) = (Masks::new(), signs.as_slice(), 0);
+    for (before, after) in relus(expanded) {
+        let units = values.get(before);
+        let (mask, rest) = signs.split_at(units.len());
+        let largest = units
+            .iter()
+            .fold(0.0_f64, |most, unit| most.max(unit.abs()));
+        for (&unit, _) in units
+            .iter()
+            .zip(mask)
+            .filter(|&(&unit, &open)| (unit > 0.0) != open)
+        {
+            assert!(
+                unit.abs() <= 1e-6 * largest,
+                "{}: {unit} changed its sign",
+                frame.display()
+            );
+            flipped += 1;
+        }
+        masks.insert(after, mask.to_vec());
+        signs = rest;
+    }
+    let expected = interp.features(expanded, &image, &masks).squared_norms;
+    let errors = norms
+        .iter()
+        .zip(&expected)
+        .map(|(got, want)| (got - want).abs() / want);
+    let worst = errors.fold(
+        0.0,
+        |worst: f64, error| if error <= worst { worst } else { error },
+    );
+    eprintln!(
+        "  {}: {flipped} units flipped, then {worst:.2e}",
+        frame.display()
+    );
+    assert!(
+        flipped > 0 && worst <= 1e-4,
+        "{}: not a kink",
+        frame.display()
+    );
+}
+
 /// The pretrained networks with float64 references; parity as the script's constants state it.
 #[test]
 fn pretrained_networks() {
@@ -181,19 +249,31 @@ fn pretrained_networks() {
         eprintln!("SKIPPED: ../shared/models is absent");
         return;
     }
-    let folder = folder("export_pretrained");
     for (name, parameters) in [("resnet8", 34), ("resnet20", 59)] {
+        let folder = folder(&format!("export_{name}"));
         let path = models.join(format!("{name}.onnx"));
         let imported = import_file(&path, &ImportOptions::default());
         let imported = imported.unwrap_or_else(|error| panic!("{error}"));
         let expanded = expanded(&imported.graph);
         assert_eq!(expanded.squared_norms.len(), parameters, "{name}");
-        let outputs = ExportOutput::features(&expanded);
+        let mut outputs = ExportOutput::features(&expanded);
+        for (index, (_, after)) in relus(&expanded).into_iter().enumerate() {
+            outputs.push(ExportOutput::value(format!("relu/{index}"), after));
+        }
         let bytes = export(&expanded.graph, &outputs, None, &ExportOptions::default());
         let file = folder.join(format!("{name}.expanded.onnx"));
         std::fs::write(&file, bytes.expect("exports")).expect("the target folder is writable");
         let reference = models.join(format!("{name}.reference.safetensors"));
-        let arguments = [file.as_path(), reference.as_path()].map(|p| p.to_str().expect("UTF-8"));
-        check(&["model", arguments[0], arguments[1]]);
+        let arguments = [&file, &reference, &folder].map(|p| p.to_str().expect("UTF-8"));
+        check(&["model", arguments[0], arguments[1], arguments[2]]);
+        for entry in std::fs::read_dir(&folder).expect("readable") {
+            let path = entry.expect("readable").path();
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "masks")
+            {
+                check_kinks(&expanded, &path);
+            }
+        }
     }
 }

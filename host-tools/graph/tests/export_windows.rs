@@ -156,6 +156,42 @@ fn named_convolutions() -> Vec<Case> {
             [1, 3, 4, 4],
             [5, 3, 4, 4],
         ),
+        (
+            "two_groups_plain",
+            2,
+            [1, 1],
+            [1, 1],
+            [1, 0, 1, 1],
+            [1, 6, 5, 6],
+            [4, 3, 3, 2],
+        ),
+        (
+            "wide_pads",
+            1,
+            [1, 1],
+            [1, 1],
+            [3, 1, 2, 0],
+            [1, 2, 5, 5],
+            [3, 2, 2, 2],
+        ),
+        (
+            "large_kernel",
+            1,
+            [1, 1],
+            [1, 1],
+            [3, 2, 3, 2],
+            [1, 3, 8, 9],
+            [4, 3, 6, 5],
+        ),
+        (
+            "large_kernel_stride",
+            1,
+            [2, 3],
+            [2, 1],
+            [3, 2, 0, 2],
+            [1, 2, 16, 17],
+            [3, 2, 6, 5],
+        ),
     ];
     let mut cases = Vec::new();
     for (index, (name, groups, strides, dilations, pads, x, w)) in table.into_iter().enumerate() {

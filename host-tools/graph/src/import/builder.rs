@@ -84,7 +84,10 @@ impl<'a> Builder<'a> {
         self.elements = self.elements.saturating_add(elements);
         if self.elements > self.limits.total_elements {
             let what = "element count of all constants".to_owned();
-            return Err(Fault::Limit { what, limit: self.limits.total_elements as u64 });
+            return Err(Fault::Limit {
+                what,
+                limit: self.limits.total_elements as u64,
+            });
         }
         Ok(())
     }
@@ -95,10 +98,21 @@ impl<'a> Builder<'a> {
         let binding = match self.converted(node, needed) {
             Ok(binding) => binding,
             Err(Fault::Unsupported { reason, remedy }) => {
-                self.refused.push(UnsupportedNode { node: name, op, reason, remedy });
+                self.refused.push(UnsupportedNode {
+                    node: name,
+                    op,
+                    reason,
+                    remedy,
+                });
                 Binding::Unknown
             }
-            Err(Fault::Invalid(reason)) => return Err(ImportError::Node { node: name, op, reason }),
+            Err(Fault::Invalid(reason)) => {
+                return Err(ImportError::Node {
+                    node: name,
+                    op,
+                    reason,
+                });
+            }
             Err(Fault::Limit { what, limit }) => {
                 let what = format!("node `{name}` ({op}): {what}");
                 return Err(ImportError::Limit { what, limit });
@@ -118,24 +132,44 @@ impl<'a> Builder<'a> {
         nodes::check_operator(node)?;
         let mut inputs = Vec::with_capacity(node.input.len());
         for name in &node.input {
-            inputs.push(if name.is_empty() { None } else { Some(self.lookup(name)?) });
+            inputs.push(if name.is_empty() {
+                None
+            } else {
+                Some(self.lookup(name)?)
+            });
         }
-        if inputs.iter().flatten().any(|input| matches!(input, Binding::Unknown)) {
+        if inputs
+            .iter()
+            .flatten()
+            .any(|input| matches!(input, Binding::Unknown))
+        {
             return Ok(Binding::Unknown);
         }
-        if let Some(extra) = node.output.iter().skip(1).find(|o| needed.contains(o.as_str())) {
+        if let Some(extra) = node
+            .output
+            .iter()
+            .skip(1)
+            .find(|o| needed.contains(o.as_str()))
+        {
             return unsupported(
                 format!("its additional output `{extra}` is used"),
                 "export the model in inference mode (model.eval())",
             );
         }
-        let call = Call { proto: node, opset: self.opset, inputs };
+        let call = Call {
+            proto: node,
+            opset: self.opset,
+            inputs,
+        };
         let binding = nodes::convert(self, &call)?;
         Ok(match binding {
             Binding::Constant(constant) => {
                 self.limits.volume(&constant.shape)?;
                 self.charge(constant.data.len())?;
-                Binding::Constant(Rc::new(Constant { name: call.output(), ..unshared(constant) }))
+                Binding::Constant(Rc::new(Constant {
+                    name: call.output(),
+                    ..unshared(constant)
+                }))
             }
             other => other,
         })
@@ -185,7 +219,10 @@ impl<'a> Builder<'a> {
         }
         let data = constant.floats()?;
         let refuse = |reason: String| {
-            Err(Fault::Whole(ImportError::Tensor { name: constant.name.clone(), reason }))
+            Err(Fault::Whole(ImportError::Tensor {
+                name: constant.name.clone(),
+                reason,
+            }))
         };
         if data.is_empty() {
             return refuse("has no elements".into());
@@ -204,7 +241,9 @@ impl<'a> Builder<'a> {
 
     /// A bias operand; an all-zero one that exporters compute in place of "no bias" is left out.
     pub fn bias(&mut self, constant: Option<&Rc<Constant>>) -> Outcome<Option<ValueId>> {
-        let Some(constant) = constant else { return Ok(None) };
+        let Some(constant) = constant else {
+            return Ok(None);
+        };
         let zero = constant.floats()?.iter().all(|&v| v == 0.0);
         if constant.origin == Origin::Computed && zero {
             return Ok(None);
@@ -214,7 +253,9 @@ impl<'a> Builder<'a> {
 }
 
 fn unshared(constant: Rc<Constant>) -> Constant {
-    Rc::try_unwrap(constant).unwrap_or_else(|shared| Constant { ..(*shared).clone() })
+    Rc::try_unwrap(constant).unwrap_or_else(|shared| Constant {
+        ..(*shared).clone()
+    })
 }
 
 /// A constant as the result of a node.

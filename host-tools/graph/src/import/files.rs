@@ -14,7 +14,10 @@ use crate::proto::{ModelProto, TensorProto, data_location};
 /// Reads a regular file of at most `limit` bytes.
 pub(super) fn read_model(path: &Path, limit: u64) -> Result<Vec<u8>, ImportError> {
     let name = path.display().to_string();
-    let refuse = |reason: String| ImportError::File { file: name.clone(), reason };
+    let refuse = |reason: String| ImportError::File {
+        file: name.clone(),
+        reason,
+    };
     let metadata = fs::metadata(path).map_err(|e| refuse(format!("cannot be opened: {e}")))?;
     if !metadata.is_file() {
         return Err(refuse("is not a regular file".into()));
@@ -25,12 +28,17 @@ pub(super) fn read_model(path: &Path, limit: u64) -> Result<Vec<u8>, ImportError
 
 fn read_bounded(file: File, limit: u64, name: &str) -> Result<Vec<u8>, ImportError> {
     let mut bytes = Vec::new();
-    file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(|e| ImportError::File {
-        file: name.to_owned(),
-        reason: format!("cannot be read: {e}"),
-    })?;
+    file.take(limit.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(|e| ImportError::File {
+            file: name.to_owned(),
+            reason: format!("cannot be read: {e}"),
+        })?;
     if bytes.len() as u64 > limit {
-        return Err(ImportError::Limit { what: format!("size in bytes of file `{name}`"), limit });
+        return Err(ImportError::Limit {
+            what: format!("size in bytes of file `{name}`"),
+            limit,
+        });
     }
     Ok(bytes)
 }
@@ -76,7 +84,10 @@ impl External {
     /// The bytes of one external tensor; `expected` is what its type and shape ask for.
     pub fn slice(&self, tensor: &TensorProto, expected: usize) -> Result<&[u8], String> {
         let location = entry(tensor, "location").ok_or("has no external location")?;
-        let bytes = self.files.get(location).ok_or("may not use external data here")?;
+        let bytes = self
+            .files
+            .get(location)
+            .ok_or("may not use external data here")?;
         let number = |key: &str| match entry(tensor, key) {
             None => Ok(None),
             Some(text) => match text.parse::<usize>() {
@@ -87,7 +98,9 @@ impl External {
         let offset = number("offset")?.unwrap_or(0);
         let length = number("length")?.unwrap_or(expected);
         if length != expected {
-            return Err(format!("external length is {length} bytes, its shape asks for {expected}"));
+            return Err(format!(
+                "external length is {length} bytes, its shape asks for {expected}"
+            ));
         }
         let end = offset.checked_add(length).filter(|&end| end <= bytes.len());
         let end = end.ok_or_else(|| {
@@ -113,7 +126,11 @@ impl External {
 }
 
 fn entry<'a>(tensor: &'a TensorProto, key: &str) -> Option<&'a str> {
-    tensor.external_data.iter().find(|e| e.key == key).map(|e| e.value.as_str())
+    tensor
+        .external_data
+        .iter()
+        .find(|e| e.key == key)
+        .map(|e| e.value.as_str())
 }
 
 /// Opens `location` when it is a regular file inside `folder` with no link on the way.
@@ -122,7 +139,9 @@ fn open_inside(folder: &Path, location: &str) -> Result<File, String> {
     let before = fs::symlink_metadata(&path).map_err(|e| format!("cannot be opened: {e}"))?;
     check_file(&before)?;
     let file = File::open(&path).map_err(|e| format!("cannot be opened: {e}"))?;
-    let opened = file.metadata().map_err(|e| format!("cannot be opened: {e}"))?;
+    let opened = file
+        .metadata()
+        .map_err(|e| format!("cannot be opened: {e}"))?;
     check_file(&opened)?;
     if !same_file(&before, &opened) {
         return Err("was replaced while it was being opened".into());
@@ -147,8 +166,7 @@ fn checked_path(folder: &Path, location: &str) -> Result<PathBuf, String> {
             return Err("must lie in the model's own folder: no absolute path, no `..`".into());
         }
         path.push(part);
-        let metadata =
-            fs::symlink_metadata(&path).map_err(|e| format!("cannot be opened: {e}"))?;
+        let metadata = fs::symlink_metadata(&path).map_err(|e| format!("cannot be opened: {e}"))?;
         if metadata.is_symlink() {
             return Err("must not be reached through a symbolic link; copy the file".into());
         }
@@ -186,9 +204,16 @@ mod tests {
     fn tensor(entries: &[(&str, &str)]) -> TensorProto {
         let external_data = entries
             .iter()
-            .map(|(k, v)| StringStringEntryProto { key: (*k).into(), value: (*v).into() })
+            .map(|(k, v)| StringStringEntryProto {
+                key: (*k).into(),
+                value: (*v).into(),
+            })
             .collect();
-        TensorProto { external_data, data_location: data_location::EXTERNAL, ..Default::default() }
+        TensorProto {
+            external_data,
+            data_location: data_location::EXTERNAL,
+            ..Default::default()
+        }
     }
 
     #[test]
@@ -199,7 +224,11 @@ mod tests {
         for (entries, expected, ok) in [
             (vec![("location", "w")], 16, true),
             (vec![("location", "w"), ("offset", "8")], 8, true),
-            (vec![("location", "w"), ("offset", "8"), ("length", "8")], 8, true),
+            (
+                vec![("location", "w"), ("offset", "8"), ("length", "8")],
+                8,
+                true,
+            ),
             (vec![("location", "w"), ("offset", "9")], 8, false),
             (vec![("location", "w"), ("offset", &max)], 8, false),
             (vec![("location", "w"), ("length", "4")], 8, false),
@@ -207,7 +236,11 @@ mod tests {
             (vec![("location", "v")], 8, false),
             (vec![], 8, false),
         ] {
-            assert_eq!(external.slice(&tensor(&entries), expected).is_ok(), ok, "{entries:?}");
+            assert_eq!(
+                external.slice(&tensor(&entries), expected).is_ok(),
+                ok,
+                "{entries:?}"
+            );
         }
     }
 
@@ -215,9 +248,17 @@ mod tests {
     fn locations_outside_the_folder_are_refused() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
         assert!(checked_path(folder, "src/lib.rs").is_ok());
-        for location in ["", "/etc/passwd", "../Cargo.toml", "src/../../x", "./Cargo.toml",
-            "src//lib.rs", "a\\b", "src/", "absent.bin"]
-        {
+        for location in [
+            "",
+            "/etc/passwd",
+            "../Cargo.toml",
+            "src/../../x",
+            "./Cargo.toml",
+            "src//lib.rs",
+            "a\\b",
+            "src/",
+            "absent.bin",
+        ] {
             assert!(checked_path(folder, location).is_err(), "{location}");
         }
     }

@@ -13,17 +13,64 @@ use crate::proto::NodeProto;
 
 /// Operators that are converted when an operand depends on the image.
 const CONVERTED: &[&str] = &[
-    "Add", "AveragePool", "BatchNormalization", "Cast", "CastLike", "Clip", "Concat", "Conv", "Div",
-    "Dropout", "Flatten", "Gemm", "GlobalAveragePool", "Identity", "LeakyRelu", "MatMul", "MaxPool",
-    "Mul", "Pad", "ReduceMean", "Relu", "Reshape", "Shape", "Sigmoid", "Size", "Slice", "Softmax",
-    "Squeeze", "Sub", "Transpose", "Unsqueeze",
+    "Add",
+    "AveragePool",
+    "BatchNormalization",
+    "Cast",
+    "CastLike",
+    "Clip",
+    "Concat",
+    "Conv",
+    "Div",
+    "Dropout",
+    "Flatten",
+    "Gemm",
+    "GlobalAveragePool",
+    "Identity",
+    "LeakyRelu",
+    "MatMul",
+    "MaxPool",
+    "Mul",
+    "Pad",
+    "ReduceMean",
+    "Relu",
+    "Reshape",
+    "Shape",
+    "Sigmoid",
+    "Size",
+    "Slice",
+    "Softmax",
+    "Squeeze",
+    "Sub",
+    "Transpose",
+    "Unsqueeze",
 ];
 
 /// Further operators that are evaluated when all operands are constants.
 const FOLDED: &[&str] = &[
-    "Abs", "And", "Ceil", "Constant", "ConstantOfShape", "Equal", "Expand", "Floor", "Gather",
-    "Greater", "Less", "Max", "Min", "Neg", "Not", "Or", "Range", "ReduceMax", "ReduceMin",
-    "ReduceProd", "ReduceSum", "Sqrt", "Where",
+    "Abs",
+    "And",
+    "Ceil",
+    "Constant",
+    "ConstantOfShape",
+    "Equal",
+    "Expand",
+    "Floor",
+    "Gather",
+    "Greater",
+    "Less",
+    "Max",
+    "Min",
+    "Neg",
+    "Not",
+    "Or",
+    "Range",
+    "ReduceMax",
+    "ReduceMin",
+    "ReduceProd",
+    "ReduceSum",
+    "Sqrt",
+    "Where",
 ];
 
 /// Refuses operators that are supported nowhere; needs no operands, so that it finds them all.
@@ -45,8 +92,13 @@ pub(super) fn check_operator(node: &NodeProto) -> Outcome<()> {
 
 fn remedy(op: &str) -> String {
     let text = match op {
-        "QuantizeLinear" | "DequantizeLinear" | "QLinearConv" | "QLinearMatMul" | "ConvInteger"
-        | "MatMulInteger" | "DynamicQuantizeLinear" => "export the float32 model, not a quantised one",
+        "QuantizeLinear"
+        | "DequantizeLinear"
+        | "QLinearConv"
+        | "QLinearMatMul"
+        | "ConvInteger"
+        | "MatMulInteger"
+        | "DynamicQuantizeLinear" => "export the float32 model, not a quantised one",
         "If" | "Loop" | "Scan" => {
             "export the model without control flow (trace it instead of scripting it)"
         }
@@ -54,8 +106,12 @@ fn remedy(op: &str) -> String {
         | "PRelu" | "Celu" | "Swish" | "Erf" => {
             "use Relu, LeakyRelu, Clip (ReLU6) or Sigmoid as activation"
         }
-        "LayerNormalization" | "GroupNormalization" | "InstanceNormalization" | "LRN"
-        | "LpNormalization" | "MeanVarianceNormalization" => "use BatchNormalization instead",
+        "LayerNormalization"
+        | "GroupNormalization"
+        | "InstanceNormalization"
+        | "LRN"
+        | "LpNormalization"
+        | "MeanVarianceNormalization" => "use BatchNormalization instead",
         "ArgMax" | "TopK" | "LogSoftmax" => {
             "choose a value before it as output, such as the logits"
         }
@@ -72,7 +128,11 @@ fn remedy(op: &str) -> String {
 
 /// Converts or evaluates one node whose operands are all known.
 pub(super) fn convert(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
-    let depends = call.inputs.iter().flatten().any(|input| matches!(input, Binding::Frame(_)));
+    let depends = call
+        .inputs
+        .iter()
+        .flatten()
+        .any(|input| matches!(input, Binding::Frame(_)));
     if !depends {
         return folded(fold::evaluate(call, builder.limits)?);
     }

@@ -61,7 +61,11 @@ fn stays_image(graph: &Graph, node: &Node, raw: &HashSet<ValueId>) -> bool {
                 | Op::Pad { .. }
                 | Op::Clip { .. }
         );
-    allowed && node.inputs.iter().all(|id| raw.contains(id) || !graph.value(*id).is_frame())
+    allowed
+        && node
+            .inputs
+            .iter()
+            .all(|id| raw.contains(id) || !graph.value(*id).is_frame())
 }
 
 #[cfg(test)]
@@ -78,9 +82,8 @@ mod tests {
         let gamma = graph.add_constant("gamma", Tensor::new([3], vec![1.0; 3]));
         let fixed = graph.add_constant("fixed", Tensor::new([3], vec![1.0; 3]));
         let half = graph.add_constant("half", Tensor::scalar(0.5));
-        let mut push = |name: &str, op, inputs: &[ValueId]| {
-            graph.push(name, op, inputs).expect("shapes fit")
-        };
+        let mut push =
+            |name: &str, op, inputs: &[ValueId]| graph.push(name, op, inputs).expect("shapes fit");
         let centred = push("centred", Op::Sub, &[x, mean]);
         let flat = push("flat", Op::Reshape { shape: vec![1, 8] }, &[centred]);
         let product = push("product", Op::Gemm { transpose_b: true }, &[flat, weight]);

@@ -6,15 +6,13 @@ use super::error::{Outcome, invalid, unsupported};
 
 /// Element count, saturated; only compared, never allocated.
 fn count(shape: &[usize]) -> u128 {
-    shape.iter().fold(1_u128, |product, &length| product.saturating_mul(length as u128))
+    shape.iter().fold(1_u128, |product, &length| {
+        product.saturating_mul(length as u128)
+    })
 }
 
 /// Shape after a Reshape to `target`; 0 copies a length unless `allow_zero`, -1 is inferred.
-pub(super) fn reshape(
-    target: &[i64],
-    input: &[usize],
-    allow_zero: bool,
-) -> Outcome<Vec<usize>> {
+pub(super) fn reshape(target: &[i64], input: &[usize], allow_zero: bool) -> Outcome<Vec<usize>> {
     let mut shape = Vec::with_capacity(target.len());
     let mut inferred = None;
     for (index, &length) in target.iter().enumerate() {
@@ -47,8 +45,15 @@ pub(super) fn reshape(
 pub(super) fn flatten(call: &Call, input: &[usize]) -> Outcome<Vec<usize>> {
     let value = call.int_or("axis", 1)?;
     let rank = input.len();
-    let split = if value == rank as i64 { rank } else { axis(value, rank)? };
-    Ok(vec![input[..split].iter().product(), input[split..].iter().product()])
+    let split = if value == rank as i64 {
+        rank
+    } else {
+        axis(value, rank)?
+    };
+    Ok(vec![
+        input[..split].iter().product(),
+        input[split..].iter().product(),
+    ])
 }
 
 /// Shape after Squeeze; without axes every axis of length 1 goes.
@@ -58,19 +63,31 @@ pub(super) fn squeeze(call: &Call, input: &[usize]) -> Outcome<(Vec<usize>, Vec<
         None => (0..input.len()).filter(|&i| input[i] == 1).collect(),
     };
     if let Some(&wrong) = removed.iter().find(|&&i| input[i] != 1) {
-        return invalid(format!("axis {wrong} of shape {input:?} is not of length 1"));
+        return invalid(format!(
+            "axis {wrong} of shape {input:?} is not of length 1"
+        ));
     }
-    let keep = (0..input.len()).filter(|i| !removed.contains(i)).map(|i| input[i]);
+    let keep = (0..input.len())
+        .filter(|i| !removed.contains(i))
+        .map(|i| input[i]);
     Ok((keep.collect(), removed))
 }
 
 /// Shape after Unsqueeze, and the new axes.
 pub(super) fn unsqueeze(call: &Call, input: &[usize]) -> Outcome<(Vec<usize>, Vec<usize>)> {
-    let Some(list) = call.ints_of("axes", 1)? else { return invalid("axes are missing") };
+    let Some(list) = call.ints_of("axes", 1)? else {
+        return invalid("axes are missing");
+    };
     let rank = input.len() + list.len();
     let added = axes(&list, rank)?;
     let mut old = input.iter().copied();
-    let lengths = (0..rank).map(|i| if added.contains(&i) { Some(1) } else { old.next() });
+    let lengths = (0..rank).map(|i| {
+        if added.contains(&i) {
+            Some(1)
+        } else {
+            old.next()
+        }
+    });
     match lengths.collect() {
         Some(shape) => Ok((shape, added)),
         None => invalid("axes do not fit the rank"),
@@ -79,8 +96,13 @@ pub(super) fn unsqueeze(call: &Call, input: &[usize]) -> Outcome<(Vec<usize>, Ve
 
 /// Permutation of a Transpose; reversed by default.
 pub(super) fn permutation(call: &Call, rank: usize) -> Outcome<Vec<usize>> {
-    let Some(list) = call.int_list("perm")? else { return Ok((0..rank).rev().collect()) };
-    let permutation = list.iter().map(|&v| axis(v, rank)).collect::<Outcome<Vec<_>>>()?;
+    let Some(list) = call.int_list("perm")? else {
+        return Ok((0..rank).rev().collect());
+    };
+    let permutation = list
+        .iter()
+        .map(|&v| axis(v, rank))
+        .collect::<Outcome<Vec<_>>>()?;
     if permutation.len() != rank || axes(list, rank)?.len() != rank {
         return invalid(format!("perm {list:?} does not permute {rank} axes"));
     }
@@ -104,14 +126,32 @@ fn cut(start: i64, end: i64, step: i64, length: usize) -> Outcome<Cut> {
         return invalid("a step is 0");
     }
     let length = length as i128;
-    let wrap = |v: i64| if v < 0 { i128::from(v) + length } else { i128::from(v) };
-    let (low, high) = if step > 0 { (0, length) } else { (-1, length - 1) };
+    let wrap = |v: i64| {
+        if v < 0 {
+            i128::from(v) + length
+        } else {
+            i128::from(v)
+        }
+    };
+    let (low, high) = if step > 0 {
+        (0, length)
+    } else {
+        (-1, length - 1)
+    };
     let first = wrap(start).clamp(low.max(0), high.max(0));
     let last = wrap(end).clamp(low, high);
     let step_wide = i128::from(step);
     let span = if step > 0 { last - first } else { first - last };
-    let taken = if span <= 0 || length == 0 { 0 } else { (span - 1) / step_wide.abs() + 1 };
-    Ok(Cut { start: first as usize, length: taken as usize, step })
+    let taken = if span <= 0 || length == 0 {
+        0
+    } else {
+        (span - 1) / step_wide.abs() + 1
+    };
+    Ok(Cut {
+        start: first as usize,
+        length: taken as usize,
+        step,
+    })
 }
 
 /// What a Slice takes of every axis: attributes up to operator set 9, operands from 10.
@@ -131,7 +171,11 @@ pub(super) fn slice(call: &Call, input: &[usize]) -> Outcome<Vec<Cut>> {
         return invalid("starts, ends, axes and steps differ in length");
     }
     axes(&listed, input.len())?;
-    let whole = |&length: &usize| Cut { start: 0, length, step: 1 };
+    let whole = |&length: &usize| Cut {
+        start: 0,
+        length,
+        step: 1,
+    };
     let mut cuts: Vec<Cut> = input.iter().map(whole).collect();
     for (i, &listed) in listed.iter().enumerate() {
         let axis = axis(listed, input.len())?;
@@ -149,7 +193,9 @@ pub(super) fn pads(call: &Call, rank: usize) -> Outcome<(Vec<usize>, Vec<usize>)
             "pad with a constant (PyTorch: padding_mode=\"zeros\")",
         );
     }
-    let Some(list) = call.ints_of("pads", 1)? else { return invalid("pads are missing") };
+    let Some(list) = call.ints_of("pads", 1)? else {
+        return invalid("pads are missing");
+    };
     let padded = match call.constant(3)? {
         Some(constant) => constant.ints()?.to_vec(),
         None => (0..rank as i64).collect(),
@@ -159,7 +205,10 @@ pub(super) fn pads(call: &Call, rank: usize) -> Outcome<(Vec<usize>, Vec<usize>)
         return invalid(format!("{} pads for {} axes", list.len(), padded.len()));
     }
     if list.iter().any(|&pad| pad < 0) {
-        return unsupported(format!("negative padding {list:?}"), "crop with a slice instead");
+        return unsupported(
+            format!("negative padding {list:?}"),
+            "crop with a slice instead",
+        );
     }
     let (mut before, mut after) = (vec![0; rank], vec![0; rank]);
     for (i, &listed) in padded.iter().enumerate() {
@@ -174,7 +223,9 @@ pub(super) fn pads(call: &Call, rank: usize) -> Outcome<(Vec<usize>, Vec<usize>)
 pub(super) fn broadcast(a: &[usize], b: &[usize]) -> Outcome<Vec<usize>> {
     let rank = a.len().max(b.len());
     let at = |shape: &[usize], i: usize| {
-        (i + shape.len()).checked_sub(rank).map_or(1, |index| shape[index])
+        (i + shape.len())
+            .checked_sub(rank)
+            .map_or(1, |index| shape[index])
     };
     let lengths = (0..rank).map(|i| match (at(a, i), at(b, i)) {
         (x, y) if x == y => Some(x),
@@ -207,7 +258,11 @@ mod tests {
             (vec![-2, 3], vec![2, 3], false, None),
             (vec![], vec![1], false, Some(vec![])),
         ] {
-            assert_eq!(reshape(&target, &input, allow_zero).ok(), expected, "{target:?}");
+            assert_eq!(
+                reshape(&target, &input, allow_zero).ok(),
+                expected,
+                "{target:?}"
+            );
         }
     }
 
@@ -231,7 +286,11 @@ mod tests {
             (-1, i64::MIN, -1, 0, (0, 0)),
         ] {
             let cut = cut(start, end, step, length).expect("a cut");
-            assert_eq!((cut.start, cut.length), expected, "{start}:{end}:{step} of {length}");
+            assert_eq!(
+                (cut.start, cut.length),
+                expected,
+                "{start}:{end}:{step} of {length}"
+            );
         }
         assert!(cut(0, 1, 0, 5).is_err());
     }

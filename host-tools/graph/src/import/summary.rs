@@ -32,7 +32,11 @@ pub fn summary(model: &Imported) -> Summary {
     let shape = |id: Option<_>| id.map(|id| graph.shape(id).to_vec()).unwrap_or_default();
     Summary {
         parameters: graph.parameters.iter().map(named).collect(),
-        parameter_elements: graph.parameters.iter().map(|&id| graph.value(id).elements() as u64).sum(),
+        parameter_elements: graph
+            .parameters
+            .iter()
+            .map(|&id| graph.value(id).elements() as u64)
+            .sum(),
         input_shape: shape(graph.input),
         classes: shape(graph.logits).last().copied().unwrap_or(0),
         nodes: graph.nodes.len(),
@@ -50,7 +54,9 @@ pub fn multiply_accumulates(graph: &Graph) -> u64 {
         match node.op {
             // [O, C/g, kh, kw]: every output element sums C/g * kh * kw products.
             Op::Conv(_) => outputs.saturating_mul(weight()[1..].iter().product::<usize>() as u64),
-            Op::Gemm { transpose_b } => outputs.saturating_mul(weight()[usize::from(transpose_b)] as u64),
+            Op::Gemm { transpose_b } => {
+                outputs.saturating_mul(weight()[usize::from(transpose_b)] as u64)
+            }
             _ => 0,
         }
     };

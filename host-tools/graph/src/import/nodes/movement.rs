@@ -8,7 +8,8 @@ use super::super::error::{Outcome, invalid, unsupported};
 use super::super::shapes;
 use crate::ops::Op;
 
-const KEEP_BATCH: &str = "keep the batch on axis 0, for example x.flatten(1) in place of x.view(-1)";
+const KEEP_BATCH: &str =
+    "keep the batch on axis 0, for example x.flatten(1) in place of x.view(-1)";
 
 fn touches_batch<T>(what: &str) -> Outcome<T> {
     unsupported(format!("it {what} the batch axis"), KEEP_BATCH)
@@ -21,7 +22,9 @@ pub(super) fn reshape(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
     let shape = match call.proto.op_type.as_str() {
         "Reshape" => reshaped(builder, call, &old)?,
         "Flatten" => {
-            if matches!(call.int_or("axis", 1)?, 0) || call.int_or("axis", 1)? == -(old.len() as i64) {
+            if matches!(call.int_or("axis", 1)?, 0)
+                || call.int_or("axis", 1)? == -(old.len() as i64)
+            {
                 return touches_batch("merges the other axes with");
             }
             shapes::flatten(call, &old)?
@@ -79,9 +82,12 @@ pub(super) fn transpose(builder: &mut Builder, call: &Call) -> Outcome<Binding> 
 
 /// Concat of values of the network.
 pub(super) fn concat(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
-    let operands: Vec<_> =
-        (0..call.inputs.len()).map(|index| call.frame(index)).collect::<Outcome<_>>()?;
-    let Some(value) = call.int("axis")? else { return invalid("attribute `axis` is missing") };
+    let operands: Vec<_> = (0..call.inputs.len())
+        .map(|index| call.frame(index))
+        .collect::<Outcome<_>>()?;
+    let Some(value) = call.int("axis")? else {
+        return invalid("attribute `axis` is missing");
+    };
     let axis = axis(value, builder.graph.shape(operands[0]).len())?;
     if axis == 0 {
         return touches_batch("joins values along");
@@ -111,7 +117,15 @@ pub(super) fn slice(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
     // A single element needs no step; huge ones would only overflow the shape rule.
     let step = |cut: &shapes::Cut| if cut.length > 1 { cut.step as usize } else { 1 };
     let steps = cuts.iter().map(step).collect();
-    builder.push(call, Op::Slice { starts, lengths, steps }, &[input])
+    builder.push(
+        call,
+        Op::Slice {
+            starts,
+            lengths,
+            steps,
+        },
+        &[input],
+    )
 }
 
 /// Pad with a constant.
@@ -126,12 +140,24 @@ pub(super) fn pad(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
     }
     let value = match call.float("value")? {
         Some(value) => value,
-        None => call.constant(2)?.map(|c| c.single_float()).transpose()?.unwrap_or(0.0),
+        None => call
+            .constant(2)?
+            .map(|c| c.single_float())
+            .transpose()?
+            .unwrap_or(0.0),
     };
     if value.is_nan() {
         return invalid("the padding value is NaN");
     }
-    builder.push(call, Op::Pad { before, after, value }, &[input])
+    builder.push(
+        call,
+        Op::Pad {
+            before,
+            after,
+            value,
+        },
+        &[input],
+    )
 }
 
 /// ReduceMean: axes are an attribute up to operator set 17, an operand from 18.
@@ -157,5 +183,12 @@ pub(super) fn global_average_pool(builder: &mut Builder, call: &Call) -> Outcome
         return invalid(format!("its input has rank {rank}"));
     }
     let axes = (2..rank).collect();
-    builder.push(call, Op::ReduceMean { axes, keep_dims: true }, &[input])
+    builder.push(
+        call,
+        Op::ReduceMean {
+            axes,
+            keep_dims: true,
+        },
+        &[input],
+    )
 }

@@ -1,0 +1,189 @@
+//! Reading whole files with bounds, and writing them whole or not at all.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use gradgate_bundle::align::AlignedBytes;
+use gradgate_bundle::manifest::MAGIC;
+
+use crate::interrupt;
+
+/// Text files (policies, labels, class names, keys) are no longer than this.
+const TEXT_BYTES: u64 = 16 << 20;
+
+/// Replaces a file by new content, or leaves it as it was: a neighbour is written, flushed to the
+/// disk, then renamed.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
+    let neighbour = neighbour(path)?;
+    let _no_exit_in_between = interrupt::writing();
+    let attempt = || {
+        let mut file = OpenOptions::new().write(true).create_new(true).open(&neighbour)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        drop(file);
+        fs::rename(&neighbour, path)
+    };
+    attempt().map_err(|error| {
+        // The first error is the one to report.
+        let _ = fs::remove_file(&neighbour);
+        unwritable(path, error)
+    })
+}
+
+/// Fails early, before a long computation, where [`write_atomic`] would fail at its end.
+pub fn check_writable(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        bail!("cannot write {}: it is a folder; name a file in it", path.display());
+    }
+    let neighbour = neighbour(path)?;
+    let _no_exit_in_between = interrupt::writing();
+    let attempt = || {
+        OpenOptions::new().write(true).create_new(true).open(&neighbour)?;
+        fs::remove_file(&neighbour)
+    };
+    attempt().map_err(|error| unwritable(path, error))
+}
+
+/// Refuses an output that would replace one of the inputs.
+pub fn check_apart(output: &Path, inputs: &[&Path]) -> Result<()> {
+    let Ok(target) = fs::canonicalize(output) else { return Ok(()) };
+    for input in inputs {
+        if fs::canonicalize(input).is_ok_and(|input| input == target) {
+            let name = output.display();
+            bail!("{name} is both input and output: give -o another name");
+        }
+    }
+    Ok(())
+}
+
+/// Creates a file that must not exist yet; a secret one is readable by its owner alone.
+pub fn create_new(path: &Path, bytes: &[u8], secret: bool) -> Result<()> {
+    let _no_exit_in_between = interrupt::writing();
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    restrict(&mut options, secret);
+    let mut file = match options.open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            bail!("{} exists already: keys are never overwritten, choose another name", path.display())
+        }
+        Err(error) => return Err(unwritable(path, error)),
+    };
+    let attempt = file.write_all(bytes).and_then(|()| file.sync_all());
+    attempt.map_err(|error| {
+        let _ = fs::remove_file(path);
+        unwritable(path, error)
+    })
+}
+
+#[cfg(unix)]
+fn restrict(options: &mut OpenOptions, secret: bool) {
+    use std::os::unix::fs::OpenOptionsExt;
+    options.mode(if secret { 0o600 } else { 0o644 });
+}
+
+#[cfg(not(unix))]
+fn restrict(_: &mut OpenOptions, _: bool) {}
+
+/// A text file.
+pub fn read_text(path: &Path) -> Result<String> {
+    let bytes = read_bounded(path, TEXT_BYTES)?;
+    String::from_utf8(bytes)
+        .map_err(|_| anyhow::anyhow!("{}: not text in UTF-8: is it the right file?", path.display()))
+}
+
+/// A bundle's bytes, where they can be read in place.
+pub fn read_bundle(path: &Path) -> Result<AlignedBytes> {
+    Ok(AlignedBytes::from(&read_bounded(path, u64::from(u32::MAX))?[..]))
+}
+
+/// Whether a file is a bundle, by its first bytes, or else by its name.
+pub fn is_bundle(path: &Path) -> Result<bool> {
+    let mut head = Vec::new();
+    let file = File::open(path).map_err(|error| unreadable(path, error))?;
+    file.take(MAGIC.len() as u64)
+        .read_to_end(&mut head)
+        .map_err(|error| unreadable(path, error))?;
+    let named = path.extension().is_some_and(|extension| extension == "gate");
+    Ok(head == MAGIC || named)
+}
+
+/// File name without folder and ending, for headers.
+pub fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let read = || {
+        let mut bytes = Vec::new();
+        File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes = read().map_err(|error| unreadable(path, error))?;
+    if bytes.len() as u64 > limit {
+        bail!("{}: longer than {limit} bytes: is it the right file?", path.display());
+    }
+    Ok(bytes)
+}
+
+fn unreadable(path: &Path, error: io::Error) -> anyhow::Error {
+    anyhow::Error::new(error)
+        .context(format!("cannot read {} (check name and permissions)", path.display()))
+}
+
+fn unwritable(path: &Path, error: io::Error) -> anyhow::Error {
+    let advice = "choose a folder that exists and that you may write to";
+    anyhow::Error::new(error).context(format!("cannot write {} ({advice})", path.display()))
+}
+
+fn neighbour(path: &Path) -> Result<PathBuf> {
+    let name = path
+        .file_name()
+        .with_context(|| format!("cannot write {}: it names no file", path.display()))?;
+    let mut neighbour = OsString::from(".");
+    neighbour.push(name);
+    neighbour.push(format!(".{}.partial", std::process::id()));
+    Ok(path.with_file_name(neighbour))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_is_replaced_whole_and_nothing_is_left_beside() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.txt");
+        for text in ["one", "two"] {
+            check_writable(&path).expect("writable");
+            write_atomic(&path, text.as_bytes()).expect("writes");
+            assert_eq!(read_text(&path).expect("reads"), text);
+        }
+        assert_eq!(fs::read_dir(folder.path()).expect("lists").count(), 1);
+        assert!(create_new(&path, b"x", true).is_err());
+        assert_eq!(read_text(&path).expect("reads"), "two");
+    }
+
+    #[test]
+    fn refusals_name_the_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let inside = folder.path().join("absent/a.txt");
+        for error in [
+            write_atomic(&inside, b"").unwrap_err(),
+            check_writable(&inside).unwrap_err(),
+            check_writable(folder.path()).unwrap_err(),
+            read_text(&inside).unwrap_err(),
+        ] {
+            let text = error.to_string();
+            assert!(text.contains(&folder.path().display().to_string()), "{text}");
+        }
+        let path = folder.path().join("m.onnx");
+        fs::write(&path, "x").expect("writes");
+        let twice = folder.path().join(".").join("m.onnx");
+        assert!(check_apart(&twice, &[&path]).is_err());
+        assert!(check_apart(&inside, &[&path]).is_ok());
+    }
+}
