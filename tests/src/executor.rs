@@ -1,5 +1,7 @@
 //! Every way to get features from an expanded graph, behind one trait: what the suite runs on.
 
+use std::fmt::Write;
+
 use gradgate_bundle::Bundle;
 use gradgate_engine::{Engine, Frame};
 use gradgate_graph::expand::Expanded;
@@ -68,4 +70,41 @@ pub fn run_engine(compiled: &Compiled, frame: &[u8]) -> Features {
         activation_norms: wide(features.activation_norms),
         penultimate: wide(features.penultimate),
     }
+}
+
+/// Everything that a bundle yields for one frame, as text with f32 bits: the format of the emulated board.
+///
+/// # Panics
+/// As [`run_engine`].
+pub fn report(bytes: &[u8], frame: &[u8]) -> String {
+    let bundle = Bundle::parse(bytes).unwrap_or_else(|e| panic!("parse: {e}"));
+    let engine = Engine::load(bundle).unwrap_or_else(|e| panic!("load: {e:?}"));
+    let mut arena = vec![0.0; engine.arena_elements()];
+    let (features, judgement) =
+        engine.judge(Frame::U8(frame), &mut arena).unwrap_or_else(|e| panic!("run: {e:?}"));
+    let parts = [
+        ("logit", features.logits),
+        ("squared_norm", features.squared_norms),
+        ("activation_norm", features.activation_norms),
+        ("penultimate", features.penultimate),
+    ];
+    let mut text = String::new();
+    for (name, values) in parts {
+        for (index, value) in values.iter().enumerate() {
+            let _ = writeln!(text, "{name} {index} {:08x}", value.to_bits());
+        }
+    }
+    match judgement {
+        Some(Ok(seen)) => {
+            let _ = writeln!(text, "score {:08x}", seen.score.to_bits());
+            let _ = writeln!(text, "p_value {:08x}", seen.p_value.to_bits());
+            let _ = writeln!(text, "reason {:?}", seen.reason);
+            let _ = writeln!(text, "class {}", seen.class);
+        }
+        Some(Err(fault)) => {
+            let _ = writeln!(text, "fault {fault:?}");
+        }
+        None => {}
+    }
+    text
 }

@@ -15,7 +15,6 @@ mod label;
 mod model;
 mod output;
 mod parallel;
-mod piecewise;
 mod policy;
 mod progress;
 mod self_test;

@@ -57,7 +57,11 @@ pub fn allowed_alarms(n: u64, rate: f64, confidence: f64) -> Option<u64> {
     let (mut low, mut high) = (0, n);
     while high - low > 1 {
         let middle = low + (high - low) / 2;
-        if holds(middle) { low = middle } else { high = middle }
+        if holds(middle) {
+            low = middle
+        } else {
+            high = middle
+        }
     }
     Some(low)
 }
@@ -79,7 +83,11 @@ pub fn interval(alarms: u64, n: u64, confidence: f64) -> (f64, f64) {
     } else {
         bisect(|p| 1.0 - cumulative(n, p, alarms - 1) >= risk)
     };
-    let high = if alarms >= n { 1.0 } else { bisect(|p| cumulative(n, p, alarms) <= risk) };
+    let high = if alarms >= n {
+        1.0
+    } else {
+        bisect(|p| cumulative(n, p, alarms) <= risk)
+    };
     (low, high)
 }
 
@@ -88,7 +96,11 @@ fn bisect(holds: impl Fn(f64) -> bool) -> f64 {
     let (mut low, mut high) = (0.0, 1.0);
     for _ in 0..60 {
         let middle = 0.5 * (low + high);
-        if holds(middle) { high = middle } else { low = middle }
+        if holds(middle) {
+            high = middle
+        } else {
+            low = middle
+        }
     }
     high
 }
@@ -101,9 +113,8 @@ pub fn fresh_alarms_exceed(n: u64, k: u64, m: u64, limit: u64) -> f64 {
     }
     // The true rate is Beta(k + 1, n - k); sum the beta-binomial masses of 0..=limit.
     let (a, b) = (k + 1, n - k);
-    let ln_beta = |a: u64, b: u64| {
-        ln_factorial(a - 1) + ln_factorial(b - 1) - ln_factorial(a + b - 1)
-    };
+    let ln_beta =
+        |a: u64, b: u64| ln_factorial(a - 1) + ln_factorial(b - 1) - ln_factorial(a + b - 1);
     let mass = |j: u64| (ln_choose(m, j) + ln_beta(j + a, m - j + b) - ln_beta(a, b)).exp();
     (1.0 - (0..=limit.min(m)).map(mass).sum::<f64>()).clamp(0.0, 1.0)
 }
@@ -117,8 +128,9 @@ mod tests {
         for (n, p) in [(1u64, 0.5), (10, 0.3), (60, 0.05), (300, 0.9)] {
             let mut sum = 0.0;
             for k in 0..n {
-                let choose: f64 =
-                    (0..k).map(|i| ((n - i) as f64 / (i + 1) as f64).ln()).sum::<f64>();
+                let choose: f64 = (0..k)
+                    .map(|i| ((n - i) as f64 / (i + 1) as f64).ln())
+                    .sum::<f64>();
                 sum += (choose + k as f64 * f64::ln(p) + (n - k) as f64 * f64::ln(1.0 - p)).exp();
                 assert!((cumulative(n, p, k) - sum).abs() < 1e-11, "{n} {p} {k}");
             }
@@ -145,7 +157,11 @@ mod tests {
         }
         // Order statistics 962, 996, 4776, 4962 of 1,000 and 5,000 at 95 %.
         for (n, rate, order) in [(1_000, 0.05, 962), (1_000, 0.01, 996), (5_000, 0.05, 4_776)] {
-            assert_eq!(allowed_alarms(n, rate, 0.95), Some(n - order), "{n} at {rate}");
+            assert_eq!(
+                allowed_alarms(n, rate, 0.95),
+                Some(n - order),
+                "{n} at {rate}"
+            );
         }
         assert_eq!(allowed_alarms(5_000, 0.01, 0.95), Some(5_000 - 4_962));
     }
@@ -161,10 +177,17 @@ mod tests {
 
     #[test]
     fn intervals_match_known_values() {
-        let cases = [(0, 10, 0.0, 0.308_497_1), (5, 10, 0.187_086, 0.812_914), (10, 10, 0.691_502_9, 1.0)];
+        let cases = [
+            (0, 10, 0.0, 0.308_497_1),
+            (5, 10, 0.187_086, 0.812_914),
+            (10, 10, 0.691_502_9, 1.0),
+        ];
         for (alarms, n, low, high) in cases {
             let (a, b) = interval(alarms, n, 0.95);
-            assert!((a - low).abs() < 1e-5 && (b - high).abs() < 1e-5, "{alarms}/{n}: {a} {b}");
+            assert!(
+                (a - low).abs() < 1e-5 && (b - high).abs() < 1e-5,
+                "{alarms}/{n}: {a} {b}"
+            );
         }
     }
 

@@ -104,11 +104,7 @@ pub struct Model {
 
 impl Model {
     /// The wire type; `add` stores an array and says where.
-    pub fn to_wire(
-        &self,
-        shape: FeatureShape,
-        add: &mut dyn FnMut(&[f32]) -> BlobRef,
-    ) -> Detector {
+    pub fn to_wire(&self, shape: FeatureShape, add: &mut dyn FnMut(&[f32]) -> BlobRef) -> Detector {
         Detector {
             inputs: self.inputs,
             shape,
@@ -245,12 +241,16 @@ impl DetectorFile {
 
     /// The wire type, its arrays appended to `blobs` at multiples of 16 bytes, little-endian.
     pub fn to_bundle(&self, blobs: &mut Vec<u8>) -> Detector {
-        self.detector.to_wire(self.fitted_for.shape(), &mut |values| {
-            blobs.resize(blobs.len().next_multiple_of(16), 0);
-            let at = BlobRef { offset: blobs.len() as u32, elements: values.len() as u32 };
-            blobs.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-            at
-        })
+        self.detector
+            .to_wire(self.fitted_for.shape(), &mut |values| {
+                blobs.resize(blobs.len().next_multiple_of(16), 0);
+                let at = BlobRef {
+                    offset: blobs.len() as u32,
+                    elements: values.len() as u32,
+                };
+                blobs.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+                at
+            })
     }
 
     /// Refuses features that were computed in another way than the detector's.

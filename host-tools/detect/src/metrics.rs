@@ -14,7 +14,11 @@ fn steps(normal: &[f32], anomalous: &[f32]) -> Vec<(usize, usize)> {
     let mut steps = vec![];
     let (mut found, mut wrong) = (0, 0);
     for (index, (score, is_anomalous)) in all.iter().enumerate() {
-        if *is_anomalous { found += 1 } else { wrong += 1 }
+        if *is_anomalous {
+            found += 1
+        } else {
+            wrong += 1
+        }
         // Compared by value, so that -0 and 0 tie.
         if all.get(index + 1).is_none_or(|next| next.0 != *score) {
             steps.push((found, wrong));
@@ -55,7 +59,9 @@ pub fn aupr_in(normal: &[f32], anomalous: &[f32]) -> f64 {
 /// ones (OpenOOD's convention).
 pub fn fpr95(normal: &[f32], anomalous: &[f32]) -> f64 {
     let need = 0.95 * anomalous.len() as f64;
-    let enough = steps(normal, anomalous).into_iter().find(|(found, _)| *found as f64 >= need);
+    let enough = steps(normal, anomalous)
+        .into_iter()
+        .find(|(found, _)| *found as f64 >= need);
     enough.map_or(f64::NAN, |(_, wrong)| wrong as f64 / normal.len() as f64)
 }
 
@@ -102,7 +108,13 @@ mod tests {
         let mut pairs = 0.0;
         for n in normal {
             for a in anomalous {
-                pairs += if a > n { 1.0 } else if a == n { 0.5 } else { 0.0 };
+                pairs += if a > n {
+                    1.0
+                } else if a == n {
+                    0.5
+                } else {
+                    0.0
+                };
             }
         }
         let share = |scores: &[f32], t: f32| {
@@ -124,14 +136,16 @@ mod tests {
         let seed = 5;
         let mut random = Random::new(seed, "metrics");
         for case in 0..200 {
-            let mut draw = |n: usize| -> Vec<f32> {
-                (0..n).map(|_| random.below(12) as f32 - 3.0).collect()
-            };
+            let mut draw =
+                |n: usize| -> Vec<f32> { (0..n).map(|_| random.below(12) as f32 - 3.0).collect() };
             let (n, a) = (draw(1 + case % 40), draw(1 + case % 23));
             let wanted = brute_force(&n, &a);
             let got = [auroc(&n, &a), dtacc(&n, &a), fpr95(&n, &a)];
             for (got, wanted) in got.iter().zip(wanted) {
-                assert!((got - wanted).abs() < 1e-12, "seed {seed} case {case}: {got} {wanted}");
+                assert!(
+                    (got - wanted).abs() < 1e-12,
+                    "seed {seed} case {case}: {got} {wanted}"
+                );
             }
         }
     }

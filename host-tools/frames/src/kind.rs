@@ -72,10 +72,10 @@ pub(crate) fn recognise(path: &Path, records: RecordLayout) -> Result<Kind, Fram
     let (head, len) = head(path)?;
     // A record may begin with any bytes, so the name that CIFAR's files have goes first.
     let named_records = has_extension(path, &["bin"]);
-    if named_records || records != RecordLayout::Auto {
-        if let Some(layout) = cifar::layout(path, len, records)? {
-            return Ok(Kind::Cifar(layout));
-        }
+    if (named_records || records != RecordLayout::Auto)
+        && let Some(layout) = cifar::layout(path, len, records)?
+    {
+        return Ok(Kind::Cifar(layout));
     }
     if let Some(kind) = picture_kind(&head) {
         return Ok(Kind::Picture(kind));

@@ -133,7 +133,11 @@ pub fn sigmoid(x: f32) -> f32 {
 
 /// Nearest integer, halves away from zero; for |x| < 2^23.
 fn round_to_integer(x: f32) -> i32 {
-    if x < 0.0 { (x - 0.5) as i32 } else { (x + 0.5) as i32 }
+    if x < 0.0 {
+        (x - 0.5) as i32
+    } else {
+        (x + 0.5) as i32
+    }
 }
 
 /// 2 to the k, for -126 <= k <= 127.
@@ -156,7 +160,10 @@ fn integer_parts(x: f32) -> (u32, i32) {
 /// A positive finite value as mantissa in [1/2, 1) times a power of two.
 fn split(x: f32) -> (f32, i32) {
     let (mantissa, exponent) = integer_parts(x);
-    (f32::from_bits((mantissa & 0x007F_FFFF) | 0x3F00_0000), exponent + 24)
+    (
+        f32::from_bits((mantissa & 0x007F_FFFF) | 0x3F00_0000),
+        exponent + 24,
+    )
 }
 
 #[cfg(test)]
@@ -171,7 +178,11 @@ mod tests {
             return 0.0;
         }
         if !y.is_finite() || !rounded.is_finite() {
-            return if y.to_bits() == rounded.to_bits() { 0.0 } else { f64::INFINITY };
+            return if y.to_bits() == rounded.to_bits() {
+                0.0
+            } else {
+                f64::INFINITY
+            };
         }
         let magnitude = rounded.abs();
         let next = f32::from_bits(magnitude.to_bits() + 1);
@@ -242,7 +253,12 @@ mod tests {
             (sigmoid, 0.0, 0.5),
         ];
         for (function, x, wanted) in cases {
-            assert_eq!(function(x).to_bits(), wanted.to_bits(), "f({x}) = {}", function(x));
+            assert_eq!(
+                function(x).to_bits(),
+                wanted.to_bits(),
+                "f({x}) = {}",
+                function(x)
+            );
         }
         let smallest = f32::from_bits(1);
         assert!((f64::from(ln(smallest)) - f64::from(smallest).ln()).abs() < 1e-5);

@@ -22,7 +22,12 @@ pub fn score(
     scratch: &mut [f32],
 ) -> Result<Scored, Fault> {
     let class = class as usize;
-    let shift = |score| Ok(Scored { score, reason: Reason::Shift });
+    let shift = |score| {
+        Ok(Scored {
+            score,
+            reason: Reason::Shift,
+        })
+    };
     match &view.head {
         HeadView::Mlp(head) => shift(mlp(head, x, scratch)?),
         HeadView::Gaussian(head) => shift(gaussian(head, class, x, scratch)?),
@@ -54,7 +59,10 @@ fn gaussian(
 ) -> Result<f32, Fault> {
     let difference = scratch.get_mut(..x.len()).ok_or(Fault::Length)?;
     let start = class * x.len();
-    let mean = head.means.get(start..start + x.len()).ok_or(Fault::Length)?;
+    let mean = head
+        .means
+        .get(start..start + x.len())
+        .ok_or(Fault::Length)?;
     for ((place, value), mean) in difference.iter_mut().zip(x).zip(mean) {
         *place = value - mean;
     }
@@ -80,7 +88,10 @@ fn prototypes(head: &PrototypesView<'_>, class: usize, vector: &[f32]) -> Result
     let length = math::sqrt(square);
     let block = head.per_class * vector.len();
     let start = class * block;
-    let vectors = head.vectors.get(start..start + block).ok_or(Fault::Length)?;
+    let vectors = head
+        .vectors
+        .get(start..start + block)
+        .ok_or(Fault::Length)?;
     let mut best = -1.0f32;
     for prototype in vectors.chunks_exact(vector.len()) {
         let cosine = dot(prototype, vector) / length;
@@ -98,9 +109,15 @@ fn energy_distance(head: &Energy, logits: &[f32]) -> Result<Scored, Fault> {
         return Err(Fault::Intermediate);
     }
     Ok(if energy <= head.median {
-        Scored { score: (head.median - energy) * head.below, reason: Reason::Doubt }
+        Scored {
+            score: (head.median - energy) * head.below,
+            reason: Reason::Doubt,
+        }
     } else {
-        Scored { score: (energy - head.median) * head.above, reason: Reason::Shift }
+        Scored {
+            score: (energy - head.median) * head.above,
+            reason: Reason::Shift,
+        }
     })
 }
 
@@ -120,7 +137,10 @@ fn composite(
     x: &[f32],
     scratch: &mut [f32],
 ) -> Result<Scored, Fault> {
-    let mut total = Scored { score: 0.0, reason: Reason::Shift };
+    let mut total = Scored {
+        score: 0.0,
+        reason: Reason::Shift,
+    };
     let mut strongest = -1.0f32;
     let mut add = |level: f32, reason: Reason| {
         if !level.is_finite() {
@@ -133,10 +153,16 @@ fn composite(
         Ok(())
     };
     if let Some((part, table)) = &head.gaussian {
-        add(table.interpolate(gaussian(part, class, x, scratch)?), Reason::Shift)?;
+        add(
+            table.interpolate(gaussian(part, class, x, scratch)?),
+            Reason::Shift,
+        )?;
     }
     if let Some((part, table)) = &head.prototypes {
-        add(table.interpolate(prototypes(part, class, frame.penultimate)?), Reason::Shift)?;
+        add(
+            table.interpolate(prototypes(part, class, frame.penultimate)?),
+            Reason::Shift,
+        )?;
     }
     if let Some((part, table)) = &head.energy {
         let scored = energy_distance(part, frame.logits)?;

@@ -7,7 +7,7 @@ use gradgate_graph::graph::{Graph, Tensor, ValueId};
 use gradgate_graph::interp::Interp;
 use gradgate_graph::ops::Op;
 
-use crate::export_support::{Rng, check, folder, write_case};
+use crate::support::{Rng, check, folder, write_case};
 
 const SEED: u64 = 1;
 

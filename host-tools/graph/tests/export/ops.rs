@@ -1,10 +1,6 @@
 //! Every op without windows, exported alone, in onnxruntime against the f64 interpreter.
 
-#[path = "export_support/case.rs"]
-mod cases;
-mod export_support;
-
-use cases::{Case, Operand, case, constant, frame, run};
+use crate::cases::{Case, Operand, case, constant, frame, run};
 use gradgate_graph::ops::Op;
 
 fn channel_cases() -> Vec<Case> {

@@ -1,12 +1,8 @@
 //! Convolutions, pools and their gradients, exported alone, in onnxruntime against the f64
 //! interpreter: named geometries and random ones.
 
-#[path = "export_support/case.rs"]
-mod cases;
-mod export_support;
-
-use cases::{Case, case, constant, frame, run};
-use export_support::Rng;
+use crate::cases::{Case, case, constant, frame, run};
+use crate::support::Rng;
 use gradgate_graph::ops::{Conv, Op, Pool};
 
 const SEED: u64 = 20_221;

@@ -1,11 +1,9 @@
 //! Whole expanded classifiers, exported, in onnxruntime: against the f64 interpreter, and for the
 //! pretrained networks against float64 automatic differentiation.
 
-mod export_support;
-
 use std::path::Path;
 
-use export_support::{Rng, check, folder, write_case};
+use crate::support::{Rng, check, folder, write_case};
 use gradgate_graph::expand::{Expanded, Label, expand};
 use gradgate_graph::export::{Builder, DetectorExport, ExportError, ExportOptions, ExportOutput};
 use gradgate_graph::export::{FeatureNames, export};

@@ -1,0 +1,236 @@
+//! One frame to its features, by the engine or by the f64 interpreter.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use gradgate_bundle::Bundle;
+use gradgate_bundle::align::AlignedBytes;
+use gradgate_bundle::header::Schema;
+use gradgate_detect::Metadata;
+use gradgate_engine::{Engine, Frame};
+use gradgate_frame::Preprocessing;
+use gradgate_frames::Pixels;
+use gradgate_graph::expand::Expanded;
+use gradgate_graph::interp::{Interp, Masks};
+
+use crate::bundle::{Contents, assemble};
+use crate::label;
+use crate::model::{Compiled, Model, Recipe, owned_names, schema_hex, schema_of};
+use crate::output::hex;
+
+/// Ways to run a model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// f32, the very bits of the device
+    #[default]
+    Engine,
+    /// f64 reference interpreter: slow
+    Interp,
+}
+
+impl Kind {
+    /// Name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Engine => "engine",
+            Kind::Interp => "interp",
+        }
+    }
+}
+
+/// Arithmetic of the engine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Numerics {
+    /// Multiply, then add, in a fixed order: the same bits everywhere
+    #[default]
+    Exact,
+    /// Fused and reordered, by tolerance
+    Fast,
+}
+
+impl Numerics {
+    /// Refuses what this build does not hold.
+    pub fn check(self) -> Result<()> {
+        match self {
+            Numerics::Exact => Ok(()),
+            Numerics::Fast => {
+                bail!("--numerics fast: this build holds no fast kernels; use --numerics exact")
+            }
+        }
+    }
+}
+
+/// Bytes of a bundle on disk, or of one made in memory from an ONNX file.
+pub struct Packed {
+    bytes: AlignedBytes,
+}
+
+impl Packed {
+    /// A bundle file.
+    pub fn read(path: &Path) -> Result<Packed> {
+        Ok(Packed { bytes: crate::files::read_bundle(path)? })
+    }
+
+    /// From bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Packed {
+        Packed { bytes: AlignedBytes::from(bytes) }
+    }
+
+    /// A model without a detector.
+    pub fn of_model(model: &Model, compiled: &Compiled, recipe: &Recipe) -> Result<Packed> {
+        Ok(Packed::from_bytes(&assemble(model, compiled, recipe, &Contents::default())?))
+    }
+
+    /// The bytes, aligned.
+    pub fn bytes(&self) -> &AlignedBytes {
+        &self.bytes
+    }
+
+    /// Checks everything and loads it; `name` is for errors.
+    pub fn engine(&self, name: &Path) -> Result<Engine<'_>> {
+        let bundle = Bundle::parse(&self.bytes)
+            .with_context(|| format!("{}: no usable bundle", name.display()))?;
+        Engine::load(bundle).with_context(|| {
+            format!("{}: the engine refuses it; pack the model again", name.display())
+        })
+    }
+}
+
+/// Runs frames one at a time; shared by all threads.
+pub enum Executor<'a> {
+    /// The engine.
+    Engine(Engine<'a>),
+    /// The interpreter.
+    Interp(Reference<'a>),
+}
+
+/// The interpreter with what stands before it.
+pub struct Reference<'a> {
+    interp: Interp<'a>,
+    expanded: &'a Expanded,
+    preprocessing: Preprocessing,
+    shape: [usize; 3],
+}
+
+/// Features of one frame, as feature files hold them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FrameFeatures {
+    /// One per class.
+    pub logits: Vec<f32>,
+    /// Squared gradient norms.
+    pub squared_norms: Vec<f64>,
+    /// Squared activation norms.
+    pub activation_norms: Vec<f64>,
+    /// Empty without one.
+    pub penultimate: Vec<f32>,
+}
+
+impl<'a> Executor<'a> {
+    /// The interpreter over a compiled model.
+    pub fn interp(compiled: &'a Compiled, preprocessing: Preprocessing) -> Executor<'a> {
+        Executor::Interp(Reference {
+            interp: Interp::new(&compiled.expanded.graph),
+            expanded: &compiled.expanded,
+            preprocessing,
+            shape: compiled.schedule.input,
+        })
+    }
+
+    /// Working memory of one thread, in f32 elements.
+    pub fn arena_elements(&self) -> usize {
+        match self {
+            Executor::Engine(engine) => engine.arena_elements(),
+            Executor::Interp(_) => 0,
+        }
+    }
+
+    /// Features of one frame.
+    pub fn features(&self, pixels: &Pixels, arena: &mut [f32]) -> Result<FrameFeatures> {
+        match self {
+            Executor::Engine(engine) => {
+                let features = engine.run(engine_frame(pixels), arena)?;
+                let widen = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect();
+                Ok(FrameFeatures {
+                    logits: features.logits.to_vec(),
+                    squared_norms: widen(features.squared_norms),
+                    activation_norms: widen(features.activation_norms),
+                    penultimate: features.penultimate.to_vec(),
+                })
+            }
+            Executor::Interp(reference) => reference.features(pixels),
+        }
+    }
+}
+
+impl Reference<'_> {
+    /// Features of one frame.
+    pub fn features(&self, pixels: &Pixels) -> Result<FrameFeatures> {
+        let [height, width, channels] = self.shape;
+        let mut input = vec![0.0_f32; height * width * channels];
+        match pixels {
+            Pixels::U8(values) => self.preprocessing.apply_u8(values, channels, &mut input)?,
+            Pixels::F32(values) => self.preprocessing.apply_f32(values, channels, &mut input)?,
+        }
+        let plane = height * width;
+        let image: Vec<f64> = (0..input.len())
+            .map(|at| f64::from(input[at % plane * channels + at / plane]))
+            .collect();
+        let features = self.interp.features(self.expanded, &image, &Masks::new());
+        let narrow = |values: Vec<f64>| values.into_iter().map(|v| v as f32).collect();
+        Ok(FrameFeatures {
+            logits: narrow(features.logits),
+            squared_norms: features.squared_norms,
+            activation_norms: features.activation_norms,
+            penultimate: narrow(features.penultimate),
+        })
+    }
+}
+
+/// Pixels as the engine takes them.
+pub fn engine_frame(pixels: &Pixels) -> Frame<'_> {
+    match pixels {
+        Pixels::U8(values) => Frame::U8(values),
+        Pixels::F32(values) => Frame::F32(values),
+    }
+}
+
+/// How the features of a compiled model are described in files.
+pub fn metadata_of_model(
+    model: &Model,
+    compiled: &Compiled,
+    recipe: &Recipe,
+    kind: Kind,
+) -> Metadata {
+    let schema = schema_of(&compiled.names, compiled.folded);
+    Metadata {
+        preprocessing: recipe.preprocessing.to_string(),
+        label: label::to_text(&recipe.label),
+        executor: kind.name().to_owned(),
+        model_digest: hex(&model.digest),
+        ..metadata_of(&schema)
+    }
+}
+
+/// How the features of a bundle are described in files.
+pub fn metadata_of_bundle(bundle: &Bundle<'_>) -> Metadata {
+    let header = bundle.header();
+    Metadata {
+        preprocessing: header.preprocessing.to_owned(),
+        label: header.label.to_owned(),
+        executor: Kind::Engine.name().to_owned(),
+        model_digest: hex(&header.provenance.model_digest),
+        ..metadata_of(&header.schema)
+    }
+}
+
+fn metadata_of(schema: &Schema<'_>) -> Metadata {
+    Metadata {
+        parameters: owned_names(schema.parameters),
+        layers: owned_names(schema.layers),
+        alignments: owned_names(schema.alignments),
+        numerics: "exact".to_owned(),
+        schema_digest: schema_hex(schema),
+        ..Metadata::default()
+    }
+}

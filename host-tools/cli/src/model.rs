@@ -1,0 +1,238 @@
+//! An ONNX file through the compiler in one call: import, expand, lower, plan.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use gradgate_bundle::detector::{FeatureShape, Inputs};
+use gradgate_bundle::digest::{schema_digest, sha256};
+use gradgate_bundle::header::{Schema, names};
+use gradgate_frame::Preprocessing;
+use gradgate_graph::expand::{Expanded, Label, expand};
+use gradgate_graph::import::{ImportOptions, Imported, import_file};
+use gradgate_graph::lower::lower;
+use gradgate_graph::pack::{SchemaNames, schema_names};
+use gradgate_graph::plan::{Plan, PlanOptions, plan};
+use gradgate_graph::schedule::Schedule;
+use gradgate_graph::taps::Taps;
+
+/// Choices for ONNX files that leave something open.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ModelArgs {
+    /// Rows and columns of the image, for a file that leaves them open
+    #[arg(long, value_name = "H,W")]
+    pub input_size: Option<InputSize>,
+    /// Value that holds the logits, for a file with several outputs
+    #[arg(long, value_name = "NAME")]
+    pub logits: Option<String>,
+}
+
+/// Rows and columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InputSize([usize; 2]);
+
+impl FromStr for InputSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let side = |word: &str| word.trim().parse().ok().filter(|side| (1..=65_535).contains(side));
+        let parsed = text.split_once(',').and_then(|(h, w)| Some([side(h)?, side(w)?]));
+        parsed.map(InputSize).ok_or_else(|| "give rows and columns, as in 32,32".to_owned())
+    }
+}
+
+/// An imported model with its place.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// The file.
+    pub path: PathBuf,
+    /// What the importer found.
+    pub imported: Imported,
+    /// SHA-256 of the file and of what was chosen beside it.
+    pub digest: [u8; 32],
+}
+
+/// A model with its backward pass, ready to be packed.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// Forward and backward nodes.
+    pub expanded: Expanded,
+    /// Kernel calls.
+    pub schedule: Schedule,
+    /// Their places in the arena.
+    pub plan: Plan,
+    /// Names of the features.
+    pub names: SchemaNames,
+    /// Whether the exporter folded BatchNormalization away.
+    pub folded: bool,
+}
+
+/// What decides the features of a model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recipe {
+    /// The confounding label.
+    pub label: Label,
+    /// Parameters whose gradients are features.
+    pub taps: Taps,
+    /// From pixels to the input tensor.
+    pub preprocessing: Preprocessing,
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        Recipe {
+            label: Label::Ones,
+            taps: Taps::all(),
+            preprocessing: Preprocessing::default(),
+        }
+    }
+}
+
+impl Model {
+    /// Imports a file.
+    pub fn read(path: &Path, args: &ModelArgs) -> Result<Model> {
+        let options = ImportOptions {
+            input_hw: args.input_size.map(|size| size.0),
+            output: args.logits.clone(),
+            ..ImportOptions::default()
+        };
+        let imported = import_file(path, &options).with_context(|| {
+            let advice = "see `gradgate check` for what is supported";
+            format!("{} cannot be used ({advice})", path.display())
+        })?;
+        let digest = digest(&imported, args);
+        Ok(Model { path: path.to_owned(), imported, digest })
+    }
+
+    /// Height, width, channels of a frame.
+    pub fn frame_shape(&self) -> Result<[usize; 3]> {
+        let graph = &self.imported.graph;
+        match graph.input.map(|input| graph.shape(input)) {
+            Some(&[1, channels, height, width]) if channels == 1 || channels == 3 => {
+                Ok([height, width, channels])
+            }
+            shape => bail!(
+                "{}: the input has shape {:?}; a classifier of one grey or RGB image is needed",
+                self.path.display(),
+                shape.unwrap_or(&[])
+            ),
+        }
+    }
+
+    /// Names that the file gives, for headers.
+    pub fn name(&self) -> String {
+        crate::files::stem(&self.path)
+    }
+
+    /// Expands, lowers and plans; `scratch` is what the detector needs, in f32 elements.
+    pub fn compile(&self, recipe: &Recipe, scratch: usize) -> Result<Compiled> {
+        self.compile_inner(recipe, scratch)
+            .with_context(|| format!("{} cannot be compiled", self.path.display()))
+    }
+
+    fn compile_inner(&self, recipe: &Recipe, scratch: usize) -> Result<Compiled> {
+        let graph = &self.imported.graph;
+        let unmatched = recipe.taps.unmatched(graph);
+        if !unmatched.is_empty() {
+            bail!(
+                "no parameter matches the taps {}: `gradgate check` lists the parameters",
+                unmatched.join(", ")
+            );
+        }
+        let expanded = expand(graph, &recipe.label, &recipe.taps)?;
+        let schedule = lower(&expanded, &recipe.preprocessing)?;
+        let options = PlanOptions { detector_scratch: scratch, keep_all: false };
+        let plan = plan(&schedule, options)?;
+        let names = schema_names(&expanded)?;
+        Ok(Compiled { expanded, schedule, plan, names, folded: self.imported.folded })
+    }
+}
+
+impl Compiled {
+    /// The features' names as a bundle holds them.
+    pub fn schema(&self) -> Schema<'_> {
+        schema_of(&self.names, self.folded)
+    }
+
+    /// How many of each feature there are.
+    pub fn shape(&self) -> FeatureShape {
+        feature_shape(&self.schema())
+    }
+}
+
+/// The schema of an expanded graph.
+pub fn schema_of(names: &SchemaNames, folded: bool) -> Schema<'_> {
+    Schema {
+        parameters: &names.parameters,
+        layers: &names.layers,
+        alignments: "",
+        classes: names.classes,
+        penultimate: names.penultimate,
+        folded,
+    }
+}
+
+/// How many of each feature a schema names.
+pub fn feature_shape(schema: &Schema<'_>) -> FeatureShape {
+    let count = |list| names(list).count() as u32;
+    FeatureShape {
+        norms: count(schema.parameters),
+        layers: count(schema.layers),
+        alignments: count(schema.alignments),
+        classes: schema.classes,
+        penultimate: schema.penultimate,
+    }
+}
+
+/// Names of a list, owned.
+pub fn owned_names(list: &str) -> Vec<String> {
+    names(list).map(str::to_owned).collect()
+}
+
+/// Digest of a schema, in hex.
+pub fn schema_hex(schema: &Schema<'_>) -> String {
+    crate::output::hex(&schema_digest(schema))
+}
+
+/// Taps that select exactly these parameters; names are compared again after expanding.
+pub fn taps_of(parameters: &[String]) -> Taps {
+    if parameters.is_empty() { Taps::none() } else { Taps::parse(&parameters.join(",")) }
+}
+
+/// Scratch of a typical detector on these features, in f32 elements, before one is fitted.
+pub fn usual_scratch(shape: &FeatureShape) -> usize {
+    let both = Inputs::NORM.with(Inputs::FORWARD);
+    2 * shape.inputs(both).unwrap_or(0) as usize
+}
+
+fn digest(imported: &Imported, args: &ModelArgs) -> [u8; 32] {
+    let ModelArgs { input_size, logits } = args;
+    if input_size.is_none() && logits.is_none() {
+        return imported.model_digest;
+    }
+    let mut text = imported.model_digest.to_vec();
+    text.extend(format!("input-size={:?} logits={logits:?}", input_size.map(|s| s.0)).bytes());
+    sha256(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_by_table() {
+        let cases = [
+            ("32,48", Some([32, 48])),
+            ("32, 48", Some([32, 48])),
+            ("32", None),
+            ("0,1", None),
+            ("-1,1", None),
+            ("70000,1", None),
+            ("a,b", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(text.parse().ok(), expected.map(InputSize), "{text}");
+        }
+    }
+}

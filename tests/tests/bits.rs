@@ -1,0 +1,67 @@
+//! The engine gives the same bits on every target: digests of its results against committed ones.
+//!
+//! Runs natively and under qemu-aarch64. `GRADGATE_BLESS=1` writes the digests anew; they may change only
+//! together with runtime/engine/NUMERICS.md.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use gradgate_bundle::digest::sha256;
+use gradgate_graph::expand::{Label, expand};
+use gradgate_graph::import::{ImportOptions, import_file};
+use gradgate_graph::taps::Taps;
+use gradgate_tests::cases::cases;
+use gradgate_tests::executor::report;
+use gradgate_tests::reference::channels_last;
+use gradgate_tests::rng::Rng;
+use gradgate_tests::{compile, shared};
+
+fn compare(file: &str, found: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden").join(file);
+    if std::env::var_os("GRADGATE_BLESS").is_some() {
+        std::fs::write(&path, found).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    for (expected, found) in expected.lines().zip(found.lines()) {
+        assert_eq!(found, expected, "{file}: other bits than committed");
+    }
+    assert_eq!(expected.lines().count(), found.lines().count(), "{file}: number of cases");
+}
+
+fn digest_line(out: &mut String, name: &str, text: &str) {
+    let digest = sha256(text.as_bytes());
+    let hex: String = digest[..12].iter().map(|b| format!("{b:02x}")).collect();
+    let _ = writeln!(out, "{name}: {hex}");
+}
+
+#[test]
+fn suite_cases_give_the_committed_bits() {
+    let mut out = String::new();
+    for case in cases() {
+        let expanded = expand(&case.graph, &Label::Ones, &Taps::all()).unwrap();
+        let compiled = compile(&expanded, false);
+        let elements = case.graph.input.map(|id| case.graph.value(id).elements()).unwrap();
+        let mut rng = Rng(7);
+        let text: String = (0..4).map(|_| report(&compiled.bytes, &rng.bytes(elements))).collect();
+        digest_line(&mut out, case.name, &text);
+    }
+    compare("suite-bits.txt", &out);
+}
+
+/// Real frames: 100 on ResNet-8, 10 on ResNet-20 (emulated aarch64 takes seconds for each).
+#[test]
+fn real_frames_give_the_committed_bits() {
+    let mut out = String::new();
+    for (name, count) in [("resnet8", 100), ("resnet20", 10)] {
+        let Some(model) = shared(&format!("models/{name}.onnx")) else { return };
+        let Some(records) = shared("data/cifar10-lossless/test.bin") else { return };
+        let imported = import_file(&model, &ImportOptions::default()).unwrap();
+        let expanded = expand(&imported.graph, &Label::Ones, &Taps::all()).unwrap();
+        let compiled = compile(&expanded, false);
+        let records = std::fs::read(records).unwrap();
+        let frames = records.chunks(3073).take(count).map(|record| channels_last(&record[1..], 3));
+        let text: String = frames.map(|frame| report(&compiled.bytes, &frame)).collect();
+        digest_line(&mut out, &format!("{name}, {count} frames"), &text);
+    }
+    compare("real-bits.txt", &out);
+}
