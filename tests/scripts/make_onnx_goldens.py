@@ -9,6 +9,7 @@ independent source. Seeds are fixed; the PyTorch files change with the PyTorch v
 """
 
 import os
+import re
 import sys
 import warnings
 
@@ -176,6 +177,61 @@ def shape_chain():
     m.save()
 
 
+def folding():
+    """Every operator that is evaluated on constants; all results are added to the logits."""
+    m = Model("folding", 17)
+    i = lambda name, values: m.init(name, np.array(values, dtype=np.int64))
+    f = m.init("f", (np.arange(24).reshape(2, 3, 4) / 4 - 2).astype(np.float32))
+    a, b = i("a", [[3, -7, 5]]), i("b", [[2], [-4]])
+    scalar = lambda name, value: m.init(name, np.int64(value))
+    axis_1 = i("axis_1", [1])
+    results = []
+
+    def add(op, inputs, **attributes):
+        name = f"{op.lower()}_{len(results)}"
+        results.append(m.node(op, inputs, name, **attributes))
+        return name
+
+    for op in ("Add", "Sub", "Mul", "Div", "Min", "Max"):
+        add(op, [a, b])
+        add(op, [f, m.init("g" + op, weights(4) + np.float32(2))])
+    flags = [add(op, [a, b]) for op in ("Equal", "Greater", "Less")]
+    add("Where", [add("Or", [flags[1], add("Not", [flags[2]])]), a, b])
+    add("Where", [add("And", [flags[0], flags[1]]), m.init("row", weights(3)),
+                  m.init("zero_f", np.float32(0))])
+    for op in ("Neg", "Abs", "Floor", "Ceil"):
+        add(op, [f])
+    add("Neg", [a])
+    add("Sqrt", [add("Abs", [f])])
+    add("Range", [scalar("from", 7), scalar("to", -4), scalar("by", -3)])
+    add("Expand", [a, i("wide", [2, 1, 3])])
+    add("Gather", [f, i("rows", [[-1, 0], [2, 1]])], axis=1)
+    add("Slice", [f, i("s", [-1, 0]), i("e", [-9, 3]), i("x", [2, 1]), i("t", [-2, 2])])
+    add("Transpose", [f], perm=[2, 0, 1])
+    add("Pad", [a, i("p", [1, 0, 0, 2]), scalar("fill", 9)])
+    add("Concat", [f, "f_cut"], axis=-1)
+    add("Flatten", [f], axis=2)
+    for op in ("ReduceProd", "ReduceMin", "ReduceMax"):
+        add(op, [add("Mul", [a, b])], axes=[-1], keepdims=0)
+    add("ReduceSum", [add("Mul", [a, b]), axis_1])
+    add("Squeeze", [add("Unsqueeze", [a, axis_1]), axis_1])
+    add("Shape", [f], start=-2)
+    add("Size", [f])
+    add("Cast", [f], to=TensorProto.INT64)
+    add("Cast", [f], to=TensorProto.BOOL)
+    add("ConstantOfShape", [i("cube", [2, 2])])
+    for value in ({"value_ints": [4, 5]}, {"value_float": 0.5}, {"value_floats": [0.25, 8.0]}):
+        add("Constant", [], **value)
+    m.init("f_cut", weights(2, 3, 1))
+    flat = [m.node("Reshape", [m.node("Cast", [r], r + "_f", to=TensorProto.FLOAT),
+                               i(r + "_to", [1, -1])], r + "_flat") for r in results]
+    m.node("Concat", flat, "all", axis=1)
+    m.node("Add", [m.node("Conv", ["image", m.init("w", weights(1, 3, 8, 8))], "y"), "one_f"], "z")
+    m.init("one_f", np.float32(1))
+    m.node("Add", [m.node("Flatten", ["z"], "flat"), "all"], "logits")
+    m.save()
+
+
 def small(name, opset=17, batch="batch", body=None, **kw):
     m = Model(name, opset, batch=batch)
     x = conv(m, "image", "conv", 3, 4, pads=[1, 1, 1, 1])
@@ -301,9 +357,11 @@ def tiny_resnet():
         elif name.endswith("running_var"):
             buffer.uniform_(0.5, 2)
     image = torch.rand(1, 3, 8, 8)
+    path = os.path.join(FOLDER, "tiny_torchscript_kept.onnx")
+    exec(recipe().replace('"model.onnx"', "path").replace("32, 32", "8, 8"),
+         {"torch": torch, "model": model, "path": path})
+    strip(path)
     kinds = {
-        "torchscript_kept": dict(dynamo=False, training=torch.onnx.TrainingMode.PRESERVE,
-                                 do_constant_folding=False),
         "torchscript_folded": dict(dynamo=False),
         "dynamo_folded": dict(dynamo=True),
         "dynamo_kept": dict(dynamo=True, optimize=False),
@@ -319,6 +377,15 @@ def tiny_resnet():
                           **options)
         strip(path)
     write_expected("tiny", image, logits, parameters=[n for n, _ in model.named_parameters()])
+
+
+def recipe():
+    """The export recipe exactly as the importer shows it."""
+    source = os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                          "..", "..", "host-tools", "graph", "src", "import.rs")
+    with open(source) as file:
+        text = re.search(r'EXPORT_RECIPE: &str = "\\\n(.*?)";\n', file.read(), re.S).group(1)
+    return text.replace('\\"', '"')
 
 
 def strip(path):
@@ -352,6 +419,7 @@ def main():
     for opset in (9, 13, 22):
         operators(opset)
     shape_chain()
+    folding()
     external()
     types()
     merged()

@@ -52,12 +52,7 @@ const COMMANDS: &[Command] = &[
         about: "run the board under QEMU, compare its bits with the host's",
         run: qemu::run,
     },
-    Command {
-        name: "golden",
-        arguments: "",
-        about: "regenerate golden files",
-        run: golden::run,
-    },
+    Command { name: "golden", arguments: "", about: "regenerate golden files", run: golden::run },
     Command {
         name: "size",
         arguments: "",
@@ -73,11 +68,7 @@ fn main() -> ExitCode {
     let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
         eprint!("{}", usage());
         let asked = matches!(name.as_str(), "" | "help" | "-h" | "--help");
-        return if asked {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::from(2)
-        };
+        return if asked { ExitCode::SUCCESS } else { ExitCode::from(2) };
     };
     match (command.run)(&rest) {
         Ok(true) => ExitCode::SUCCESS,

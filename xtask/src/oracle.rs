@@ -1,10 +1,10 @@
-//! The Python side: an environment with pinned peers, and the scripts that compare with them.
+//! The Python side: an environment with pinned peers, and what is compared with them.
 //!
-//! `tests/scripts/check_*.py` each take the shared folder and the built command as arguments, print
-//! what they saw, and exit non-zero on a difference.
+//! Tests find the environment's Python in `GRADGATE_PYTHON`; the stage here checks the command
+//! itself: what `gradgate expand` writes is run by onnxruntime and compared with PyTorch's numbers.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -14,6 +14,9 @@ use crate::{repo, setup};
 
 const PLAIN: &str = include_str!("../oracle-requirements.txt");
 const TORCH: &str = include_str!("../oracle-requirements-torch.txt");
+
+/// Models with reference numbers from PyTorch in float64.
+const MODELS: [&str; 2] = ["resnet8", "resnet20"];
 
 fn environment() -> PathBuf {
     repo::target().join("oracle-venv")
@@ -39,11 +42,7 @@ pub fn is_ready(with_torch: bool) -> Result<bool> {
 /// Creates or completes the environment.
 pub fn create(with_torch: bool) -> Result<()> {
     if !python().is_file() {
-        setup::step(
-            Command::new("python3")
-                .args(["-m", "venv"])
-                .arg(environment()),
-        )?;
+        setup::step(Command::new("python3").args(["-m", "venv"]).arg(environment()))?;
     }
     install("oracle-requirements.txt", "plain.txt", PLAIN)?;
     if with_torch {
@@ -54,56 +53,24 @@ pub fn create(with_torch: bool) -> Result<()> {
 
 fn install(list: &str, stamp_name: &str, text: &str) -> Result<()> {
     let mut pip = Command::new(python());
-    pip.args([
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "-r",
-    ]);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]);
     setup::step(pip.arg(repo::root().join("xtask").join(list)))?;
     let stamp = stamp(stamp_name);
     fs::write(&stamp, text).with_context(|| format!("{}", stamp.display()))
 }
 
-/// The scripts, in order of name.
-fn scripts() -> Result<Vec<PathBuf>> {
-    let folder = repo::root().join("tests/scripts");
-    if !folder.is_dir() {
-        return Ok(Vec::new());
+/// Tells tests where the pinned peers are, if they are installed.
+pub fn offer(command: &mut Command) -> Result<()> {
+    if is_ready(false)? {
+        command.env("GRADGATE_PYTHON", python());
     }
-    let mut scripts = Vec::new();
-    for entry in folder
-        .read_dir()
-        .with_context(|| format!("{}", folder.display()))?
-    {
-        let path = entry?.path();
-        if is_check(&path) {
-            scripts.push(path);
-        }
-    }
-    scripts.sort();
-    Ok(scripts)
+    Ok(())
 }
 
-fn is_check(path: &Path) -> bool {
-    let name = path
-        .file_name()
-        .and_then(|name| name.to_str())
-        .unwrap_or_default();
-    name.starts_with("check_") && name.ends_with(".py")
-}
-
-/// The stage: builds the command, then runs every script with it.
+/// The stage: the built command expands the real models, onnxruntime runs the result.
 pub fn stage(stage: &Stage) -> Result<Outcome> {
-    let scripts = scripts()?;
-    if scripts.is_empty() {
-        return Ok(Outcome::Skipped(
-            "no tests/scripts/check_*.py yet".to_owned(),
-        ));
-    }
-    if !repo::shared().join("models").is_dir() {
+    let models = repo::shared().join("models");
+    if !models.is_dir() {
         return Ok(Outcome::Skipped("../shared/models is absent".to_owned()));
     }
     if !is_ready(false)? {
@@ -111,23 +78,20 @@ pub fn stage(stage: &Stage) -> Result<Outcome> {
         return Ok(Outcome::Skipped(reason.to_owned()));
     }
     let mut build = Command::new("cargo");
-    build.args([
-        "build",
-        "--locked",
-        "--release",
-        "--package",
-        "gradgate-cli",
-    ]);
-    build.current_dir(repo::root());
+    build.args(["build", "--locked", "--release", "--package", "gradgate-cli"]);
     let mut commands = vec![build];
-    for script in scripts {
-        let mut command = Command::new(python());
-        command
-            .arg(script)
-            .arg(repo::shared())
-            .arg(repo::target().join("release/gradgate"));
+    for model in MODELS {
+        let expanded = repo::target().join("xtask").join(format!("{model}.expanded.onnx"));
+        let mut expand = Command::new(repo::target().join("debug/gradgate"));
+        expand.arg("expand").arg(models.join(format!("{model}.onnx")));
+        expand.arg("-o").arg(&expanded);
+        let mut check = Command::new(python());
+        check.args(["tests/scripts/check_expanded.py", "model"]).arg(&expanded);
+        check.arg(models.join(format!("{model}.reference.safetensors")));
+        commands.extend([expand, check]);
+    }
+    for command in &mut commands {
         command.current_dir(repo::root());
-        commands.push(command);
     }
     stage.run(&mut commands)
 }
@@ -137,24 +101,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_check_scripts_are_run() {
-        let cases = [
-            ("a/check_x.py", true),
-            ("a/x.py", false),
-            ("a/check_x.txt", false),
-        ];
-        for (path, expected) in cases {
-            assert_eq!(is_check(Path::new(path)), expected, "{path}");
-        }
-    }
-
-    #[test]
     fn every_peer_is_pinned() {
-        for line in PLAIN
-            .lines()
-            .chain(TORCH.lines())
-            .filter(|line| !line.starts_with('#'))
-        {
+        for line in PLAIN.lines().chain(TORCH.lines()).filter(|line| !line.starts_with('#')) {
             assert!(line.contains("=="), "{line}");
         }
     }

@@ -55,19 +55,13 @@ pub fn is_installed(program: &str) -> bool {
 
 /// Whether the command runs and reports success; its output is thrown away.
 pub fn succeeds(command: &mut Command) -> bool {
-    let quiet = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     quiet.status().is_ok_and(|status| status.success())
 }
 
 /// The command's standard output, or why there is none.
 pub fn output(command: &mut Command) -> Result<String> {
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| line(command))?;
+    let output = command.stdin(Stdio::null()).output().with_context(|| line(command))?;
     if !output.status.success() {
         let errors = String::from_utf8_lossy(&output.stderr);
         anyhow::bail!("{}: {}\n{errors}", line(command), output.status);
@@ -80,11 +74,7 @@ pub fn run_logged(command: &mut Command, log: &Path, limit: Duration) -> Result<
     let file = File::options().create(true).append(true).open(log);
     let file = file.with_context(|| format!("{}", log.display()))?;
     let errors = file.try_clone()?;
-    let spawned = command
-        .stdin(Stdio::null())
-        .stdout(file)
-        .stderr(errors)
-        .spawn();
+    let spawned = command.stdin(Stdio::null()).stdout(file).stderr(errors).spawn();
     wait(Guard(spawned.with_context(|| line(command))?), limit)
 }
 
@@ -98,19 +88,14 @@ pub fn run_captured(command: &mut Command, limit: Duration) -> Result<(End, Stri
         pipe.read_to_end(&mut bytes).map(|_| bytes)
     });
     let end = wait(guard, limit)?;
-    let bytes = reader
-        .join()
-        .map_err(|_| anyhow::anyhow!("the reader thread panicked"))??;
+    let bytes = reader.join().map_err(|_| anyhow::anyhow!("the reader thread panicked"))??;
     Ok((end, String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 /// The command as one would type it.
 pub fn line(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    words
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect::<Vec<_>>()
-        .join(" ")
+    words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }
 
 fn wait(mut guard: Guard, limit: Duration) -> Result<End> {

@@ -21,11 +21,11 @@ const TARGET: &str = "thumbv7em-none-eabihf";
 const EMULATOR: &str = "qemu-system-arm";
 /// One frame of ResNet-20 takes some ten seconds of emulation.
 const RUN_LIMIT: Duration = Duration::from_secs(300);
-/// The program that writes the cases.
+/// The program that writes the cases, built as the tests are so that nothing is built twice.
 const CASE_WRITER: [&str; 6] = [
     "run",
     "--locked",
-    "--release",
+    "--profile=test",
     "--package=gradgate-tests",
     "--example=board_cases",
     "--",
@@ -66,15 +66,10 @@ pub fn run(args: &[String]) -> Result<bool> {
 /// The stage of the test command.
 pub fn stage(stage: &Stage) -> Result<Outcome> {
     if !process::is_installed(EMULATOR) {
-        return Ok(Outcome::Skipped(format!(
-            "no {EMULATOR}: run `cargo xtask setup`"
-        )));
+        return Ok(Outcome::Skipped(format!("no {EMULATOR}: run `cargo xtask setup`")));
     }
     let mut writer = Command::new("cargo");
-    writer
-        .args(CASE_WRITER)
-        .arg(cases_folder())
-        .current_dir(repo::root());
+    writer.args(CASE_WRITER).arg(cases_folder()).current_dir(repo::root());
     let outcome = stage.run(&mut [board_build(), writer])?;
     if outcome != Outcome::Passed {
         return Ok(outcome);
@@ -104,10 +99,7 @@ fn board_build() -> Command {
 }
 
 fn image() -> PathBuf {
-    repo::boards_target()
-        .join(TARGET)
-        .join("release")
-        .join(PACKAGE)
+    repo::boards_target().join(TARGET).join("release").join(PACKAGE)
 }
 
 fn cases_folder() -> PathBuf {
@@ -122,12 +114,9 @@ fn write_cases() -> Result<Vec<Case>> {
 
 fn find_cases(folder: &Path) -> Result<Vec<Case>> {
     let mut cases = Vec::new();
-    for entry in folder
-        .read_dir()
-        .with_context(|| format!("{}", folder.display()))?
-    {
+    for entry in folder.read_dir().with_context(|| format!("{}", folder.display()))? {
         let case = entry?.path();
-        if !case.is_dir() {
+        if !case.join("bundle.gate").is_file() {
             continue;
         }
         cases.push(Case {
@@ -168,28 +157,14 @@ fn execute(image: &Path, case: &Case) -> Result<Output> {
 
 fn emulator(image: &Path, case: &Case) -> Result<Command> {
     let mut semihosting = "enable=on,target=native,arg=board".to_owned();
-    for path in [Some(&case.bundle), case.frame.as_ref()]
-        .into_iter()
-        .flatten()
-    {
-        let path = path
-            .canonicalize()
-            .with_context(|| format!("{}", path.display()))?;
+    for path in [Some(&case.bundle), case.frame.as_ref()].into_iter().flatten() {
+        let path = path.canonicalize().with_context(|| format!("{}", path.display()))?;
         let path = path.to_str().context("a path is not UTF-8")?;
         // A comma parts QEMU's options; a doubled one is a comma.
         semihosting += &format!(",arg={}", path.replace(',', ",,"));
     }
     let mut emulator = Command::new(EMULATOR);
-    emulator.args([
-        "-M",
-        "mps2-an386",
-        "-display",
-        "none",
-        "-monitor",
-        "none",
-        "-serial",
-        "none",
-    ]);
+    emulator.args(["-M", "mps2-an386", "-display", "none", "-monitor", "none", "-serial", "none"]);
     // One instruction a nanosecond of the board's clock: the count is exact and repeatable.
     emulator.args(["-icount", "shift=0", "-semihosting-config", &semihosting]);
     emulator.arg("-kernel").arg(image);
@@ -198,10 +173,7 @@ fn emulator(image: &Path, case: &Case) -> Result<Command> {
 
 fn difference(expected: &str, seen: &str) -> Option<String> {
     let lines = |text: &str| -> Vec<String> {
-        text.lines()
-            .filter(|line| !line.starts_with('#'))
-            .map(str::to_owned)
-            .collect()
+        text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
     };
     let (expected, seen) = (lines(expected), lines(seen));
     if expected.is_empty() {
@@ -222,9 +194,7 @@ fn parse(args: &[String]) -> Result<Option<Case>> {
     let (mut bundle, mut frame) = (None, None);
     let mut rest = args.iter();
     while let Some(option) = rest.next() {
-        let value = rest
-            .next()
-            .with_context(|| format!("{option} wants a file"))?;
+        let value = rest.next().with_context(|| format!("{option} wants a file"))?;
         match option.as_str() {
             "--bundle" => bundle = Some(PathBuf::from(value)),
             "--frame" => frame = Some(PathBuf::from(value)),
@@ -232,11 +202,7 @@ fn parse(args: &[String]) -> Result<Option<Case>> {
         }
     }
     match (bundle, frame) {
-        (Some(bundle), frame) => Ok(Some(Case {
-            bundle,
-            frame,
-            expected: None,
-        })),
+        (Some(bundle), frame) => Ok(Some(Case { bundle, frame, expected: None })),
         (None, Some(_)) => bail!("--frame wants --bundle with it"),
         (None, None) => Ok(None),
     }
@@ -266,13 +232,8 @@ mod tests {
     #[test]
     fn options_are_checked() {
         let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        let case = parse(&words("--bundle a --frame b"))
-            .expect("valid")
-            .expect("a case");
-        assert_eq!(
-            (case.bundle, case.frame),
-            (PathBuf::from("a"), Some(PathBuf::from("b")))
-        );
+        let case = parse(&words("--bundle a --frame b")).expect("valid").expect("a case");
+        assert_eq!((case.bundle, case.frame), (PathBuf::from("a"), Some(PathBuf::from("b"))));
         for bad in ["--frame b", "--bundle", "--image x"] {
             assert!(parse(&words(bad)).is_err(), "{bad}");
         }

@@ -37,13 +37,7 @@ pub fn shared() -> PathBuf {
 /// All files of the project, relative to the root: what git tracks or would track.
 pub fn files() -> Result<Vec<PathBuf>> {
     let listing = Command::new("git")
-        .args([
-            "ls-files",
-            "-z",
-            "--cached",
-            "--others",
-            "--exclude-standard",
-        ])
+        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
         .current_dir(root())
         .output();
     let mut files = match listing {
@@ -58,13 +52,7 @@ pub fn files() -> Result<Vec<PathBuf>> {
 
 /// Whether git tracks `file`; `None` outside a git checkout.
 pub fn is_tracked(file: &str) -> Option<bool> {
-    let run = |args: &[&str]| {
-        Command::new("git")
-            .args(args)
-            .current_dir(root())
-            .output()
-            .ok()
-    };
+    let run = |args: &[&str]| Command::new("git").args(args).current_dir(root()).output().ok();
     run(&["rev-parse", "--git-dir"]).filter(|output| output.status.success())?;
     let output = run(&["ls-files", "--", file])?;
     Some(!output.stdout.is_empty())
@@ -72,21 +60,14 @@ pub fn is_tracked(file: &str) -> Option<bool> {
 
 fn parse_listing(bytes: &[u8]) -> Result<Vec<PathBuf>> {
     let text = std::str::from_utf8(bytes).context("a file name is not UTF-8")?;
-    Ok(text
-        .split('\0')
-        .filter(|name| !name.is_empty())
-        .map(PathBuf::from)
-        .collect())
+    Ok(text.split('\0').filter(|name| !name.is_empty()).map(PathBuf::from).collect())
 }
 
 fn walk(root: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut pending = vec![root.to_path_buf()];
     while let Some(folder) = pending.pop() {
-        for entry in folder
-            .read_dir()
-            .with_context(|| format!("{}", folder.display()))?
-        {
+        for entry in folder.read_dir().with_context(|| format!("{}", folder.display()))? {
             let entry = entry?;
             let path = entry.path();
             if !entry.file_type()?.is_dir() {

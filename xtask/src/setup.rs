@@ -27,11 +27,7 @@ pub struct Missing {
 }
 
 const PACKAGES: &[Package] = &[
-    Package {
-        name: "gcc",
-        present: || process::is_installed("cc"),
-        reason: "links host programs",
-    },
+    Package { name: "gcc", present: || process::is_installed("cc"), reason: "links host programs" },
     Package {
         name: "qemu-system-arm",
         present: || process::is_installed("qemu-system-arm"),
@@ -67,10 +63,7 @@ const PACKAGES: &[Package] = &[
 /// Programs that make things nicer, never installed from here.
 const OPTIONAL: &[(&str, &str)] = &[
     ("cargo-nextest", "faster test runs; else `cargo test`"),
-    (
-        "cargo-deny",
-        "licence and advisory checks; else that stage is skipped",
-    ),
+    ("cargo-deny", "licence and advisory checks; else that stage is skipped"),
 ];
 
 /// The subcommand.
@@ -144,24 +137,13 @@ impl Missing {
 pub fn install(missing: &Missing, with_torch: bool) -> Result<bool> {
     let mut complete = install_packages(&missing.packages)?;
     if !missing.components.is_empty() {
-        step(
-            Command::new("rustup")
-                .args(["component", "add"])
-                .args(&missing.components),
-        )?;
+        step(Command::new("rustup").args(["component", "add"]).args(&missing.components))?;
     }
     if !missing.targets.is_empty() {
-        step(
-            Command::new("rustup")
-                .args(["target", "add"])
-                .args(&missing.targets),
-        )?;
+        step(Command::new("rustup").args(["target", "add"]).args(&missing.targets))?;
     }
     if missing.oracle {
-        let blocked = missing
-            .packages
-            .iter()
-            .any(|(name, _)| name.starts_with("python3"));
+        let blocked = missing.packages.iter().any(|(name, _)| name.starts_with("python3"));
         if blocked && !complete {
             println!("left for later: the Python packages need python3-venv first");
         } else {
@@ -182,27 +164,18 @@ fn install_packages(packages: &[(&str, &str)]) -> Result<bool> {
     }
     let names: Vec<&str> = packages.iter().map(|(name, _)| *name).collect();
     if !process::is_installed("apt-get") {
-        println!(
-            "this machine has no apt-get: install the equivalents of {}",
-            names.join(" ")
-        );
+        println!("this machine has no apt-get: install the equivalents of {}", names.join(" "));
         return Ok(false);
     }
     if process::output(Command::new("id").arg("-u"))?.trim() != "0" {
         println!("system packages need root; run this, then `cargo xtask setup` again:");
-        println!(
-            "  sudo apt-get update && sudo apt-get install -y {}",
-            names.join(" ")
-        );
+        println!("  sudo apt-get update && sudo apt-get install -y {}", names.join(" "));
         return Ok(false);
     }
     step(Command::new("apt-get").args(["update", "-q"]))?;
     let mut apt = Command::new("apt-get");
     apt.env("DEBIAN_FRONTEND", "noninteractive");
-    step(
-        apt.args(["install", "-y", "-q", "--no-install-recommends"])
-            .args(names),
-    )?;
+    step(apt.args(["install", "-y", "-q", "--no-install-recommends"]).args(names))?;
     Ok(true)
 }
 
@@ -223,11 +196,7 @@ pub fn step(command: &mut Command) -> Result<()> {
 fn missing_components() -> Vec<String> {
     let present = |tool: &str| process::succeeds(Command::new("cargo").args([tool, "--version"]));
     let tools = [("fmt", "rustfmt"), ("clippy", "clippy")];
-    tools
-        .iter()
-        .filter(|(tool, _)| !present(tool))
-        .map(|(_, name)| (*name).to_owned())
-        .collect()
+    tools.iter().filter(|(tool, _)| !present(tool)).map(|(_, name)| (*name).to_owned()).collect()
 }
 
 fn missing_targets() -> Result<Vec<String>> {
@@ -245,20 +214,12 @@ fn missing_targets() -> Result<Vec<String>> {
 
 /// The strings of `key = ["a", "b"]`, which may span lines; enough TOML for our own file.
 fn list_of_strings(text: &str, key: &str) -> Option<Vec<String>> {
-    let starts = |line: &str| {
-        line.strip_prefix(key)
-            .is_some_and(|r| r.trim_start().starts_with('='))
-    };
-    let at: usize = text
-        .split_inclusive('\n')
-        .take_while(|line| !starts(line))
-        .map(str::len)
-        .sum();
+    let starts =
+        |line: &str| line.strip_prefix(key).is_some_and(|r| r.trim_start().starts_with('='));
+    let at: usize = text.split_inclusive('\n').take_while(|line| !starts(line)).map(str::len).sum();
     let (_, rest) = text.get(at..)?.split_once('[')?;
     let (list, _) = rest.split_once(']')?;
-    let quoted = list
-        .split(',')
-        .map(|item| item.trim().trim_matches('"').to_owned());
+    let quoted = list.split(',').map(|item| item.trim().trim_matches('"').to_owned());
     Some(quoted.filter(|item| !item.is_empty()).collect())
 }
 
@@ -269,14 +230,8 @@ mod tests {
     #[test]
     fn targets_are_read_from_the_toolchain_file() {
         let text = "[toolchain]\ncomponents = [\"a\"]\ntargets = [\n  \"x-y\",\n  \"z\",\n]\n";
-        assert_eq!(
-            list_of_strings(text, "targets"),
-            Some(vec!["x-y".to_owned(), "z".to_owned()])
-        );
-        assert_eq!(
-            list_of_strings(text, "components"),
-            Some(vec!["a".to_owned()])
-        );
+        assert_eq!(list_of_strings(text, "targets"), Some(vec!["x-y".to_owned(), "z".to_owned()]));
+        assert_eq!(list_of_strings(text, "components"), Some(vec!["a".to_owned()]));
         assert_eq!(list_of_strings(text, "profile"), None);
     }
 

@@ -25,13 +25,7 @@ pub fn run(args: &[String]) -> Result<bool> {
     let image = qemu::build()?;
     let sizes = read(&image)?;
     println!("{:>10} {:>10} {:>10}  image", "text", "data", "bss");
-    println!(
-        "{:>10} {:>10} {:>10}  {}",
-        sizes.text,
-        sizes.data,
-        sizes.bss,
-        qemu::PACKAGE
-    );
+    println!("{:>10} {:>10} {:>10}  {}", sizes.text, sizes.data, sizes.bss, qemu::PACKAGE);
     Ok(true)
 }
 
@@ -47,12 +41,7 @@ fn sum_sections(elf: &[u8]) -> Option<Sizes> {
     const NO_BITS: u64 = 8;
     let number = |at: usize, length: usize| {
         let bytes = elf.get(at..at.checked_add(length)?)?;
-        Some(
-            bytes
-                .iter()
-                .rev()
-                .fold(0u64, |sum, byte| sum << 8 | u64::from(*byte)),
-        )
+        Some(bytes.iter().rev().fold(0u64, |sum, byte| sum << 8 | u64::from(*byte)))
     };
     if elf.get(..6)? != [0x7f, b'E', b'L', b'F', 1, 1] {
         return None;
@@ -96,21 +85,8 @@ mod tests {
 
     #[test]
     fn sections_are_summed_by_where_they_live() {
-        let file = elf(&[
-            (1, 6, 100),
-            (1, 2, 20),
-            (1, 3, 7),
-            (8, 3, 4096),
-            (1, 0, 9999),
-        ]);
-        assert_eq!(
-            sum_sections(&file),
-            Some(Sizes {
-                text: 120,
-                data: 7,
-                bss: 4096
-            })
-        );
+        let file = elf(&[(1, 6, 100), (1, 2, 20), (1, 3, 7), (8, 3, 4096), (1, 0, 9999)]);
+        assert_eq!(sum_sections(&file), Some(Sizes { text: 120, data: 7, bss: 4096 }));
     }
 
     #[test]

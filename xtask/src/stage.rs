@@ -51,11 +51,7 @@ impl Stage {
         let log = folder.join(format!("{}.log", name.replace(' ', "-")));
         fs::write(&log, "").with_context(|| format!("{}", log.display()))?;
         println!("==> {name}");
-        Ok(Self {
-            name,
-            log,
-            start: Instant::now(),
-        })
+        Ok(Self { name, log, start: Instant::now() })
     }
 
     /// Runs the commands in order up to the first that fails.
@@ -83,9 +79,7 @@ impl Stage {
         let outcome = outcome.unwrap_or_else(|error| Outcome::Failed(format!("{error:#}")));
         let log = String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned();
         let seconds = self.start.elapsed().as_secs_f64();
-        let counts = summary(&log)
-            .map(|text| format!(" ({text})"))
-            .unwrap_or_default();
+        let counts = summary(&log).map(|text| format!(" ({text})")).unwrap_or_default();
         match &outcome {
             Outcome::Passed => println!("    ok in {seconds:.1} s{counts}"),
             Outcome::Skipped(reason) => println!("    skipped: {reason}"),
@@ -95,11 +89,7 @@ impl Stage {
                 println!("    whole log: {}", self.log.display());
             }
         }
-        Report {
-            name: self.name,
-            outcome,
-            left_out: skips::collect(&log),
-        }
+        Report { name: self.name, outcome, left_out: skips::collect(&log) }
     }
 }
 
@@ -119,10 +109,7 @@ pub fn conclude(reports: &[Report]) -> bool {
         false => println!("\nskipped:\n{}", lines.join("\n")),
     }
     let count = |wanted: fn(&Outcome) -> bool| {
-        reports
-            .iter()
-            .filter(|report| wanted(&report.outcome))
-            .count()
+        reports.iter().filter(|report| wanted(&report.outcome)).count()
     };
     let failed: Vec<_> = reports
         .iter()
@@ -134,23 +121,14 @@ pub fn conclude(reports: &[Report]) -> bool {
     }
     let passed = count(|outcome| matches!(outcome, Outcome::Passed));
     let skipped = count(|outcome| matches!(outcome, Outcome::Skipped(_)));
-    println!(
-        "{passed} passed, {} failed, {skipped} skipped",
-        failed.len()
-    );
+    println!("{passed} passed, {} failed, {skipped} skipped", failed.len());
     failed.is_empty()
 }
 
 /// The test runner's own count, from nextest or from libtest.
 fn summary(log: &str) -> Option<String> {
-    if let Some(line) = log
-        .lines()
-        .rev()
-        .find(|line| line.trim_start().starts_with("Summary ["))
-    {
-        return line
-            .split_once(']')
-            .map(|(_, counts)| counts.trim().to_owned());
+    if let Some(line) = log.lines().rev().find(|line| line.trim_start().starts_with("Summary [")) {
+        return line.split_once(']').map(|(_, counts)| counts.trim().to_owned());
     }
     let mut total = [0u64; 2];
     let mut seen = false;
@@ -164,13 +142,8 @@ fn summary(log: &str) -> Option<String> {
 }
 
 fn number_before(line: &str, noun: &str) -> Option<u64> {
-    let words: Vec<&str> = line
-        .split([' ', ';'])
-        .filter(|word| !word.is_empty())
-        .collect();
-    words.windows(2).find(|pair| pair[1] == noun)?[0]
-        .parse()
-        .ok()
+    let words: Vec<&str> = line.split([' ', ';']).filter(|word| !word.is_empty()).collect();
+    words.windows(2).find(|pair| pair[1] == noun)?[0].parse().ok()
 }
 
 fn tail(log: &str, lines_max: usize) -> String {
@@ -185,26 +158,16 @@ mod tests {
     #[test]
     fn counts_come_from_either_runner() {
         let nextest = "x\n     Summary [   1.2s] 5 tests run: 5 passed, 0 skipped\n";
-        assert_eq!(
-            summary(nextest).as_deref(),
-            Some("5 tests run: 5 passed, 0 skipped")
-        );
+        assert_eq!(summary(nextest).as_deref(), Some("5 tests run: 5 passed, 0 skipped"));
         let libtest = "test result: ok. 3 passed; 0 failed; 0 ignored\n\
                        test result: FAILED. 1 passed; 2 failed; 0 ignored\n";
-        assert_eq!(
-            summary(libtest).as_deref(),
-            Some("4 tests passed, 2 failed")
-        );
+        assert_eq!(summary(libtest).as_deref(), Some("4 tests passed, 2 failed"));
         assert_eq!(summary("nothing"), None);
     }
 
     #[test]
     fn one_failed_stage_fails_the_run() {
-        let report = |outcome| Report {
-            name: "x",
-            outcome,
-            left_out: Vec::new(),
-        };
+        let report = |outcome| Report { name: "x", outcome, left_out: Vec::new() };
         let passed = report(Outcome::Passed);
         let skipped = report(Outcome::Skipped("no tool".to_owned()));
         let failed = report(Outcome::Failed("broken".to_owned()));

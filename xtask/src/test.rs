@@ -10,12 +10,8 @@ use crate::stage::{self, Outcome, Report, Stage};
 use crate::{oracle, process, qemu, repo, setup, tidy};
 
 /// Crates that run on a device.
-const DEVICE_CRATES: [&str; 4] = [
-    "gradgate-bundle",
-    "gradgate-frame",
-    "gradgate-gate",
-    "gradgate-engine",
-];
+const DEVICE_CRATES: [&str; 4] =
+    ["gradgate-bundle", "gradgate-frame", "gradgate-gate", "gradgate-engine"];
 /// What they are built for, besides the host.
 const BARE_TARGETS: [&str; 2] = ["thumbv7em-none-eabihf", "thumbv8m.main-none-eabihf"];
 /// The Linux on ARM that they are tested on, emulated.
@@ -80,9 +76,7 @@ fn setup_stage(stage: &Stage) -> Result<Outcome> {
     if missing.is_empty() || setup::install(&missing, false)? {
         return Ok(Outcome::Passed);
     }
-    Ok(Outcome::Failed(
-        "something is still missing; see `cargo xtask setup`".to_owned(),
-    ))
+    Ok(Outcome::Failed("something is still missing; see `cargo xtask setup`".to_owned()))
 }
 
 fn format_stage(stage: &Stage) -> Result<Outcome> {
@@ -102,20 +96,14 @@ fn tidy_stage(stage: &Stage) -> Result<Outcome> {
 }
 
 fn clippy_stage(stage: &Stage) -> Result<Outcome> {
-    let words = [
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--locked",
-        "--",
-        "-D",
-        "warnings",
-    ];
+    let words = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
     stage.run(&mut [cargo(&words)])
 }
 
 fn tests_stage(stage: &Stage) -> Result<Outcome> {
-    stage.run(&mut [test_runner(&["--workspace"])])
+    let mut command = test_runner(&["--workspace"]);
+    oracle::offer(&mut command)?;
+    stage.run(&mut [command])
 }
 
 /// Runs all tests to the end and prints passing tests' output, where they say what they skipped.
@@ -123,14 +111,7 @@ fn test_runner(selection: &[&str]) -> Command {
     let nextest = process::succeeds(Command::new("cargo").args(["nextest", "--version"]));
     let mut command = match nextest {
         true => cargo(&["nextest", "run", "--locked", "--no-fail-fast"]),
-        false => cargo(&[
-            "test",
-            "--locked",
-            "--no-fail-fast",
-            "--lib",
-            "--bins",
-            "--tests",
-        ]),
+        false => cargo(&["test", "--locked", "--no-fail-fast", "--lib", "--bins", "--tests"]),
     };
     command.args(selection);
     match nextest {
@@ -151,10 +132,7 @@ fn documentation_stage(stage: &Stage) -> Result<Outcome> {
 }
 
 fn device_packages() -> Vec<&'static str> {
-    DEVICE_CRATES
-        .iter()
-        .flat_map(|name| ["--package", name])
-        .collect()
+    DEVICE_CRATES.iter().flat_map(|name| ["--package", name]).collect()
 }
 
 /// Alone and without default features: a whole-workspace build would hide a leaked `std`.
@@ -162,13 +140,7 @@ fn bare_stage(stage: &Stage) -> Result<Outcome> {
     let mut commands = Vec::new();
     for target in BARE_TARGETS {
         for name in DEVICE_CRATES {
-            let words = [
-                "build",
-                "--locked",
-                "--no-default-features",
-                "--target",
-                target,
-            ];
+            let words = ["build", "--locked", "--no-default-features", "--target", target];
             let mut command = cargo(&words);
             command.args(["--package", name]);
             commands.push(command);
@@ -182,28 +154,25 @@ fn bare_stage(stage: &Stage) -> Result<Outcome> {
 fn arm_linux_stage(stage: &Stage) -> Result<Outcome> {
     for program in ["qemu-aarch64", "aarch64-linux-gnu-gcc"] {
         if !process::is_installed(program) {
-            return Ok(Outcome::Skipped(format!(
-                "no {program}: `cargo xtask setup`"
-            )));
+            return Ok(Outcome::Skipped(format!("no {program}: `cargo xtask setup`")));
         }
     }
-    let mut selection = device_packages();
-    selection.extend(["--target", ARM_LINUX]);
-    let mut command = test_runner(&selection);
-    command.env(
-        "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER",
-        "aarch64-linux-gnu-gcc",
-    );
-    let runner = "qemu-aarch64 -L /usr/aarch64-linux-gnu";
-    command.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", runner);
-    stage.run(&mut [command])
+    let mut device = device_packages();
+    device.extend(["--target", ARM_LINUX]);
+    // The whole path from the model on, with bits compared to those committed.
+    let bits = ["--package", "gradgate-tests", "--test", "bits", "--target", ARM_LINUX];
+    let mut commands = [test_runner(&device), test_runner(&bits)];
+    for command in &mut commands {
+        command.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-gcc");
+        let runner = "qemu-aarch64 -L /usr/aarch64-linux-gnu";
+        command.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", runner);
+    }
+    stage.run(&mut commands)
 }
 
 fn deny_stage(stage: &Stage) -> Result<Outcome> {
     if !process::is_installed("cargo-deny") {
-        return Ok(Outcome::Skipped(
-            "cargo-deny is not installed (optional)".to_owned(),
-        ));
+        return Ok(Outcome::Skipped("cargo-deny is not installed (optional)".to_owned()));
     }
     stage.run(&mut [cargo(&["deny", "--workspace", "check"])])
 }
@@ -215,19 +184,13 @@ mod tests {
     #[test]
     fn every_stage_has_its_own_log() {
         for (index, (name, _, _)) in STAGES.iter().enumerate() {
-            assert!(
-                !STAGES[..index].iter().any(|(other, _, _)| other == name),
-                "{name}"
-            );
+            assert!(!STAGES[..index].iter().any(|(other, _, _)| other == name), "{name}");
         }
     }
 
     #[test]
     fn passing_tests_show_their_output() {
         let line = process::line(&test_runner(&["--workspace"]));
-        assert!(
-            line.contains("--success-output") || line.contains("--show-output"),
-            "{line}"
-        );
+        assert!(line.contains("--success-output") || line.contains("--show-output"), "{line}");
     }
 }

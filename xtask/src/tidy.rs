@@ -43,11 +43,7 @@ pub struct Source {
 impl Finding {
     /// A finding in `file` at `line`.
     pub fn new(file: &str, line: usize, message: impl Into<String>) -> Self {
-        Self {
-            file: file.to_owned(),
-            line,
-            message: message.into(),
-        }
+        Self { file: file.to_owned(), line, message: message.into() }
     }
 }
 
@@ -63,16 +59,8 @@ impl fmt::Display for Finding {
 impl Source {
     /// Masks Rust sources once for all rules.
     pub fn new(path: &str, text: &str) -> Self {
-        let code = if path.ends_with(".rs") {
-            mask::mask(text)
-        } else {
-            String::new()
-        };
-        Self {
-            path: path.to_owned(),
-            text: text.to_owned(),
-            code,
-        }
+        let code = if path.ends_with(".rs") { mask::mask(text) } else { String::new() };
+        Self { path: path.to_owned(), text: text.to_owned(), code }
     }
 
     /// Whether it is Rust source.
@@ -83,10 +71,7 @@ impl Source {
     /// Whether a program wrote it: length rules do not apply then.
     pub fn is_generated(&self) -> bool {
         // Split so that this file is not taken for a generated one.
-        self.text
-            .lines()
-            .take(5)
-            .any(|line| line.contains(concat!("@", "generated")))
+        self.text.lines().take(5).any(|line| line.contains(concat!("@", "generated")))
     }
 }
 
@@ -136,9 +121,6 @@ fn read(file: &Path) -> Result<Option<Source>> {
     if text.contains('\0') {
         return Ok(None);
     }
-    let path = file
-        .to_str()
-        .context("a file name is not UTF-8")?
-        .replace('\\', "/");
+    let path = file.to_str().context("a file name is not UTF-8")?.replace('\\', "/");
     Ok(Some(Source::new(&path, &text)))
 }

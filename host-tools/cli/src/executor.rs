@@ -69,6 +69,9 @@ pub struct Packed {
 impl Packed {
     /// A bundle file.
     pub fn read(path: &Path) -> Result<Packed> {
+        if !crate::files::is_bundle(path)? {
+            bail!("{} is no bundle: make one with `gradgate pack`", path.display());
+        }
         Ok(Packed { bytes: crate::files::read_bundle(path)? })
     }
 

@@ -9,6 +9,7 @@ mod detector_onnx;
 mod devices;
 mod executor;
 mod files;
+mod fitted;
 mod frames;
 mod interrupt;
 mod label;
@@ -18,6 +19,7 @@ mod parallel;
 mod policy;
 mod progress;
 mod self_test;
+mod steps;
 
 use std::io;
 use std::process::ExitCode;

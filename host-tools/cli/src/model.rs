@@ -10,7 +10,7 @@ use gradgate_bundle::digest::{schema_digest, sha256};
 use gradgate_bundle::header::{Schema, names};
 use gradgate_frame::Preprocessing;
 use gradgate_graph::expand::{Expanded, Label, expand};
-use gradgate_graph::import::{ImportOptions, Imported, import_file};
+use gradgate_graph::import::{ImportError, ImportOptions, Imported, import_file};
 use gradgate_graph::lower::lower;
 use gradgate_graph::pack::{SchemaNames, schema_names};
 use gradgate_graph::plan::{Plan, PlanOptions, plan};
@@ -92,15 +92,15 @@ impl Default for Recipe {
 impl Model {
     /// Imports a file.
     pub fn read(path: &Path, args: &ModelArgs) -> Result<Model> {
+        if crate::files::is_bundle(path)? {
+            bail!("{} is a bundle, an ONNX model is needed here", path.display());
+        }
         let options = ImportOptions {
             input_hw: args.input_size.map(|size| size.0),
             output: args.logits.clone(),
             ..ImportOptions::default()
         };
-        let imported = import_file(path, &options).with_context(|| {
-            let advice = "see `gradgate check` for what is supported";
-            format!("{} cannot be used ({advice})", path.display())
-        })?;
+        let imported = import_file(path, &options).map_err(|error| refused(path, error))?;
         let digest = digest(&imported, args);
         Ok(Model { path: path.to_owned(), imported, digest })
     }
@@ -183,6 +183,15 @@ pub fn feature_shape(schema: &Schema<'_>) -> FeatureShape {
         classes: schema.classes,
         penultimate: schema.penultimate,
     }
+}
+
+fn refused(path: &Path, error: ImportError) -> anyhow::Error {
+    let advice = match error {
+        ImportError::Malformed(_) => " (copy or export it again)",
+        ImportError::File { .. } => " (check name and permissions)",
+        _ => "",
+    };
+    anyhow::Error::new(error).context(format!("{} cannot be used{advice}", path.display()))
 }
 
 /// Names of a list, owned.

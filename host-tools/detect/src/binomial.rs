@@ -45,8 +45,8 @@ pub fn cumulative(n: u64, p: f64, k: u64) -> f64 {
     (1.0 - ln_top.exp() * tail).clamp(0.0, 1.0)
 }
 
-/// Largest number of alarms among n normal units so that, with this confidence, the true rate is at most
-/// `rate`; `None` when even 0 alarms do not show it.
+/// Largest number of alarms among n normal units so that, with this confidence, the true rate is
+/// at most `rate`; `None` when even 0 alarms do not show it.
 pub fn allowed_alarms(n: u64, rate: f64, confidence: f64) -> Option<u64> {
     let risk = 1.0 - confidence;
     // A hair of slack against rounding in 1 - confidence.
@@ -105,8 +105,8 @@ fn bisect(holds: impl Fn(f64) -> bool) -> f64 {
     high
 }
 
-/// P(more than `limit` of `m` fresh scores lie above the threshold that left `k` of n calibration scores
-/// above it): beta-binomial, for exchangeable continuous scores.
+/// P(more than `limit` of `m` fresh scores lie above the threshold that left `k` of n calibration
+/// scores above it): beta-binomial, for exchangeable continuous scores.
 pub fn fresh_alarms_exceed(n: u64, k: u64, m: u64, limit: u64) -> f64 {
     if k >= n {
         return if limit >= m { 0.0 } else { 1.0 };

@@ -87,7 +87,8 @@ pub fn plain_quantile(scores: &[f32], rate: f64) -> f32 {
     sorted[order.clamp(1, sorted.len()) - 1]
 }
 
-/// Table of conservative p-values `(1 + scores at or above) / (n + 1)`, to be read as a step function.
+/// Table of conservative p-values `(1 + scores at or above) / (n + 1)`, to be read as a step
+/// function.
 pub fn p_value_table(scores: &[f32]) -> TableArrays {
     let n = scores.len() as f64;
     table(scores, |at_least| {
@@ -97,8 +98,8 @@ pub fn p_value_table(scores: &[f32]) -> TableArrays {
     })
 }
 
-/// Table of a component's levels, to be read with interpolation. Past the largest score it goes on rising
-/// with the slope of its last tenth, so that stronger anomalies keep their order.
+/// Table of a component's levels, to be read with interpolation. Past the largest score it goes
+/// on rising with the slope of its last tenth, so that stronger anomalies keep their order.
 pub fn level_table(scores: &[f32]) -> TableArrays {
     let n = scores.len() as f64;
     let mut table = table(scores, |at_least| {
@@ -124,8 +125,8 @@ pub fn level_table(scores: &[f32]) -> TableArrays {
     table
 }
 
-/// Distinct scores, at most [`KNOTS`], the closer together the rarer they are; `level` turns the number of
-/// scores at or above a knot into its level.
+/// Distinct scores, at most [`KNOTS`], the closer together the rarer they are; `level` turns the
+/// number of scores at or above a knot into its level.
 fn table(scores: &[f32], level: impl Fn(usize) -> f64) -> TableArrays {
     let mut sorted = scores.to_vec();
     sorted.sort_by(f32::total_cmp);
@@ -198,8 +199,8 @@ mod tests {
 
     #[test]
     fn the_promise_holds_over_simulated_calibrations() {
-        // Uniform scores: the true rate at threshold t is 1 - t. 95 % confidence allows 5 % of 4,000 runs,
-        // plus four standard deviations of sampling.
+        // Uniform scores: the true rate at threshold t is 1 - t. 95 % confidence allows 5 % of
+        // 4,000 runs, plus four standard deviations of sampling.
         let own: Vec<i64> = (0..200).collect();
         let mut random = Random::new(11, "promise");
         let runs = 4_000;

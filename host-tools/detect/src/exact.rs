@@ -1,7 +1,7 @@
 //! f32 in JSON so that it reads back bit for bit; what is not finite is refused.
 //!
-//! Each value is written as the decimal of its f64 widening: any f64 parser that is right to a few units in the last place
-//! then narrows to the same f32.
+//! Each value is written as the decimal of its f64 widening: any f64 parser that is right to a
+//! few units in the last place then narrows to the same f32.
 
 use serde::de::Error as _;
 use serde::ser::Error as _;
@@ -103,7 +103,7 @@ mod tests {
         let seed = 20;
         let mut random = Random::new(seed, "exact");
         let mut list: Vec<f32> = (0..200_000)
-            .map(|_| f32::from_bits(random.next() as u32))
+            .map(|_| f32::from_bits(random.bits() as u32))
             .filter(|value| value.is_finite())
             .collect();
         list.extend([

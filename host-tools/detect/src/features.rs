@@ -71,7 +71,8 @@ impl Metadata {
         Ok(())
     }
 
-    /// SHA-256 over the names of all features, in hex: what `schema_digest` holds for features that have no other source.
+    /// SHA-256 over the names of all features, in hex: what `schema_digest` holds for features
+    /// that have no other source.
     pub fn names_digest(&self) -> String {
         let mut hash = Sha256::new();
         for (kind, names) in [
@@ -119,7 +120,8 @@ pub struct FeatureSet {
     pub penultimate: Vec<f32>,
     /// True class, -1 where it is unknown.
     pub labels: Vec<i64>,
-    /// Image, track or sequence that a frame belongs to; twins of one image share it, across files too.
+    /// Image, track or sequence that a frame belongs to; twins of one image share it, across
+    /// files too.
     pub source: Vec<i64>,
 }
 
@@ -345,8 +347,9 @@ pub(crate) mod tests {
     use super::*;
     use crate::random::Random;
 
-    /// Normal frames of a made-up network of 4 classes, 6 parameters, 3 layers; `shift` plants an anomaly
-    /// that touches every head. One source per `frames_per_source` frames, ids from `first_source`.
+    /// Normal frames of a made-up network of 4 classes, 6 parameters, 3 layers; `shift` plants an
+    /// anomaly that touches every head. One source per `frames_per_source` frames, ids from
+    /// `first_source`.
     pub fn synthetic(n: usize, shift: f64, seed: u64, frames_per_source: usize) -> FeatureSet {
         let mut random = Random::new(seed, "synthetic");
         let names = |kind: &str, n| (0..n).map(|i| format!("{kind}{i}")).collect::<Vec<_>>();
@@ -402,7 +405,8 @@ pub(crate) mod tests {
     #[test]
     fn mixtures_are_refused_by_name() {
         let first = synthetic(5, 0.0, 1, 1);
-        let changes: [(&str, fn(&mut Metadata)); 9] = [
+        type Change = (&'static str, fn(&mut Metadata));
+        let changes: [Change; 9] = [
             ("parameters", |m| m.parameters[0].push('x')),
             ("layers", |m| m.layers[0].push('x')),
             ("alignments", |m| m.alignments.push("a".into())),
@@ -431,7 +435,8 @@ pub(crate) mod tests {
     fn every_bad_value_is_found() {
         let good = synthetic(5, 0.0, 1, 1);
         good.validate().unwrap();
-        let changes: [(&str, fn(&mut FeatureSet)); 10] = [
+        type Change = (&'static str, fn(&mut FeatureSet));
+        let changes: [Change; 10] = [
             ("squared_norms of frame 2", |s| {
                 s.squared_norms[13] = f64::NAN
             }),

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use gradgate_bundle::detector::{Detector, FeatureShape, Inputs};
-use gradgate_bundle::header::BlobRef;
+use gradgate_bundle::header::{BlobRef, Evidence};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -148,14 +148,28 @@ pub struct FileEvidence {
     pub frames: String,
 }
 
+impl FileEvidence {
+    /// As it stands in a bundle's header.
+    pub fn to_bundle(&self) -> Evidence<'_> {
+        Evidence {
+            false_alarm_rate: self.promised_rate.map_or(f32::NAN, |rate| rate as f32),
+            confidence: self.confidence as f32,
+            calibration: [self.calibration_frames, self.calibration_alarms],
+            calibration_sources: self.calibration_sources,
+            audit: [self.audit_frames, self.audit_alarms],
+            source: &self.frames,
+        }
+    }
+}
+
 /// What counts as one independent unit of a binomial statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Counting {
     /// Every frame has a source of its own.
     Frames,
-    /// Frames share sources: a source alarms when any of its frames does, and the promise is for a frame
-    /// of a random source. Conservative.
+    /// Frames share sources: a source alarms when any of its frames does, and the promise is for
+    /// a frame of a random source. Conservative.
     Sources,
 }
 

@@ -50,7 +50,8 @@ pub struct Audit {
 /// Fits a detector and measures it.
 ///
 /// # Errors
-/// Options that contradict each other, sets that do not belong together, too few frames for the promise.
+/// Options that contradict each other, sets that do not belong together, too few frames for the
+/// promise.
 pub fn fit(
     normal: &FeatureSet,
     anomalous: &[Anomalous],
@@ -91,7 +92,7 @@ impl<'a> Data<'a> {
         }
         if options.head == Some(HeadKind::Mlp) && anomalous.is_empty() {
             return Err(DetectError::Options(
-                "the mlp head learns from anomalous frames: give --anomalous, or choose another head"
+                "the mlp head learns from anomalous frames: give --anomalous, or choose another"
                     .into(),
             ));
         }
@@ -244,14 +245,16 @@ impl<'a> Data<'a> {
         Ok(scaling.model(inputs, HeadArrays::Mlp(mlp)))
     }
 
-    /// Threshold, caution threshold, p-values from the calibration part; held-out rate from the audit part.
+    /// Threshold, caution threshold, p-values from the calibration part; held-out rate from the
+    /// audit part.
     pub(crate) fn calibrate(
         &self,
         mut model: Model,
         options: &FitOptions,
     ) -> Result<(Model, FileEvidence), DetectError> {
         let promise = options.split == SplitMode::Promise;
-        // Without a calibration part the early-stop part sets the threshold, and nothing is promised.
+        // Without a calibration part the early-stop part sets the threshold, and nothing is
+        // promised.
         let part = self.part(if promise {
             &self.parts.calibration
         } else {

@@ -1,7 +1,8 @@
-//! Ten plain statistics of a picture: the control that shows how much a far simpler detector would see.
+//! Ten plain statistics of a picture: the control that shows how much a far simpler detector
+//! would see.
 //!
-//! Where a small network on these ten numbers comes close to gradient norms, a set of anomalies is confounded with brightness,
-//! texture or compression, and says little about the classifier.
+//! Where a small network on these ten numbers comes close to gradient norms, a set of anomalies
+//! is confounded with brightness, texture or compression, and says little about the classifier.
 
 use crate::DetectError;
 
@@ -19,9 +20,10 @@ pub const NAMES: [&str; 10] = [
     "saturated share",
 ];
 
-/// Statistics of an 8-bit RGB picture, rows top to bottom, three bytes a pixel: mean and standard deviation per
-/// channel (0..1), mean absolute step between neighbours, mean square of the Laplacian, steps across the 8 x 8 grid
-/// over other steps, share of channel values at 0 or 255. Luma is the mean of the channels.
+/// Statistics of an 8-bit RGB picture, rows top to bottom, three bytes a pixel: mean and standard
+/// deviation per channel (0..1), mean absolute step between neighbours, mean square of the
+/// Laplacian, steps across the 8 x 8 grid over other steps, share of channel values at 0 or 255.
+/// Luma is the mean of the channels.
 ///
 /// # Errors
 /// A buffer of another length than `3 * height * width`, or a side under 3 pixels.

@@ -5,8 +5,8 @@ pub fn triangle(row: usize, column: usize) -> usize {
     row * (row + 1) / 2 + column
 }
 
-/// Cholesky factor C of a symmetric matrix given as lower triangle: `A = C C^T`. `None` when the matrix is not
-/// positive definite.
+/// Cholesky factor C of a symmetric matrix given as lower triangle: `A = C C^T`. `None` when the
+/// matrix is not positive definite.
 pub fn cholesky(lower: &[f64], n: usize) -> Option<Vec<f64>> {
     let mut factor = lower.to_vec();
     for row in 0..n {
@@ -43,8 +43,8 @@ pub fn invert_lower(lower: &[f64], n: usize) -> Vec<f64> {
     inverse
 }
 
-/// Covariance of centred rows, shrunk towards a multiple of the identity by Ledoit and Wolf's (2004) optimal weight.
-/// Returns the lower triangle and the weight of the identity.
+/// Covariance of centred rows, shrunk towards a multiple of the identity by Ledoit and Wolf's
+/// (2004) optimal weight. Returns the lower triangle and the weight of the identity.
 pub fn shrunk_covariance(rows: &[f64], n: usize) -> (Vec<f64>, f64) {
     let count = rows.len() / n;
     let mut lower = vec![0.0; n * (n + 1) / 2];

@@ -1,4 +1,5 @@
-//! The paper's network on any matrix of features, cross-validated by source: how much a set of numbers tells at all.
+//! The paper's network on any matrix of features, cross-validated by source: how much a set of
+//! numbers tells at all.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +18,8 @@ pub struct Matrix {
     pub values: Vec<f32>,
     /// Whether a row is anomalous.
     pub anomalous: Vec<bool>,
-    /// Image, track or sequence of each row; give normal and anomalous rows different ids unless they are twins.
+    /// Image, track or sequence of each row; give normal and anomalous rows different ids unless
+    /// they are twins.
     pub source: Vec<i64>,
 }
 
@@ -76,15 +78,17 @@ pub struct CrossValidation {
     pub folds: Vec<f64>,
     /// Mean over the folds.
     pub mean: f64,
-    /// All rows at once, each scored by the model of its fold, with a cluster-bootstrap 95 % interval.
+    /// All rows at once, each scored by the model of its fold, with a cluster-bootstrap 95 %
+    /// interval.
     pub pooled: Interval,
 }
 
-/// Trains on all folds but one (a fifth of their sources stops early), scores that one, for each in turn. Equal
-/// sources and seed give equal folds for any matrix.
+/// Trains on all folds but one (a fifth of their sources stops early), scores that one, for each
+/// in turn. Equal sources and seed give equal folds for any matrix.
 ///
 /// # Errors
-/// Fewer than two folds, lengths that do not fit, values that are not finite, a fold without rows of both kinds.
+/// Fewer than two folds, lengths that do not fit, values that are not finite, a fold without rows
+/// of both kinds.
 pub fn cross_validate(
     matrix: &Matrix,
     count: usize,

@@ -1,12 +1,14 @@
 //! How well scores tell anomalous frames from normal ones. Larger scores are more anomalous.
 //!
-//! Scores are finite. AUPR depends on the mixture of the two sets: compare only at equal proportions.
+//! Scores are finite. AUPR depends on the mixture of the two sets: compare only at equal
+//! proportions.
 
 mod bootstrap;
 
 pub use bootstrap::{Interval, auroc_interval};
 
-/// Frames above and at or under each distinct score, from the highest down: (anomalous, normal) counts.
+/// Frames above and at or under each distinct score, from the highest down: (anomalous, normal)
+/// counts.
 fn steps(normal: &[f32], anomalous: &[f32]) -> Vec<(usize, usize)> {
     let mut all: Vec<(f32, bool)> = normal.iter().map(|score| (*score, false)).collect();
     all.extend(anomalous.iter().map(|score| (*score, true)));
@@ -27,7 +29,8 @@ fn steps(normal: &[f32], anomalous: &[f32]) -> Vec<(usize, usize)> {
     steps
 }
 
-/// Probability that an anomalous frame scores above a normal one, ties counting half; NaN when a set is empty.
+/// Probability that an anomalous frame scores above a normal one, ties counting half; NaN when a
+/// set is empty.
 pub fn auroc(normal: &[f32], anomalous: &[f32]) -> f64 {
     let mut area = 0.0;
     let mut last = (0, 0);
@@ -55,8 +58,8 @@ pub fn aupr_in(normal: &[f32], anomalous: &[f32]) -> f64 {
     aupr_out(&negated(anomalous), &negated(normal))
 }
 
-/// Share of normal frames flagged at the highest threshold that flags at least 95 % of the anomalous
-/// ones (OpenOOD's convention).
+/// Share of normal frames flagged at the highest threshold that flags at least 95 % of the
+/// anomalous ones (OpenOOD's convention).
 pub fn fpr95(normal: &[f32], anomalous: &[f32]) -> f64 {
     let need = 0.95 * anomalous.len() as f64;
     let enough = steps(normal, anomalous)

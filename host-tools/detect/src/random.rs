@@ -12,12 +12,12 @@ impl Random {
             state = (state ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
         let mut random = Random(state ^ seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        random.next();
+        random.bits();
         random
     }
 
     /// 64 random bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -27,12 +27,12 @@ impl Random {
 
     /// Uniform in [0, 1).
     pub fn uniform(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+        (self.bits() >> 11) as f64 / (1u64 << 53) as f64
     }
 
     /// Uniform in 0..bound; bound at least 1. The bias is below bound / 2^64.
     pub fn below(&mut self, bound: usize) -> usize {
-        ((u128::from(self.next()) * bound as u128) >> 64) as usize
+        ((u128::from(self.bits()) * bound as u128) >> 64) as usize
     }
 
     /// Standard normal (sum of twelve uniforms would be too light-tailed: Box and Muller).
@@ -57,7 +57,7 @@ mod tests {
     fn a_seed_gives_one_stream_and_purposes_differ() {
         let draw = |seed, purpose| {
             let mut random = Random::new(seed, purpose);
-            [random.next(), random.next()]
+            [random.bits(), random.bits()]
         };
         assert_eq!(draw(1, "split"), draw(1, "split"));
         assert_ne!(draw(1, "split"), draw(2, "split"));

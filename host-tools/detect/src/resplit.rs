@@ -1,4 +1,5 @@
-//! Whether the promise holds: many re-splits of the same normal frames, each with its own fit, threshold and audit.
+//! Whether the promise holds: many re-splits of the same normal frames, each with its own fit,
+//! threshold and audit.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,12 +17,14 @@ pub struct ResplitReport {
     pub confidence: f64,
     /// Re-splits with more alarms among the audit frames than the promised share.
     pub exceeded: usize,
-    /// How many of these chance alone leads one to expect: the sampling of the calibration part and of
-    /// the finite audit part together (beta-binomial, for independent frames).
+    /// How many of these chance alone leads one to expect: the sampling of the calibration part
+    /// and of the finite audit part together (beta-binomial, for independent frames).
     pub expected: f64,
-    /// Largest number that chance leaves a probability of at least 1 % to, were re-splits independent.
+    /// Largest number that chance leaves a probability of at least 1 % to, were re-splits
+    /// independent.
     pub allowed: usize,
-    /// Re-splits whose audit shows, at the promise's own confidence, that the true rate is above the promise.
+    /// Re-splits whose audit shows, at the promise's own confidence, that the true rate is above
+    /// the promise.
     pub refuted: usize,
     /// The same bound for `refuted`: re-splits times one minus the confidence, and its 1 % tail.
     pub refuted_allowed: usize,

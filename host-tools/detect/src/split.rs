@@ -92,7 +92,8 @@ pub fn split_anomalous(source: &[i64], normal: &SourceParts, seed: u64) -> Anoma
     parts
 }
 
-/// Fold of each frame, all frames of a source in the same; folds have about the same number of frames.
+/// Fold of each frame, all frames of a source in the same; folds have about the same number of
+/// frames.
 pub fn folds(source: &[i64], count: usize, seed: u64) -> Vec<usize> {
     let shares = vec![1.0 / count as f64; count];
     let assigned = assign(source, &shares, &mut Random::new(seed, "folds"));

@@ -16,6 +16,12 @@ pub(crate) struct Raw {
 /// Planes to rows, columns, channels.
 pub(crate) fn interleave<T: Copy>(planes: &[T], channels: usize) -> Vec<T> {
     let plane = planes.len() / channels;
+    if channels == 3 {
+        let (red, rest) = planes.split_at(plane);
+        let (green, blue) = rest.split_at(plane);
+        let pixels = red.iter().zip(green).zip(blue);
+        return pixels.flat_map(|((&r, &g), &b)| [r, g, b]).collect();
+    }
     (0..plane * channels)
         .map(|i| planes[i % channels * plane + i / channels])
         .collect()

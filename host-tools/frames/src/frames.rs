@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use gradgate_frame::{ApplyError, Preprocessing};
+
 use crate::cifar::Cifar;
 use crate::error::FramesError;
 use crate::fit::{Raw, fit};
@@ -107,6 +109,19 @@ impl Pixels {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Writes the input tensor for these samples of 1 or 3 `channels`; see [`Preprocessing`].
+    pub fn preprocess(
+        &self,
+        with: &Preprocessing,
+        channels: usize,
+        out: &mut [f32],
+    ) -> Result<(), ApplyError> {
+        match self {
+            Pixels::U8(v) => with.apply_u8(v, channels, out),
+            Pixels::F32(v) => with.apply_f32(v, channels, out),
+        }
     }
 
     /// As bytes; `f32` samples times 255, rounded to nearest.
@@ -224,6 +239,13 @@ fn open_file(path: &Path, options: &OpenOptions) -> Result<Box<dyn Part>, Frames
         Kind::Idx { gzipped } => Box::new(Idx::open(path, gzipped, options.group)?),
         Kind::Safetensors => Box::new(Tensors::open(path, options.group)?),
     })
+}
+
+impl std::fmt::Debug for Frames {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [height, width, channels] = self.shape();
+        write!(f, "Frames({} of {height} x {width} x {channels})", self.len)
+    }
 }
 
 impl Frames {

@@ -5,12 +5,12 @@
 //!   their names; the sub-folders of the folder that was named are the classes);
 //! - CIFAR-10 and CIFAR-100 binary records;
 //! - idx image files (MNIST), also gzipped, with the labels file beside them;
-//! - safetensors with a tensor `images` (`u8`, or `f32` in 0..1; n x 3 x h x w or n x 1 x h x w) and
-//!   perhaps `labels` and `source`.
+//! - safetensors with a tensor `images` (`u8`, or `f32` in 0..1; n x 3 x h x w or n x 1 x h x w)
+//!   and perhaps `labels` and `source`.
 //!
-//! [`Frames::get`] reads, decodes, converts and resizes one frame, all through `gradgate-frame`, so
-//! that a device given the same pixels makes the same bits. Nothing but names, labels and sources is
-//! kept in memory, gzipped files aside; any number of threads may read.
+//! [`Frames::get`] reads, decodes, converts and resizes one frame, the last two through
+//! `gradgate-frame`, so that a device given the same pixels makes the same bits. Nothing but names,
+//! labels and sources is kept in memory, gzipped files aside; any number of threads may read.
 //!
 //! What a picture says about its own display is not applied: EXIF orientation, colour profile and
 //! gamma are ignored, as by PIL and OpenCV unless told otherwise. An alpha channel is dropped, the
@@ -32,4 +32,8 @@ mod write;
 
 pub use error::FramesError;
 pub use frames::{Frame, Frames, OpenOptions, Pixels, RecordLayout, open};
+/// The preprocessing and the pre-checks that go with frames.
+pub use gradgate_frame::{
+    ApplyError, CheckLimits, FrameFault, FrozenWatch, ParseError, Preprocessing, check_frame,
+};
 pub use write::{save_png, write_atomic, write_images_safetensors};

@@ -2,7 +2,8 @@
 //!
 //! The header is read by our own small parsers first, so that size limits hold before anything is
 //! decoded or reserved, truncation is an error even where the decoder would fill in grey, and what
-//! the decoder cannot do right (CMYK) is refused by name.
+//! the decoder cannot do right (CMYK) is refused by name. Damage inside the compressed data of a
+//! JPEG that leaves its markers whole is beyond that: the format has no checksum.
 
 mod jpeg;
 mod png;

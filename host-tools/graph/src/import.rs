@@ -32,7 +32,7 @@ pub use limits::Limits;
 pub use structure::OPSETS;
 pub use summary::{Summary, multiply_accumulates, summary};
 
-use crate::graph::{Graph, ValueId};
+use crate::graph::{Graph, Node, ValueId};
 use crate::ops::Op;
 use crate::proto::{GraphProto, ModelProto, NodeProto, TensorProto};
 use builder::Builder;
@@ -71,8 +71,9 @@ pub struct Imported {
     pub opset: i64,
     /// SHA-256 over the file and, in order of their names, its external data files.
     pub model_digest: [u8; 32],
-    /// Whether it looks as if the exporter had folded BatchNorm into the convolutions: there are
-    /// convolutions, one of them has a bias, and there is no BatchNormalization.
+    /// Whether it looks as if the exporter had folded BatchNorm into the convolutions: one of them
+    /// has a bias, and no BatchNormalization reads a convolution's result. (DenseNets keep those
+    /// that stand before a convolution.) A network that never had BatchNorm looks the same.
     pub folded: bool,
     /// Whether the image is scaled or shifted inside the model.
     pub normalisation_inside: bool,
@@ -92,7 +93,7 @@ pub enum Note {
         /// The value that is taken instead.
         logits: String,
     },
-    /// There is no BatchNormalization although convolutions have biases.
+    /// No BatchNormalization follows a convolution although convolutions have biases.
     Folded {
         /// Number of trainable tensors.
         parameters: usize,
@@ -102,6 +103,9 @@ pub enum Note {
         /// The batch size written in the file.
         batch: usize,
     },
+    /// The file takes images of shape `[batch, height, width, channels]` and transposes them; the
+    /// compiled model takes `[1, channels, height, width]`.
+    ChannelsLast,
     /// Logits of shape `[1, classes, 1, ..]` were flattened.
     LogitsFlattened,
 }
@@ -116,16 +120,16 @@ impl fmt::Display for Note {
             ),
             Self::Folded { parameters } => write!(
                 f,
-                "the model has no BatchNormalization, and its convolutions have biases: unless the \
-                 network never had any, the exporter folded them. Its {parameters} parameter \
-                 tensors are a feature schema of their own. To keep BatchNorm, export with\n\
-                 {EXPORT_RECIPE}"
+                "convolutions have biases and no BatchNormalization follows them: unless the \
+                 network never had BatchNorm there, the exporter folded it into them. The \
+                 {parameters} parameter tensors are a feature schema of their own. To keep \
+                 BatchNorm, export with\n{EXPORT_RECIPE}"
             ),
             Self::BatchFixed { batch } => {
-                write!(
-                    f,
-                    "the file was exported for batches of {batch}; one frame is compiled"
-                )
+                write!(f, "the file was exported for batches of {batch}; one frame is compiled")
+            }
+            Self::ChannelsLast => {
+                write!(f, "the file takes channels last; the compiled model takes channels first")
             }
             Self::LogitsFlattened => write!(f, "the logits had trailing axes of length 1"),
         }
@@ -158,10 +162,7 @@ pub fn import_bytes(
     let limits = &options.limits;
     if bytes.len() as u64 > limits.file_bytes {
         let what = "size in bytes of the model".to_owned();
-        return Err(ImportError::Limit {
-            what,
-            limit: limits.file_bytes,
-        });
+        return Err(ImportError::Limit { what, limit: limits.file_bytes });
     }
     wire::check(bytes, limits)?;
     let model = ModelProto::decode(bytes).map_err(|e| ImportError::Malformed(e.to_string()))?;
@@ -179,9 +180,7 @@ pub fn import_bytes(
         model_digest: external.digest(bytes),
         folded: false,
         normalisation_inside: false,
-        producer: format!("{} {}", model.producer_name, model.producer_version)
-            .trim()
-            .to_owned(),
+        producer: format!("{} {}", model.producer_name, model.producer_version).trim().to_owned(),
     };
     convert(graph, stored, &external, options, &mut imported)?;
     Ok(imported)
@@ -197,7 +196,7 @@ fn convert(
 ) -> Result<(), ImportError> {
     let output = head::output(file, options)?;
     let target = head::before_activation(file, output, &mut imported.notes);
-    let (needed, nodes) = structure::needed_for(file, target);
+    let (needed, mut nodes) = structure::needed_for(file, target);
     let mut inputs = structure::inputs(file, &stored);
     inputs.retain(|input| needed.contains(input.name.as_str()));
     let [input] = inputs.as_slice() else {
@@ -216,8 +215,20 @@ fn convert(
     }
     let whole = |fault| whole_error(fault, target);
     options.limits.volume(&shape).map_err(whole)?;
-    let image = builder.graph.add_input(input.name.clone(), shape);
-    builder.bind(&input.name, Binding::Frame(image));
+    let swapped = head::channels_first(&nodes, &input.name);
+    let shape = match swapped {
+        true => [shape[0], shape[3], shape[1], shape[2]],
+        false => shape,
+    };
+    let image = Binding::Frame(builder.graph.add_input(input.name.clone(), shape));
+    builder.bind(&input.name, image.clone());
+    if swapped {
+        imported.notes.push(Note::ChannelsLast);
+        let (done, rest) = nodes.into_iter().partition(|node| node.input.contains(&input.name));
+        let done: Vec<&NodeProto> = done;
+        nodes = rest;
+        done.iter().for_each(|node| builder.bind(&node.output[0], image.clone()));
+    }
     add_all(&mut builder, &nodes, &needed)?;
     let binding = builder.lookup(target).map_err(whole)?;
     let logits = logits(&mut builder, binding, target, &mut imported.notes)?;
@@ -235,9 +246,7 @@ fn add_all<'a>(
         builder.add(node, needed)?;
     }
     if !builder.refused.is_empty() {
-        return Err(ImportError::Unsupported(std::mem::take(
-            &mut builder.refused,
-        )));
+        return Err(ImportError::Unsupported(std::mem::take(&mut builder.refused)));
     }
     Ok(())
 }
@@ -273,13 +282,9 @@ fn logits(
         [1, _] => Ok(id),
         [1, classes, rest @ ..] if rest.iter().all(|&length| length == 1) => {
             notes.push(Note::LogitsFlattened);
-            let op = Op::Reshape {
-                shape: vec![1, *classes],
-            };
+            let op = Op::Reshape { shape: vec![1, *classes] };
             let flat = format!("{name}/flattened");
-            builder
-                .push_as(flat.clone(), flat, op, &[id])
-                .map_err(|fault| whole_error(fault, name))
+            builder.push_as(flat.clone(), flat, op, &[id]).map_err(|fault| whole_error(fault, name))
         }
         other => Err(refuse(format!("have shape {other:?}"))),
     }
@@ -290,15 +295,25 @@ fn finish(builder: Builder, imported: &mut Imported) {
     let mut graph = builder.graph;
     let (parameters, normalised) = parameters::collect(&graph, &builder.trainable, &builder.biases);
     graph.parameters = parameters;
-    let any = |test: fn(&crate::graph::Node) -> bool| graph.nodes.iter().any(test);
-    let normalises = any(|node| matches!(node.op, Op::BatchNorm { .. }));
-    let biased = any(|node| matches!(node.op, Op::Conv(_)) && node.inputs.len() == 3);
-    imported.folded = biased && !normalises;
+    imported.folded = looks_folded(&graph);
     imported.normalisation_inside = normalised;
     if imported.folded {
-        imported.notes.push(Note::Folded {
-            parameters: graph.parameters.len(),
-        });
+        imported.notes.push(Note::Folded { parameters: graph.parameters.len() });
     }
     imported.graph = graph;
+}
+
+/// See [`Imported::folded`].
+fn looks_folded(graph: &Graph) -> bool {
+    let convolutions: HashSet<ValueId> = graph
+        .nodes
+        .iter()
+        .filter(|node| matches!(node.op, Op::Conv(_)))
+        .map(|node| node.output)
+        .collect();
+    let follows = |node: &Node| {
+        matches!(node.op, Op::BatchNorm { .. }) && convolutions.contains(&node.inputs[0])
+    };
+    let biased = |node: &Node| matches!(node.op, Op::Conv(_)) && node.inputs.len() == 3;
+    graph.nodes.iter().any(biased) && !graph.nodes.iter().any(follows)
 }

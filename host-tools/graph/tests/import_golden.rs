@@ -10,9 +10,7 @@ use gradgate_graph::import::{
 use gradgate_graph::interp::Interp;
 
 fn golden(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests/golden/onnx")
-        .join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/onnx").join(name)
 }
 
 fn import(name: &str) -> Result<Imported, ImportError> {
@@ -31,18 +29,12 @@ fn parameters(model: &Imported) -> Vec<&str> {
 /// One entry of an `.expected.txt` file.
 fn expected(name: &str, key: &str) -> Vec<String> {
     let text = std::fs::read_to_string(golden(&format!("{name}.expected.txt"))).expect("readable");
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix(key))
-        .expect("entry");
+    let line = text.lines().find_map(|line| line.strip_prefix(key)).expect("entry");
     line.split_whitespace().map(str::to_owned).collect()
 }
 
 fn numbers(name: &str, key: &str) -> Vec<f64> {
-    expected(name, key)
-        .iter()
-        .map(|word| word.parse().expect("number"))
-        .collect()
+    expected(name, key).iter().map(|word| word.parse().expect("number")).collect()
 }
 
 /// Runs the import in the f64 interpreter and compares with onnxruntime's f32 result.
@@ -53,10 +45,7 @@ fn assert_values(model: &Imported, case: &str, source: &str) {
     assert_eq!(logits.len(), wanted.len(), "{case}");
     for (index, (have, want)) in logits.iter().zip(&wanted).enumerate() {
         let tolerance = 1e-5 * want.abs().max(1.0);
-        assert!(
-            (have - want).abs() <= tolerance,
-            "{case} logit {index}: {have} for {want}"
-        );
+        assert!((have - want).abs() <= tolerance, "{case} logit {index}: {have} for {want}");
     }
 }
 
@@ -67,6 +56,7 @@ fn values_equal_onnxruntime() {
         "operators_13",
         "operators_22",
         "shape_chain",
+        "folding",
         "types",
         "merged",
         "shared",
@@ -82,11 +72,7 @@ fn values_equal_onnxruntime() {
 
 #[test]
 fn every_operator_keeps_its_parameters_over_all_opsets() {
-    for (opset, name) in [
-        (9, "operators_9"),
-        (13, "operators_13"),
-        (22, "operators_22"),
-    ] {
+    for (opset, name) in [(9, "operators_9"), (13, "operators_13"), (22, "operators_22")] {
         let model = imported(name);
         assert_eq!(model.opset, opset);
         assert!(model.normalisation_inside && !model.folded, "{name}");
@@ -104,83 +90,44 @@ fn every_operator_keeps_its_parameters_over_all_opsets() {
         ];
         assert_eq!(parameters(&model), wanted, "{name}");
         let figures = summary(&model);
-        assert_eq!(
-            (figures.input_shape.as_slice(), figures.classes),
-            (&[1, 3, 8, 8][..], 4)
-        );
-        assert_eq!(
-            figures.parameters[4],
-            ("depthwise.weight".into(), vec![6, 1, 3, 3])
-        );
+        assert_eq!((figures.input_shape.as_slice(), figures.classes), (&[1, 3, 8, 8][..], 4));
+        assert_eq!(figures.parameters[4], ("depthwise.weight".into(), vec![6, 1, 3, 3]));
         // conv 96 * 27, depthwise 96 * 9, MatMul 5 * width, Gemm 4 * 5.
         let width = if opset == 9 { 24 } else { 36 };
-        assert_eq!(
-            figures.multiply_accumulates,
-            96 * 27 + 96 * 9 + 5 * width + 20,
-            "{name}"
-        );
+        assert_eq!(figures.multiply_accumulates, 96 * 27 + 96 * 9 + 5 * width + 20, "{name}");
     }
 }
 
 #[test]
 fn shape_arithmetic_vanishes() {
     let model = imported("shape_chain");
-    let ops: Vec<&str> = model
-        .graph
-        .nodes
-        .iter()
-        .map(|node| node.op.name())
-        .collect();
+    let ops: Vec<&str> = model.graph.nodes.iter().map(|node| node.op.name()).collect();
     assert_eq!(ops, ["Conv", "Pad", "Reshape", "Gemm"]);
 }
 
 #[test]
 fn external_data_equal_inline_data_and_count_in_the_digest() {
     let (outside, inline) = (imported("external"), imported("external_inline"));
-    for (a, b) in outside
-        .graph
-        .parameters
-        .iter()
-        .zip(&inline.graph.parameters)
-    {
-        assert_eq!(
-            outside.graph.value(*a).constant,
-            inline.graph.value(*b).constant
-        );
+    for (a, b) in outside.graph.parameters.iter().zip(&inline.graph.parameters) {
+        assert_eq!(outside.graph.value(*a).constant, inline.graph.value(*b).constant);
     }
-    assert_eq!(
-        parameters(&outside),
-        ["conv.weight", "fc.weight", "fc.bias"]
-    );
+    assert_eq!(parameters(&outside), ["conv.weight", "fc.weight", "fc.bias"]);
     assert_ne!(outside.model_digest, inline.model_digest);
     let bytes = std::fs::read(golden("external.onnx")).expect("readable");
     let error = import_bytes(&bytes, None, &ImportOptions::default()).expect_err("no folder");
-    assert!(
-        error.to_string().contains("import the model by its path"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("import the model by its path"), "{error}");
 }
 
 #[test]
 fn an_identity_of_an_initializer_is_a_parameter_of_its_own() {
-    let wanted = [
-        "conv.weight",
-        "bn1.weight",
-        "bn1.bias",
-        "bn2.weight",
-        "bn2.bias",
-        "fc.weight",
-        "fc.bias",
-    ];
+    let wanted =
+        ["conv.weight", "bn1.weight", "bn1.bias", "bn2.weight", "bn2.bias", "fc.weight", "fc.bias"];
     assert_eq!(parameters(&imported("merged")), wanted);
 }
 
 #[test]
 fn a_shared_weight_and_a_transposed_one_keep_their_stored_names() {
-    assert_eq!(
-        parameters(&imported("shared")),
-        ["conv.weight", "fc.weight"]
-    );
+    assert_eq!(parameters(&imported("shared")), ["conv.weight", "fc.weight"]);
 }
 
 #[test]
@@ -204,26 +151,16 @@ fn training_mode_is_refused_by_node_name_with_a_remedy() {
         ("training_bn_9", "bn"),
         ("tiny_torchscript_training", "/bn1/BatchNormalization"),
     ] {
-        let Err(ImportError::Unsupported(nodes)) = import(name) else {
-            panic!("{name} passed")
-        };
-        assert_eq!(
-            (nodes[0].node.as_str(), nodes[0].op.as_str()),
-            (node, "BatchNormalization")
-        );
+        let Err(ImportError::Unsupported(nodes)) = import(name) else { panic!("{name} passed") };
+        assert_eq!((nodes[0].node.as_str(), nodes[0].op.as_str()), (node, "BatchNormalization"));
         assert!(nodes[0].remedy.contains("model.eval()"), "{}", nodes[0]);
     }
 }
 
 #[test]
 fn all_unsupported_nodes_are_listed_and_dead_ones_ignored() {
-    let Err(ImportError::Unsupported(nodes)) = import("unsupported_two") else {
-        panic!("passed")
-    };
-    let found: Vec<(&str, &str)> = nodes
-        .iter()
-        .map(|n| (n.node.as_str(), n.op.as_str()))
-        .collect();
+    let Err(ImportError::Unsupported(nodes)) = import("unsupported_two") else { panic!("passed") };
+    let found: Vec<(&str, &str)> = nodes.iter().map(|n| (n.node.as_str(), n.op.as_str())).collect();
     assert_eq!(found, [("swish", "HardSwish"), ("tanh", "Tanh")]);
     assert!(nodes.iter().all(|node| node.remedy.contains("Relu")));
     let alive = imported("dead_branch");
@@ -235,10 +172,7 @@ fn a_written_batch_size_becomes_one_frame() {
     let model = imported("batch_8");
     assert!(model.notes.contains(&Note::BatchFixed { batch: 8 }));
     let figures = summary(&model);
-    assert_eq!(
-        (figures.input_shape, figures.classes),
-        (vec![1, 3, 8, 8], 4)
-    );
+    assert_eq!((figures.input_shape, figures.classes), (vec![1, 3, 8, 8], 4));
 }
 
 #[test]
@@ -246,10 +180,7 @@ fn outputs_are_chosen_by_name() {
     assert_eq!(summary(&imported("multi")).classes, 4);
     let error = import("several").expect_err("ambiguous");
     assert!(error.to_string().contains("`flat`, `pooled`"), "{error}");
-    let mut options = ImportOptions {
-        output: Some("flat".into()),
-        ..Default::default()
-    };
+    let mut options = ImportOptions { output: Some("flat".into()), ..Default::default() };
     let path = golden("several.onnx");
     let model = import_file(&path, &options).expect("output chosen");
     assert_eq!(parameters(&model), ["conv.weight"]);
@@ -263,10 +194,7 @@ fn outputs_are_chosen_by_name() {
 
 #[test]
 fn the_image_size_must_not_contradict_the_file() {
-    let mut options = ImportOptions {
-        input_hw: Some([8, 8]),
-        ..Default::default()
-    };
+    let mut options = ImportOptions { input_hw: Some([8, 8]), ..Default::default() };
     assert!(import_file(&golden("multi.onnx"), &options).is_ok());
     options.input_hw = Some([16, 8]);
     let error = import_file(&golden("multi.onnx"), &options).expect_err("contradiction");
@@ -292,17 +220,9 @@ fn both_exporters_of_pytorch_are_understood() {
             names.dedup();
             assert_eq!(names.len(), 11, "{name}");
         } else {
-            assert_eq!(
-                model.graph.parameters.len(),
-                8,
-                "{name}: {:?}",
-                parameters(&model)
-            );
+            assert_eq!(model.graph.parameters.len(), 8, "{name}: {:?}", parameters(&model));
             let text: Vec<String> = model.notes.iter().map(ToString::to_string).collect();
-            assert!(
-                text.iter().any(|note| note.contains(EXPORT_RECIPE)),
-                "{text:?}"
-            );
+            assert!(text.iter().any(|note| note.contains(EXPORT_RECIPE)), "{text:?}");
         }
         assert!(!model.normalisation_inside, "{name}");
     }
@@ -315,10 +235,7 @@ fn reference_names(path: &Path) -> Vec<String> {
     let header = std::str::from_utf8(&bytes[8..8 + length]).expect("JSON header");
     let start = header.find("\"parameters\":\"").expect("metadata") + 14;
     let end = start + header[start..].find('"').expect("end of string");
-    header[start..end]
-        .split(',')
-        .map(|name| name.trim().to_owned())
-        .collect()
+    header[start..end].split(',').map(|name| name.trim().to_owned()).collect()
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! The detector's wire types: from features to one score, and the judgement that comes of it.
 //!
-//! Arrays are [`BlobRef`]s into the bundle's blobs. Field order and variant order are the wire order:
-//! append only. Larger scores are more anomalous, always. All arithmetic is in gradgate-engine.
+//! Arrays are [`BlobRef`]s into the bundle's blobs. Field order and variant order are the wire
+//! order: append only. Larger scores are more anomalous, always. All arithmetic is in
+//! gradgate-engine.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +15,8 @@ pub struct Inputs(pub u8);
 impl Inputs {
     /// `ln(max(f, 1e-30))` of every squared gradient norm.
     pub const NORM: Inputs = Inputs(1);
-    /// `ln(max(a, 1e-30))` of every squared activation norm, the largest logits in descending order, the energy.
+    /// `ln(max(a, 1e-30))` of every squared activation norm, the largest logits in descending
+    /// order, the energy.
     pub const FORWARD: Inputs = Inputs(2);
     /// Cosines against mean gradient directions; a later version computes them.
     pub const ALIGNMENT: Inputs = Inputs(4);
@@ -126,7 +128,8 @@ pub enum Head {
     Mlp(Mlp),
     /// Squared Mahalanobis distance to the predicted class.
     Gaussian(Gaussian),
-    /// One minus the largest cosine between the penultimate vector and the predicted class's prototypes.
+    /// One minus the largest cosine between the penultimate vector and the predicted class's
+    /// prototypes.
     Prototypes(Prototypes),
     /// Two-sided distance of the energy from its normal median.
     Energy(Energy),
@@ -207,7 +210,8 @@ pub enum Reason {
 pub struct Judgement {
     /// Larger is more anomalous.
     pub score: f32,
-    /// Share of normal frames that score at least this high, never below what the table can support.
+    /// Share of normal frames that score at least this high, never below what the table can
+    /// support.
     pub p_value: f32,
     /// What speaks most against the frame.
     pub reason: Reason,

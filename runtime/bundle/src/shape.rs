@@ -177,7 +177,11 @@ impl<'a> Parameters<'a> {
             Parameters::ConvWeightNorm(p) => conv_weight_norm(p),
             Parameters::ConvWeightGradient(p) => {
                 let s = ConvShape::new(p)?;
-                Ok(places(&[s.input_elements(), s.output_elements(), s.weight_elements()]))
+                Ok(places(&[
+                    s.input_elements(),
+                    s.output_elements(),
+                    s.weight_elements(),
+                ]))
             }
             Parameters::Affine(p) => {
                 activation(p.activation.get(), p.low, p.high)?;
@@ -237,7 +241,9 @@ impl<'a> Parameters<'a> {
     /// Features that the step writes; [`NONE`] in unused places.
     pub fn features(&self) -> [u16; 4] {
         match self {
-            Parameters::ConvWeightNorm(p) => [&p.weight, &p.bias, &p.scale, &p.shift].map(|f| f.get()),
+            Parameters::ConvWeightNorm(p) => {
+                [&p.weight, &p.bias, &p.scale, &p.shift].map(|f| f.get())
+            }
             Parameters::AffineNorm(p) => [p.scale.get(), p.shift.get(), NONE, NONE],
             Parameters::SquaredNorm(p) => [p.feature.get(), NONE, NONE, NONE],
             _ => [NONE; 4],
@@ -267,7 +273,9 @@ impl<'a> Parameters<'a> {
 
 fn places(counts: &[usize]) -> [usize; OPERANDS] {
     let mut all = [0; OPERANDS];
-    all.iter_mut().zip(counts).for_each(|(place, &count)| *place = count);
+    all.iter_mut()
+        .zip(counts)
+        .for_each(|(place, &count)| *place = count);
     all
 }
 
@@ -290,7 +298,10 @@ fn times(total: usize, length: usize) -> Result<usize, ShapeError> {
     if length == 0 {
         return Err(ShapeError::Zero);
     }
-    total.checked_mul(length).filter(|&n| n < ELEMENT_LIMIT).ok_or(ShapeError::TooLarge)
+    total
+        .checked_mul(length)
+        .filter(|&n| n < ELEMENT_LIMIT)
+        .ok_or(ShapeError::TooLarge)
 }
 
 /// Constants may be infinite (a Clip with one bound), but never NaN.
@@ -328,7 +339,9 @@ fn reduce(p: &ReduceParams) -> Result<[usize; OPERANDS], ShapeError> {
     let kept = box_reach(0, &p.kept, &p.kept_strides)?;
     let reduced = box_reach(0, &p.reduced, &p.reduced_strides)?;
     let reach = kept.checked_add(reduced).and_then(|n| n.checked_sub(1));
-    let x = reach.filter(|&n| n < ELEMENT_LIMIT).ok_or(ShapeError::TooLarge)?;
+    let x = reach
+        .filter(|&n| n < ELEMENT_LIMIT)
+        .ok_or(ShapeError::TooLarge)?;
     Ok(places(&[x, box_elements(&p.kept)?]))
 }
 
@@ -362,9 +375,17 @@ mod tests {
     fn every_opcode_has_roles_that_fit_a_record() {
         for &opcode in OpCode::ALL {
             let roles = operands(opcode);
-            assert!(!roles.is_empty() && roles.len() <= OPERANDS, "{}", opcode.name());
+            assert!(
+                !roles.is_empty() && roles.len() <= OPERANDS,
+                "{}",
+                opcode.name()
+            );
             let first_write = roles.iter().position(|r| r.writes()).unwrap_or(roles.len());
-            assert!(roles[first_write..].iter().all(|r| r.writes()), "{}", opcode.name());
+            assert!(
+                roles[first_write..].iter().all(|r| r.writes()),
+                "{}",
+                opcode.name()
+            );
         }
     }
 
@@ -414,13 +435,22 @@ mod tests {
         let counts = Parameters::ConvWeightNorm(&p).elements().unwrap();
         assert_eq!(counts, [64, 10, 640, 10, 10, 10, 30, 0]);
         p.scale = one(3);
-        assert_eq!(Parameters::ConvWeightNorm(&p).elements(), Err(ShapeError::Method));
+        assert_eq!(
+            Parameters::ConvWeightNorm(&p).elements(),
+            Err(ShapeError::Method)
+        );
         p.scale = NONE.into();
         p.conv.input[1] = one(2);
         p.conv.output[1] = one(2);
-        assert_eq!(Parameters::ConvWeightNorm(&p).elements(), Err(ShapeError::Method));
+        assert_eq!(
+            Parameters::ConvWeightNorm(&p).elements(),
+            Err(ShapeError::Method)
+        );
         p.method = one(2);
-        assert_eq!(Parameters::ConvWeightNorm(&p).elements(), Err(ShapeError::Number));
+        assert_eq!(
+            Parameters::ConvWeightNorm(&p).elements(),
+            Err(ShapeError::Number)
+        );
     }
 
     #[test]
@@ -451,6 +481,9 @@ mod tests {
         assert_eq!(Parameters::Unary(&p).elements(), Err(ShapeError::TooLarge));
         let mut s: SoftmaxParams = zeroed();
         (s.outer, s.axis, s.inner) = (65536.into(), 65536.into(), 65536.into());
-        assert_eq!(Parameters::Softmax(&s).elements(), Err(ShapeError::TooLarge));
+        assert_eq!(
+            Parameters::Softmax(&s).elements(),
+            Err(ShapeError::TooLarge)
+        );
     }
 }

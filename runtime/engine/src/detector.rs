@@ -1,8 +1,9 @@
 //! The detector: from one frame's features to a judgement.
 //!
-//! Arithmetic is f32 in a fixed order (16 lanes folded 8-4-2-1), so host and device agree bit for bit. All
-//! arrays are checked once, in [`DetectorView::new`]; evaluation cannot panic and needs no memory
-//! but the caller's scratch. Anything that is not finite gives a [`Fault`], never a score.
+//! Arithmetic is f32 in a fixed order (16 lanes folded 8-4-2-1), so host and device agree bit for
+//! bit. All arrays are checked once, in [`DetectorView::new`]; evaluation cannot panic and needs
+//! no memory but the caller's scratch. Anything that is not finite gives a [`Fault`], never a
+//! score.
 
 mod heads;
 mod inputs;
@@ -101,7 +102,8 @@ fn check_lengths(view: &DetectorView<'_>, frame: &FrameFeatures<'_>) -> Result<(
 }
 
 fn check_finite(frame: &FrameFeatures<'_>) -> Result<(), Fault> {
-    let kinds: [(&[f32], fn(u32) -> Fault); 4] = [
+    type Kind<'a> = (&'a [f32], fn(u32) -> Fault);
+    let kinds: [Kind<'_>; 4] = [
         (frame.norms, Fault::Norm),
         (frame.layers, Fault::Activation),
         (frame.logits, Fault::Logit),

@@ -1,8 +1,9 @@
 //! exp, ln, tanh, sqrt, sigmoid in f32: fixed operations, so the same bits on every target.
 //!
-//! Only f32 add, subtract, multiply, divide, conversions and integer code; never fused, no libm. Errors
-//! are at most 2 units in the last place against f64. NaN in gives NaN out; infinities, zeros and
-//! subnormals are defined below. Polynomials are those of Cephes (expf, logf, tanhf; S. Moshier).
+//! Only f32 add, subtract, multiply, divide, conversions and integer code; never fused, no libm.
+//! Errors are at most 2 units in the last place against f64. NaN in gives NaN out; infinities,
+//! zeros and subnormals are defined below. Polynomials are those of Cephes (expf, logf, tanhf; S.
+//! Moshier).
 
 const LN_2_HIGH: f32 = 0.693_359_4;
 const LN_2_LOW: f32 = -2.121_944_4e-4;
@@ -29,7 +30,7 @@ pub fn exp(x: f32) -> f32 {
     p = p * r + 8.333_452e-3;
     p = p * r + 4.166_579_6e-2;
     p = p * r + 1.666_666_5e-1;
-    p = p * r + 5.000_000_1e-1;
+    p = p * r + 0.5;
     let one_and_r = 1.0 + r;
     let rest = (r - (one_and_r - 1.0)) + r_rest;
     let y = one_and_r + (p * (r * r) + rest);
@@ -64,7 +65,7 @@ pub fn ln(x: f32) -> f32 {
     p = p * f - 1.666_805_8e-1;
     p = p * f + 2.000_071_5e-1;
     p = p * f - 2.499_999_4e-1;
-    p = p * f + 3.333_333_1e-1;
+    p = p * f + 3.333_333e-1;
     let steps = exponent as f32;
     let low = (f * z * p + steps * LN_2_LOW) - 0.5 * z;
     (f + low) + steps * LN_2_HIGH
@@ -84,15 +85,15 @@ pub fn tanh(x: f32) -> f32 {
         return if x < 0.0 { -y } else { y };
     }
     // Below 2^-12 the next term is under half a unit; keeps -0 as well.
-    if magnitude < 2.441_406_25e-4 {
+    if magnitude < 2.441_406_3e-4 {
         return x;
     }
     let z = x * x;
     let mut p = -5.704_988_7e-3f32;
-    p = p * z + 2.063_908_9e-2;
+    p = p * z + 2.063_909e-2;
     p = p * z - 5.373_971_6e-2;
     p = p * z + 1.333_142_2e-1;
-    p = p * z - 3.333_328_2e-1;
+    p = p * z - 3.333_328e-1;
     p * z * x + x
 }
 
@@ -105,7 +106,8 @@ pub fn sqrt(x: f32) -> f32 {
         return x;
     }
     let (mantissa, exponent) = integer_parts(x);
-    // value = mantissa * 2^exponent; an even exponent and 50 or 51 bits give a root of 25 or 26 bits.
+    // value = mantissa * 2^exponent; an even exponent and 50 or 51 bits give a root of 25 or 26
+    // bits.
     let shift = 26 + ((exponent ^ 26) & 1);
     let wide = u64::from(mantissa) << shift;
     let root = wide.isqrt();
@@ -233,7 +235,8 @@ mod tests {
     #[test]
     fn special_values_are_defined() {
         let inf = f32::INFINITY;
-        let cases: [(fn(f32) -> f32, f32, f32); 17] = [
+        type Case = (fn(f32) -> f32, f32, f32);
+        let cases: [Case; 17] = [
             (exp, 0.0, 1.0),
             (exp, -0.0, 1.0),
             (exp, inf, inf),

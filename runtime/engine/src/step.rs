@@ -74,7 +74,11 @@ pub fn execute(
     let taps = indices.iter().any(|f| *f != NONE);
     let features = if taps { features } else { Interval::default() };
     let (readable, out, features) = cut(arena, output, features)?;
-    let reads = Reads { bundle, record, readable };
+    let reads = Reads {
+        bundle,
+        record,
+        readable,
+    };
     let norms = compute(&parameters, &reads, frame, out)?;
     if let Some(place) = place {
         observer(Written::Operand(place), out);
@@ -95,7 +99,9 @@ fn tensor<'b>(
     record: &StepRecord,
     place: usize,
 ) -> Option<&'b gradgate_bundle::record::TensorRecord> {
-    bundle.tensors().get(usize::from(record.operands.get(place)?.get()))
+    bundle
+        .tensors()
+        .get(usize::from(record.operands.get(place)?.get()))
 }
 
 /// The step's inputs.
@@ -123,7 +129,11 @@ impl<'r, 'a: 'r> Reads<'r, 'a> {
 }
 
 fn act(kind: u32, low: F32, high: F32) -> Option<Act> {
-    Some(Act { kind: Activation::from_number(kind)?, low: low.get(), high: high.get() })
+    Some(Act {
+        kind: Activation::from_number(kind)?,
+        low: low.get(),
+        high: high.get(),
+    })
 }
 
 /// Runs the kernel; returns the features in the order of [`Parameters::features`].
@@ -136,8 +146,13 @@ fn compute(
     match *parameters {
         Parameters::ConvWeightNorm(p) => return weight_norm(p, reads, out),
         Parameters::AffineNorm(_) => {
-            let (scale, shift) =
-                affine_norm(reads.get(0)?, reads.get(1)?, reads.get(2)?, reads.get(3)?, out)?;
+            let (scale, shift) = affine_norm(
+                reads.get(0)?,
+                reads.get(1)?,
+                reads.get(2)?,
+                reads.get(3)?,
+                out,
+            )?;
             return Some([scale, shift, 0.0, 0.0]);
         }
         Parameters::SquaredNorm(_) => return Some([squared_norm(reads.get(0)?), 0.0, 0.0, 0.0]),
@@ -172,7 +187,13 @@ fn layers(
                 skip: reads.optional(4)?,
                 act: act(p.activation.get().into(), p.low, p.high)?,
             };
-            conv(&ConvShape::new(p).ok()?, reads.get(0)?, reads.get(1)?, &end, out)
+            conv(
+                &ConvShape::new(p).ok()?,
+                reads.get(0)?,
+                reads.get(1)?,
+                &end,
+                out,
+            )
         }
         Parameters::ConvInputGradient(p) => {
             let s = ConvShape::new(p).ok()?;
@@ -205,21 +226,27 @@ fn weight_norm(
         bias_minus_mean: reads.optional(5)?,
         wants_scale: p.scale.get() != NONE,
     };
-    let norms =
-        if p.method.get() == METHOD_GRAM { norm.gram(scratch)? } else { norm.direct(scratch)? };
+    let norms = if p.method.get() == METHOD_GRAM {
+        norm.gram(scratch)?
+    } else {
+        norm.direct(scratch)?
+    };
     Some([norms.weight, norms.bias, norms.scale, norms.shift])
 }
 
-fn elementwise(
-    parameters: &Parameters<'_>,
-    reads: &Reads<'_, '_>,
-    out: &mut [f32],
-) -> Option<()> {
+fn elementwise(parameters: &Parameters<'_>, reads: &Reads<'_, '_>, out: &mut [f32]) -> Option<()> {
     match *parameters {
         Parameters::Binary(p) => {
             let kind = BinaryKind::from_number(p.kind.get())?;
             let strides = [&axes(&p.a_strides), &axes(&p.b_strides)];
-            binary(kind, &axes(&p.dims), strides, reads.get(0)?, reads.get(1)?, out)
+            binary(
+                kind,
+                &axes(&p.dims),
+                strides,
+                reads.get(0)?,
+                reads.get(1)?,
+                out,
+            )
         }
         Parameters::Unary(p) => {
             let x = reads.get(0)?;
@@ -233,7 +260,11 @@ fn elementwise(
         }
         Parameters::Softmax(p) | Parameters::SoftmaxGradient(p) => {
             let (outer, axis, inner) = (p.outer.get(), p.axis.get(), p.inner.get());
-            let b = SoftmaxBox { outer: outer as usize, axis: axis as usize, inner: inner as usize };
+            let b = SoftmaxBox {
+                outer: outer as usize,
+                axis: axis as usize,
+                inner: inner as usize,
+            };
             match parameters {
                 Parameters::Softmax(_) => softmax(b, reads.get(0)?, out),
                 _ => softmax_gradient(b, reads.get(0)?, reads.get(1)?, out),
@@ -249,8 +280,14 @@ fn elementwise(
             reduce(&boxes, p.kind.get() == 1, reads.get(0)?, out)
         }
         Parameters::Copy(p) => {
-            let from = Side { offset: p.x_offset.get() as usize, strides: &axes(&p.x_strides) };
-            let to = Side { offset: p.y_offset.get() as usize, strides: &axes(&p.y_strides) };
+            let from = Side {
+                offset: p.x_offset.get() as usize,
+                strides: &axes(&p.x_strides),
+            };
+            let to = Side {
+                offset: p.y_offset.get() as usize,
+                strides: &axes(&p.y_strides),
+            };
             let fill = (p.fills.get() == 1).then_some(p.fill.get());
             copy(&axes(&p.dims), fill, reads.get(0)?, from, out, to)
         }

@@ -129,11 +129,20 @@ impl Preprocessing {
         if frame.len() != out.len() {
             return Err(ApplyError::Length);
         }
+        let steps = Steps {
+            low: self.low,
+            span: if self.is_unit_range() {
+                None
+            } else {
+                Some(self.high - self.low)
+            },
+            normalise: self.is_normalising(),
+        };
         let ([mean, mean1, mean2], [std, std1, std2]) = (self.mean, self.std);
         match channels {
             1 => {
                 for (o, &v) in out.iter_mut().zip(frame) {
-                    *o = self.scale(value(v), mean, std);
+                    *o = steps.run(value(v), mean, std);
                 }
                 Ok(())
             }
@@ -146,28 +155,14 @@ impl Preprocessing {
                 for (o, &[r, g, b]) in to.iter_mut().zip(from) {
                     let (first, third) = if self.bgr { (b, r) } else { (r, b) };
                     *o = [
-                        self.scale(value(first), mean, std),
-                        self.scale(value(g), mean1, std1),
-                        self.scale(value(third), mean2, std2),
+                        steps.run(value(first), mean, std),
+                        steps.run(value(g), mean1, std1),
+                        steps.run(value(third), mean2, std2),
                     ];
                 }
                 Ok(())
             }
             _ => Err(ApplyError::Channels),
-        }
-    }
-
-    #[inline(always)]
-    fn scale(&self, v: f32, mean: f32, std: f32) -> f32 {
-        let ranged = if self.is_unit_range() {
-            v
-        } else {
-            self.low + v * (self.high - self.low)
-        };
-        if self.is_normalising() {
-            (ranged - mean) / std
-        } else {
-            ranged
         }
     }
 
@@ -179,6 +174,29 @@ impl Preprocessing {
     /// Whether step 4 takes place.
     pub fn is_normalising(&self) -> bool {
         self.mean != [0.0; 3] || self.std != [1.0; 3]
+    }
+}
+
+/// Steps 3 and 4, decided once per frame.
+struct Steps {
+    low: f32,
+    /// `high - low`; `None` skips step 3.
+    span: Option<f32>,
+    normalise: bool,
+}
+
+impl Steps {
+    #[inline(always)]
+    fn run(&self, v: f32, mean: f32, std: f32) -> f32 {
+        let ranged = match self.span {
+            Some(span) => self.low + v * span,
+            None => v,
+        };
+        if self.normalise {
+            (ranged - mean) / std
+        } else {
+            ranged
+        }
     }
 }
 

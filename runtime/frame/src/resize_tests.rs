@@ -217,3 +217,33 @@ fn misfits_are_errors() {
         Err(ResizeError::Row)
     );
 }
+
+#[test]
+fn bits_are_the_same_on_every_target() {
+    // Digests made on x86-64; integer sums and IEEE arithmetic leave other targets no choice.
+    let from = size(160, 120);
+    let image = Rng(15).bytes(160 * 120 * 3);
+    let preprocessing: crate::Preprocessing =
+        "range=-1,1 order=bgr mean=0.485,0.456,0.406 std=0.229,0.224,0.225"
+            .parse()
+            .unwrap();
+    let cases = [
+        (32, 32, 0x2f8d_b0ff_1bc3_f4ae),
+        (28, 37, 0x0cbe_9573_e64f_00fa),
+        (224, 224, 0x35bb_3634_83c2_2bfe),
+        (200, 33, 0xc106_2313_04d3_681b),
+    ];
+    for (width, height, expected) in cases {
+        let frame = resized(&image, from, size(width, height), 3);
+        let mut tensor = vec![0.0; frame.len()];
+        preprocessing.apply_u8(&frame, 3, &mut tensor).unwrap();
+        let unit: Vec<f32> = image.iter().map(|&v| f32::from(v) / 255.0).collect();
+        tensor.extend(resized(&unit, from, size(width, height), 3));
+        let bytes: Vec<u8> = tensor
+            .iter()
+            .flat_map(|v| v.to_bits().to_le_bytes())
+            .collect();
+        let digest = crate::digest(&bytes);
+        assert_eq!(digest, expected, "{width} x {height}: {digest:#018x}");
+    }
+}

@@ -1,7 +1,7 @@
 //! Policy and verdict: when one frame may pass, and which gate policies make sense.
 //!
-//! Knows no features, no network and no hardware; device, daemon and command line share it. Every doubt ends as UNKNOWN,
-//! and nothing but a finite score at or under a finite threshold is PASS.
+//! Knows no features, no network and no hardware; device, daemon and command line share it. Every
+//! doubt ends as UNKNOWN, and nothing but a finite score at or under a finite threshold is PASS.
 #![no_std]
 
 pub mod policy;

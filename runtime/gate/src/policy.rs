@@ -7,8 +7,8 @@ use gradgate_bundle::header::Policy;
 /// Longest window: the history of verdicts is one bit each of a u64.
 pub const WINDOW_LIMIT: u8 = 64;
 
-/// What a bundle gets without a policy file: report only, 10 frames a second, open after 5 PASS, close at
-/// 3 BLOCK of the last 5, lease of 2 frame periods.
+/// What a bundle gets without a policy file: report only, 10 frames a second, open after 5 PASS,
+/// close at 3 BLOCK of the last 5, lease of 2 frame periods.
 pub const DEFAULT_POLICY: Policy = Policy {
     enforce: false,
     frame_period_us: 100_000,

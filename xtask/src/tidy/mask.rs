@@ -5,11 +5,7 @@
 
 /// `text` with the same lines, comments and literals replaced by spaces.
 pub fn mask(text: &str) -> String {
-    let mut masker = Masker {
-        rest: text,
-        out: String::with_capacity(text.len()),
-        word: false,
-    };
+    let mut masker = Masker { rest: text, out: String::with_capacity(text.len()), word: false };
     while let Some(first) = masker.rest.chars().next() {
         match masker.literal_length() {
             Some(length) => masker.blank(length),
@@ -58,8 +54,7 @@ impl Masker<'_> {
 
     fn blank(&mut self, length: usize) {
         let (literal, rest) = self.rest.split_at(length);
-        self.out
-            .extend(literal.chars().map(|c| if c == '\n' { '\n' } else { ' ' }));
+        self.out.extend(literal.chars().map(|c| if c == '\n' { '\n' } else { ' ' }));
         self.rest = rest;
         self.word = false;
     }

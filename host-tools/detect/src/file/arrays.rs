@@ -22,7 +22,7 @@ pub enum HeadArrays {
     /// Two-sided energy.
     Energy(EnergyNumbers),
     /// Sum of component levels.
-    Composite(CompositeArrays),
+    Composite(Box<CompositeArrays>),
 }
 
 /// See [`Mlp`].

@@ -1,4 +1,5 @@
-//! The file comes back bit for bit; what does not fit is refused; bundle and file give the same bits.
+//! The file comes back bit for bit; what does not fit is refused; bundle and file give the same
+//! bits.
 
 use gradgate_bundle::detector::{Detector, DetectorError, FeatureShape};
 use gradgate_engine::detector::{DetectorView, check, evaluate};
@@ -83,7 +84,8 @@ fn bundle_and_file_score_the_same_bits() {
 #[test]
 fn files_that_do_not_fit_are_refused() {
     let (_, file) = fitted(HeadKind::Composite);
-    let changes: [(&str, fn(&mut DetectorFile)); 9] = [
+    type Change = (&'static str, fn(&mut DetectorFile));
+    let changes: [Change; 9] = [
         ("version 2", |f| f.format = 2),
         ("mean", |f| f.detector.mean.truncate(1)),
         ("inverse_std", |f| f.detector.inverse_std[0] = -1.0),

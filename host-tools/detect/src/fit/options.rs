@@ -45,7 +45,8 @@ impl HeadKind {
         })
     }
 
-    /// Inputs that the head reads: heads of logits or penultimate vector alone need no backward pass.
+    /// Inputs that the head reads: heads of logits or penultimate vector alone need no backward
+    /// pass.
     pub fn narrow(self, inputs: Inputs) -> Inputs {
         match self {
             HeadKind::Prototypes | HeadKind::Energy => Inputs::FORWARD,

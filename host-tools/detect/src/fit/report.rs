@@ -202,8 +202,8 @@ impl FitReport {
             Some(rate) => {
                 let _ = writeln!(
                     text,
-                    "promise: at most {:.3} % false alarms at {confidence:.3} % confidence, from {} \
-                     calibration frames ({} alarms) of {} sources",
+                    "promise: at most {:.3} % false alarms at {confidence:.3} % confidence, from \
+                     {} calibration frames ({} alarms) of {} sources",
                     100.0 * rate,
                     evidence.calibration_frames,
                     evidence.calibration_alarms,
@@ -214,7 +214,7 @@ impl FitReport {
         }
         if evidence.counting == Counting::Sources {
             text.push_str(
-                "frames share sources: each source counts once, as an alarm when any of its frames is one\n",
+                "frames share sources: each source counts once, as an alarm when any frame is one\n",
             );
         }
         let (alarms, frames) = (evidence.audit_alarms, evidence.audit_frames);
@@ -254,7 +254,8 @@ impl InputsReport {
         let width = width.max("anomalous source".len());
         let _ = writeln!(
             text,
-            "{:width$}  frames  AUROC %  [95 % interval]  detected %  left out: AUROC %  detected %",
+            "{:width$}  frames  AUROC %  [95 % interval]  detected %  left out: AUROC %  \
+             detected %",
             "anomalous source"
         );
         for source in &self.sources {

@@ -69,8 +69,8 @@ pub fn gaussian(
     Ok(GaussianArrays { means, whitening })
 }
 
-/// Prototypes of the penultimate vector for each predicted class; a class without training frames gets those of
-/// all frames.
+/// Prototypes of the penultimate vector for each predicted class; a class without training frames
+/// gets those of all frames.
 ///
 /// # Errors
 /// No penultimate vector, or none with a direction.
@@ -173,7 +173,7 @@ pub fn composite(
     let numbers = energy_numbers(train);
     arrays.energy = Some((numbers, table(HeadArrays::Energy(numbers))?.1));
     arrays.confidence = Some(confidence_table(early, scaling, inputs)?);
-    Ok(HeadArrays::Composite(arrays))
+    Ok(HeadArrays::Composite(Box::new(arrays)))
 }
 
 /// Levels of the confidence component, measured with a composite that maps doubt to itself.
@@ -192,6 +192,6 @@ fn confidence_table(
         confidence: Some(identity),
         ..CompositeArrays::default()
     };
-    let model: Model = scaling.model(inputs, HeadArrays::Composite(head));
+    let model: Model = scaling.model(inputs, HeadArrays::Composite(Box::new(head)));
     Ok(level_table(&early.scores(&model, early.set.shape())?))
 }

@@ -24,7 +24,8 @@ pub fn unit(vector: &[f32]) -> Option<Vec<f32>> {
     (length > 1e-15 && length.is_finite()).then(scaled)
 }
 
-/// `count` unit prototypes of unit vectors, repeated where there are fewer vectors; empty without any.
+/// `count` unit prototypes of unit vectors, repeated where there are fewer vectors; empty without
+/// any.
 pub fn prototypes(vectors: &[Vec<f32>], count: usize, random: &mut Random) -> Vec<Vec<f32>> {
     let mut centers = spread_start(vectors, count, random);
     let mut assigned = vec![usize::MAX; vectors.len()];
@@ -75,7 +76,8 @@ fn nearest(centers: &[Vec<f32>], vector: &[f32]) -> usize {
     best.0
 }
 
-/// A random vector first, then always one drawn with probability proportional to its distance (k-means++).
+/// A random vector first, then always one drawn with probability proportional to its distance
+/// (k-means++).
 fn spread_start(vectors: &[Vec<f32>], count: usize, random: &mut Random) -> Vec<Vec<f32>> {
     let mut centers: Vec<Vec<f32>> = vec![];
     while centers.len() < count.min(vectors.len()) {

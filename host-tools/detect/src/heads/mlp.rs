@@ -1,7 +1,7 @@
 //! The paper's two-layer network: deterministic training in plain f32.
 //!
-//! Binary cross-entropy, Adam, weight decay added to the gradient, mini-batches; the weights of the epoch
-//! with the best AUROC on the early-stop part are kept.
+//! Binary cross-entropy, Adam, weight decay added to the gradient, mini-batches; the weights of
+//! the epoch with the best AUROC on the early-stop part are kept.
 
 use gradgate_engine::math;
 
@@ -53,8 +53,8 @@ pub struct Rows {
     pub weights: Vec<f32>,
 }
 
-/// The network; weights of the first layer by input (`[columns][hidden]`), so that one input's row is
-/// added to all hidden units at once.
+/// The network; weights of the first layer by input (`[columns][hidden]`), so that one input's
+/// row is added to all hidden units at once.
 #[derive(Clone)]
 struct Network {
     hidden: usize,
@@ -177,8 +177,8 @@ impl Adam {
     }
 }
 
-/// Weights so that normal and anomalous rows count the same in all, and every group of anomalous rows the same.
-/// Group 0 is normal; each row's weight is about 1 on average.
+/// Weights so that normal and anomalous rows count the same in all, and every group of anomalous
+/// rows the same. Group 0 is normal; each row's weight is about 1 on average.
 pub fn balanced_weights(groups: &[usize]) -> Vec<f32> {
     let count = groups.iter().max().map_or(0, |last| last + 1);
     let mut sizes = vec![0usize; count];
@@ -197,7 +197,8 @@ pub fn balanced_weights(groups: &[usize]) -> Vec<f32> {
     groups.iter().map(|group| weight(*group)).collect()
 }
 
-/// Trains; rows are standardised. Without early-stop rows of both kinds the last epoch's weights are kept.
+/// Trains; rows are standardised. Without early-stop rows of both kinds the last epoch's weights
+/// are kept.
 pub fn train(train: &Rows, early: &Rows, columns: usize, training: &Training) -> MlpArrays {
     let mut random = Random::new(training.seed, "mlp");
     let mut network = Network::start(columns, training.hidden, &mut random);
@@ -372,7 +373,7 @@ mod tests {
                 let shifted = |by: f32| {
                     let mut other = network.clone();
                     other.arrays()[array][index] += by;
-                    other.forward(&row, &mut vec![0.0; 7])
+                    other.forward(&row, &mut [0.0; 7])
                 };
                 let slope = (shifted(1e-2) - shifted(-1e-2)) / 2e-2;
                 let got = gradient.arrays()[array][index];

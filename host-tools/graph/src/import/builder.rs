@@ -13,6 +13,9 @@ use crate::graph::{Graph, Tensor, ValueId};
 use crate::ops::Op;
 use crate::proto::{NodeProto, TensorProto};
 
+/// How often every constant may be read on average.
+const WORK_FACTOR: usize = 16;
+
 /// The graph under construction and the meaning of every name seen so far.
 pub(super) struct Builder<'a> {
     /// The graph.
@@ -34,6 +37,7 @@ pub(super) struct Builder<'a> {
     scope: HashMap<&'a str, Binding>,
     constants: HashMap<(String, Vec<usize>), ValueId>,
     elements: usize,
+    work: usize,
 }
 
 impl<'a> Builder<'a> {
@@ -57,6 +61,7 @@ impl<'a> Builder<'a> {
             scope: HashMap::new(),
             constants: HashMap::new(),
             elements: 0,
+            work: 0,
         }
     }
 
@@ -84,10 +89,22 @@ impl<'a> Builder<'a> {
         self.elements = self.elements.saturating_add(elements);
         if self.elements > self.limits.total_elements {
             let what = "element count of all constants".to_owned();
-            return Err(Fault::Limit {
-                what,
-                limit: self.limits.total_elements as u64,
-            });
+            return Err(Fault::Limit { what, limit: self.limits.total_elements as u64 });
+        }
+        Ok(())
+    }
+
+    /// Bounds the time that evaluating constants takes: many nodes may read one large constant.
+    fn charge_work(&mut self, inputs: &[Option<Binding>]) -> Outcome<()> {
+        for input in inputs.iter().flatten() {
+            if let Binding::Constant(constant) = input {
+                self.work = self.work.saturating_add(constant.data.len());
+            }
+        }
+        let limit = self.limits.total_elements.saturating_mul(WORK_FACTOR);
+        if self.work > limit {
+            let what = "element count of all constant operands".to_owned();
+            return Err(Fault::Limit { what, limit: limit as u64 });
         }
         Ok(())
     }
@@ -98,20 +115,11 @@ impl<'a> Builder<'a> {
         let binding = match self.converted(node, needed) {
             Ok(binding) => binding,
             Err(Fault::Unsupported { reason, remedy }) => {
-                self.refused.push(UnsupportedNode {
-                    node: name,
-                    op,
-                    reason,
-                    remedy,
-                });
+                self.refused.push(UnsupportedNode { node: name, op, reason, remedy });
                 Binding::Unknown
             }
             Err(Fault::Invalid(reason)) => {
-                return Err(ImportError::Node {
-                    node: name,
-                    op,
-                    reason,
-                });
+                return Err(ImportError::Node { node: name, op, reason });
             }
             Err(Fault::Limit { what, limit }) => {
                 let what = format!("node `{name}` ({op}): {what}");
@@ -132,44 +140,25 @@ impl<'a> Builder<'a> {
         nodes::check_operator(node)?;
         let mut inputs = Vec::with_capacity(node.input.len());
         for name in &node.input {
-            inputs.push(if name.is_empty() {
-                None
-            } else {
-                Some(self.lookup(name)?)
-            });
+            inputs.push(if name.is_empty() { None } else { Some(self.lookup(name)?) });
         }
-        if inputs
-            .iter()
-            .flatten()
-            .any(|input| matches!(input, Binding::Unknown))
-        {
+        if inputs.iter().flatten().any(|input| matches!(input, Binding::Unknown)) {
             return Ok(Binding::Unknown);
         }
-        if let Some(extra) = node
-            .output
-            .iter()
-            .skip(1)
-            .find(|o| needed.contains(o.as_str()))
-        {
+        if let Some(extra) = node.output.iter().skip(1).find(|o| needed.contains(o.as_str())) {
             return unsupported(
                 format!("its additional output `{extra}` is used"),
                 "export the model in inference mode (model.eval())",
             );
         }
-        let call = Call {
-            proto: node,
-            opset: self.opset,
-            inputs,
-        };
+        self.charge_work(&inputs)?;
+        let call = Call { proto: node, opset: self.opset, inputs };
         let binding = nodes::convert(self, &call)?;
         Ok(match binding {
             Binding::Constant(constant) => {
                 self.limits.volume(&constant.shape)?;
                 self.charge(constant.data.len())?;
-                Binding::Constant(Rc::new(Constant {
-                    name: call.output(),
-                    ..unshared(constant)
-                }))
+                Binding::Constant(Rc::new(Constant { name: call.output(), ..unshared(constant) }))
             }
             other => other,
         })
@@ -219,10 +208,7 @@ impl<'a> Builder<'a> {
         }
         let data = constant.floats()?;
         let refuse = |reason: String| {
-            Err(Fault::Whole(ImportError::Tensor {
-                name: constant.name.clone(),
-                reason,
-            }))
+            Err(Fault::Whole(ImportError::Tensor { name: constant.name.clone(), reason }))
         };
         if data.is_empty() {
             return refuse("has no elements".into());
@@ -253,9 +239,7 @@ impl<'a> Builder<'a> {
 }
 
 fn unshared(constant: Rc<Constant>) -> Constant {
-    Rc::try_unwrap(constant).unwrap_or_else(|shared| Constant {
-        ..(*shared).clone()
-    })
+    Rc::try_unwrap(constant).unwrap_or_else(|shared| Constant { ..(*shared).clone() })
 }
 
 /// A constant as the result of a node.

@@ -35,10 +35,7 @@ const INTEGER_BOUND: i64 = 1 << 31;
 /// A non-negative integer below 2^31.
 pub(super) fn natural(what: &str, value: i64) -> Outcome<usize> {
     if !(0..INTEGER_BOUND).contains(&value) {
-        return invalid(format!(
-            "{what} is {value}, expected 0 to {}",
-            INTEGER_BOUND - 1
-        ));
+        return invalid(format!("{what} is {value}, expected 0 to {}", INTEGER_BOUND - 1));
     }
     Ok(value as usize)
 }
@@ -54,10 +51,7 @@ pub(super) fn axis(value: i64, rank: usize) -> Outcome<usize> {
 
 /// Axes counted from 0, sorted, each once.
 pub(super) fn axes(values: &[i64], rank: usize) -> Outcome<Vec<usize>> {
-    let mut axes = values
-        .iter()
-        .map(|&v| axis(v, rank))
-        .collect::<Outcome<Vec<_>>>()?;
+    let mut axes = values.iter().map(|&v| axis(v, rank)).collect::<Outcome<Vec<_>>>()?;
     axes.sort_unstable();
     if axes.windows(2).any(|pair| pair[0] == pair[1]) {
         return invalid(format!("an axis is listed twice in {values:?}"));
@@ -68,10 +62,7 @@ pub(super) fn axes(values: &[i64], rank: usize) -> Outcome<Vec<usize>> {
 /// Name of a node for messages: its own, else its first output's.
 pub(super) fn node_name(node: &NodeProto) -> String {
     let mut names = std::iter::once(&node.name).chain(&node.output);
-    names
-        .find(|name| !name.is_empty())
-        .cloned()
-        .unwrap_or_else(|| "(unnamed)".into())
+    names.find(|name| !name.is_empty()).cloned().unwrap_or_else(|| "(unnamed)".into())
 }
 
 /// Operator of a node for messages, with its domain unless that is the default one.
@@ -95,10 +86,7 @@ impl Call<'_> {
 
     /// Whether output `index` has a name, which says that somebody may want it.
     pub fn has_output(&self, index: usize) -> bool {
-        self.proto
-            .output
-            .get(index)
-            .is_some_and(|name| !name.is_empty())
+        self.proto.output.get(index).is_some_and(|name| !name.is_empty())
     }
 
     fn attribute(&self, name: &str, expected: i32) -> Outcome<Option<&AttributeProto>> {
@@ -106,14 +94,10 @@ impl Call<'_> {
             return Ok(None);
         };
         if !found.ref_attr_name.is_empty() {
-            return invalid(format!(
-                "attribute `{name}` refers to a function's attribute"
-            ));
+            return invalid(format!("attribute `{name}` refers to a function's attribute"));
         }
         if found.r#type != expected && found.r#type != attribute_type::UNDEFINED {
-            return invalid(format!(
-                "attribute `{name}` is of another type than defined"
-            ));
+            return invalid(format!("attribute `{name}` is of another type than defined"));
         }
         Ok(Some(found))
     }
@@ -153,16 +137,12 @@ impl Call<'_> {
 
     /// A list of integers.
     pub fn int_list(&self, name: &str) -> Outcome<Option<&[i64]>> {
-        Ok(self
-            .attribute(name, attribute_type::INTS)?
-            .map(|a| a.ints.as_slice()))
+        Ok(self.attribute(name, attribute_type::INTS)?.map(|a| a.ints.as_slice()))
     }
 
     /// A list of floats.
     pub fn float_list(&self, name: &str) -> Outcome<Option<&[f32]>> {
-        Ok(self
-            .attribute(name, attribute_type::FLOATS)?
-            .map(|a| a.floats.as_slice()))
+        Ok(self.attribute(name, attribute_type::FLOATS)?.map(|a| a.floats.as_slice()))
     }
 
     /// A string attribute with a default.
@@ -178,9 +158,7 @@ impl Call<'_> {
 
     /// A tensor attribute.
     pub fn tensor(&self, name: &str) -> Outcome<Option<&TensorProto>> {
-        Ok(self
-            .attribute(name, attribute_type::TENSOR)?
-            .and_then(|a| a.t.as_deref()))
+        Ok(self.attribute(name, attribute_type::TENSOR)?.and_then(|a| a.t.as_deref()))
     }
 
     /// Operand `index`, when given.
@@ -259,12 +237,7 @@ mod tests {
 
     #[test]
     fn naturals_are_bounded() {
-        for (value, ok) in [
-            (0, true),
-            (INTEGER_BOUND - 1, true),
-            (-1, false),
-            (i64::MAX, false),
-        ] {
+        for (value, ok) in [(0, true), (INTEGER_BOUND - 1, true), (-1, false), (i64::MAX, false)] {
             assert_eq!(natural("x", value).is_ok(), ok, "{value}");
         }
     }

@@ -75,13 +75,7 @@ impl Constant {
     /// A computed constant; the name is given when it is bound.
     pub fn computed(shape: Vec<usize>, data: Data) -> Self {
         debug_assert_eq!(shape.iter().product::<usize>(), data.len());
-        Self {
-            name: String::new(),
-            shape,
-            data,
-            origin: Origin::Computed,
-            transpose_of: None,
-        }
+        Self { name: String::new(), shape, data, origin: Origin::Computed, transpose_of: None }
     }
 
     /// A rank-1 integer constant.
@@ -91,22 +85,14 @@ impl Constant {
 
     /// The same elements under another shape.
     pub fn with_shape(&self, shape: Vec<usize>) -> Self {
-        Self {
-            shape,
-            transpose_of: None,
-            ..self.clone()
-        }
+        Self { shape, transpose_of: None, ..self.clone() }
     }
 
     /// The float elements.
     pub fn floats(&self) -> Outcome<&Arc<[f32]>> {
         match &self.data {
             Data::Float(data) => Ok(data),
-            other => invalid(format!(
-                "`{}` is {}, expected float",
-                self.name,
-                other.kind()
-            )),
+            other => invalid(format!("`{}` is {}, expected float", self.name, other.kind())),
         }
     }
 
@@ -114,11 +100,7 @@ impl Constant {
     pub fn ints(&self) -> Outcome<&[i64]> {
         match &self.data {
             Data::Int(data) => Ok(data),
-            other => invalid(format!(
-                "`{}` is {}, expected integer",
-                self.name,
-                other.kind()
-            )),
+            other => invalid(format!("`{}` is {}, expected integer", self.name, other.kind())),
         }
     }
 
@@ -126,11 +108,7 @@ impl Constant {
     pub fn bools(&self) -> Outcome<&[bool]> {
         match &self.data {
             Data::Bool(data) => Ok(data),
-            other => invalid(format!(
-                "`{}` is {}, expected bool",
-                self.name,
-                other.kind()
-            )),
+            other => invalid(format!("`{}` is {}, expected bool", self.name, other.kind())),
         }
     }
 
@@ -138,11 +116,7 @@ impl Constant {
     pub fn single_float(&self) -> Outcome<f32> {
         match **self.floats()? {
             [value] => Ok(value),
-            _ => invalid(format!(
-                "`{}` has {} elements, expected 1",
-                self.name,
-                self.data.len()
-            )),
+            _ => invalid(format!("`{}` has {} elements, expected 1", self.name, self.data.len())),
         }
     }
 }

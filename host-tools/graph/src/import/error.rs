@@ -63,12 +63,7 @@ pub struct UnsupportedNode {
 
 impl fmt::Display for UnsupportedNode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            node,
-            op,
-            reason,
-            remedy,
-        } = self;
+        let Self { node, op, reason, remedy } = self;
         write!(f, "node `{node}` ({op}): {reason}; {remedy}")
     }
 }
@@ -120,10 +115,7 @@ pub(super) type Outcome<T> = Result<T, Fault>;
 
 /// A fault for valid nodes that are not compiled.
 pub(super) fn unsupported<T>(reason: impl Into<String>, remedy: impl Into<String>) -> Outcome<T> {
-    Err(Fault::Unsupported {
-        reason: reason.into(),
-        remedy: remedy.into(),
-    })
+    Err(Fault::Unsupported { reason: reason.into(), remedy: remedy.into() })
 }
 
 /// A fault for nodes that contradict their operator's definition.
@@ -151,15 +143,8 @@ mod tests {
         };
         let text = ImportError::Unsupported(vec![node.clone(), node]).to_string();
         assert!(text.starts_with("2 node(s)"), "{text}");
-        assert!(
-            text.contains("`rnn` (LSTM)") && text.contains("leave it out"),
-            "{text}"
-        );
-        let text = ImportError::Limit {
-            what: "nodes".into(),
-            limit: 3,
-        }
-        .to_string();
+        assert!(text.contains("`rnn` (LSTM)") && text.contains("leave it out"), "{text}");
+        let text = ImportError::Limit { what: "nodes".into(), limit: 3 }.to_string();
         assert_eq!(text, "nodes exceeds the limit of 3");
     }
 }

@@ -14,10 +14,7 @@ use crate::proto::{ModelProto, TensorProto, data_location};
 /// Reads a regular file of at most `limit` bytes.
 pub(super) fn read_model(path: &Path, limit: u64) -> Result<Vec<u8>, ImportError> {
     let name = path.display().to_string();
-    let refuse = |reason: String| ImportError::File {
-        file: name.clone(),
-        reason,
-    };
+    let refuse = |reason: String| ImportError::File { file: name.clone(), reason };
     let metadata = fs::metadata(path).map_err(|e| refuse(format!("cannot be opened: {e}")))?;
     if !metadata.is_file() {
         return Err(refuse("is not a regular file".into()));
@@ -28,17 +25,12 @@ pub(super) fn read_model(path: &Path, limit: u64) -> Result<Vec<u8>, ImportError
 
 fn read_bounded(file: File, limit: u64, name: &str) -> Result<Vec<u8>, ImportError> {
     let mut bytes = Vec::new();
-    file.take(limit.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(|e| ImportError::File {
-            file: name.to_owned(),
-            reason: format!("cannot be read: {e}"),
-        })?;
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(|e| ImportError::File {
+        file: name.to_owned(),
+        reason: format!("cannot be read: {e}"),
+    })?;
     if bytes.len() as u64 > limit {
-        return Err(ImportError::Limit {
-            what: format!("size in bytes of file `{name}`"),
-            limit,
-        });
+        return Err(ImportError::Limit { what: format!("size in bytes of file `{name}`"), limit });
     }
     Ok(bytes)
 }
@@ -84,10 +76,7 @@ impl External {
     /// The bytes of one external tensor; `expected` is what its type and shape ask for.
     pub fn slice(&self, tensor: &TensorProto, expected: usize) -> Result<&[u8], String> {
         let location = entry(tensor, "location").ok_or("has no external location")?;
-        let bytes = self
-            .files
-            .get(location)
-            .ok_or("may not use external data here")?;
+        let bytes = self.files.get(location).ok_or("may not use external data here")?;
         let number = |key: &str| match entry(tensor, key) {
             None => Ok(None),
             Some(text) => match text.parse::<usize>() {
@@ -126,11 +115,7 @@ impl External {
 }
 
 fn entry<'a>(tensor: &'a TensorProto, key: &str) -> Option<&'a str> {
-    tensor
-        .external_data
-        .iter()
-        .find(|e| e.key == key)
-        .map(|e| e.value.as_str())
+    tensor.external_data.iter().find(|e| e.key == key).map(|e| e.value.as_str())
 }
 
 /// Opens `location` when it is a regular file inside `folder` with no link on the way.
@@ -139,9 +124,7 @@ fn open_inside(folder: &Path, location: &str) -> Result<File, String> {
     let before = fs::symlink_metadata(&path).map_err(|e| format!("cannot be opened: {e}"))?;
     check_file(&before)?;
     let file = File::open(&path).map_err(|e| format!("cannot be opened: {e}"))?;
-    let opened = file
-        .metadata()
-        .map_err(|e| format!("cannot be opened: {e}"))?;
+    let opened = file.metadata().map_err(|e| format!("cannot be opened: {e}"))?;
     check_file(&opened)?;
     if !same_file(&before, &opened) {
         return Err("was replaced while it was being opened".into());
@@ -204,16 +187,9 @@ mod tests {
     fn tensor(entries: &[(&str, &str)]) -> TensorProto {
         let external_data = entries
             .iter()
-            .map(|(k, v)| StringStringEntryProto {
-                key: (*k).into(),
-                value: (*v).into(),
-            })
+            .map(|(k, v)| StringStringEntryProto { key: (*k).into(), value: (*v).into() })
             .collect();
-        TensorProto {
-            external_data,
-            data_location: data_location::EXTERNAL,
-            ..Default::default()
-        }
+        TensorProto { external_data, data_location: data_location::EXTERNAL, ..Default::default() }
     }
 
     #[test]
@@ -224,11 +200,7 @@ mod tests {
         for (entries, expected, ok) in [
             (vec![("location", "w")], 16, true),
             (vec![("location", "w"), ("offset", "8")], 8, true),
-            (
-                vec![("location", "w"), ("offset", "8"), ("length", "8")],
-                8,
-                true,
-            ),
+            (vec![("location", "w"), ("offset", "8"), ("length", "8")], 8, true),
             (vec![("location", "w"), ("offset", "9")], 8, false),
             (vec![("location", "w"), ("offset", &max)], 8, false),
             (vec![("location", "w"), ("length", "4")], 8, false),
@@ -236,11 +208,7 @@ mod tests {
             (vec![("location", "v")], 8, false),
             (vec![], 8, false),
         ] {
-            assert_eq!(
-                external.slice(&tensor(&entries), expected).is_ok(),
-                ok,
-                "{entries:?}"
-            );
+            assert_eq!(external.slice(&tensor(&entries), expected).is_ok(), ok, "{entries:?}");
         }
     }
 

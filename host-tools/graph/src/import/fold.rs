@@ -23,10 +23,7 @@ pub(super) fn evaluate(call: &Call, limits: &Limits) -> Outcome<Constant> {
         "Constant" => literal(call, limits),
         "ConstantOfShape" => constant_of_shape(call, limits),
         "Range" => range(call, limits),
-        "Identity" | "Dropout" => Ok(Constant {
-            transpose_of: None,
-            ..(**first()?).clone()
-        }),
+        "Identity" | "Dropout" => Ok(Constant { transpose_of: None, ..(**first()?).clone() }),
         "Cast" => cast(first()?, call.int_or("to", 0)?),
         "CastLike" => cast_like(call),
         "Shape" => shape_of(call, &first()?.shape),
@@ -53,7 +50,7 @@ pub(super) fn evaluate(call: &Call, limits: &Limits) -> Outcome<Constant> {
         | "Or" => arithmetic::binary(call, limits),
         _ => unsupported(
             "the operator is not evaluated on constants",
-            "simplify the model first, for example with onnxsim, or export it with do_constant_folding=True",
+            "simplify the model first, for example with onnxsim",
         ),
     }
 }
@@ -64,9 +61,7 @@ pub(super) fn shape_of(call: &Call, shape: &[usize]) -> Outcome<Constant> {
     let clamp = |v: i64| (if v < 0 { v.saturating_add(rank) } else { v }).clamp(0, rank) as usize;
     let start = clamp(call.int_or("start", 0)?);
     let end = clamp(call.int_or("end", rank)?).max(start);
-    Ok(Constant::integers(
-        shape[start..end].iter().map(|&v| v as i64).collect(),
-    ))
+    Ok(Constant::integers(shape[start..end].iter().map(|&v| v as i64).collect()))
 }
 
 /// A rank-0 integer.
@@ -92,18 +87,12 @@ fn literal(call: &Call, limits: &Limits) -> Outcome<Constant> {
         );
     };
     limits.volume(&computed.shape)?;
-    Ok(Constant {
-        origin: Origin::Literal,
-        ..computed
-    })
+    Ok(Constant { origin: Origin::Literal, ..computed })
 }
 
 fn lengths(constant: &Constant, limits: &Limits) -> Outcome<Vec<usize>> {
-    let shape: Vec<usize> = constant
-        .ints()?
-        .iter()
-        .map(|&v| natural("a length", v))
-        .collect::<Outcome<_>>()?;
+    let shape: Vec<usize> =
+        constant.ints()?.iter().map(|&v| natural("a length", v)).collect::<Outcome<_>>()?;
     limits.volume(&shape)?;
     Ok(shape)
 }
@@ -118,10 +107,7 @@ fn constant_of_shape(call: &Call, limits: &Limits) -> Outcome<Constant> {
     if value.len() != 1 {
         return invalid(format!("value has {} elements, expected 1", value.len()));
     }
-    Ok(Constant::computed(
-        shape,
-        value.select(std::iter::repeat_n(0, count)),
-    ))
+    Ok(Constant::computed(shape, value.select(std::iter::repeat_n(0, count))))
 }
 
 fn range(call: &Call, limits: &Limits) -> Outcome<Constant> {
@@ -136,20 +122,10 @@ fn range(call: &Call, limits: &Limits) -> Outcome<Constant> {
     if delta == 0 {
         return invalid("delta is 0");
     }
-    let span = if delta > 0 {
-        limit - start
-    } else {
-        start - limit
-    };
-    let count = if span <= 0 {
-        0
-    } else {
-        (span - 1) / delta.abs() + 1
-    };
+    let span = if delta > 0 { limit - start } else { start - limit };
+    let count = if span <= 0 { 0 } else { (span - 1) / delta.abs() + 1 };
     let count = limits.volume(&[usize::try_from(count).unwrap_or(usize::MAX)])?;
-    let values = (0..count as i128)
-        .map(|i| (start + i * delta) as i64)
-        .collect();
+    let values = (0..count as i128).map(|i| (start + i * delta) as i64).collect();
     Ok(Constant::integers(values))
 }
 
@@ -159,10 +135,7 @@ fn cast(input: &Constant, to: i64) -> Outcome<Constant> {
         (FLOAT | DOUBLE, Data::Float(_))
         | (INT32 | INT64, Data::Int(_))
         | (BOOL, Data::Bool(_)) => {
-            return Ok(Constant {
-                transpose_of: None,
-                ..input.clone()
-            });
+            return Ok(Constant { transpose_of: None, ..input.clone() });
         }
         (FLOAT | DOUBLE, Data::Int(data)) => Data::Float(data.iter().map(|&v| v as f32).collect()),
         (FLOAT | DOUBLE, Data::Bool(data)) => {

@@ -43,28 +43,17 @@ impl Limits {
     pub(super) fn volume(&self, shape: &[usize]) -> Outcome<usize> {
         if shape.len() > self.rank {
             let what = format!("rank {} of a value", shape.len());
-            return Err(Fault::Limit {
-                what,
-                limit: self.rank as u64,
-            });
+            return Err(Fault::Limit { what, limit: self.rank as u64 });
         }
         // A zero length must not hide an overflow of the other axes: they are allocated nowhere,
         // but later arithmetic multiplies some of them.
         let fits =
-            shape
-                .iter()
-                .map(|&length| length.max(1))
-                .try_fold(1_usize, |product, length| {
-                    product
-                        .checked_mul(length)
-                        .filter(|&count| count <= self.elements)
-                });
+            shape.iter().map(|&length| length.max(1)).try_fold(1_usize, |product, length| {
+                product.checked_mul(length).filter(|&count| count <= self.elements)
+            });
         if fits.is_none() {
             let what = format!("element count of a value of shape {shape:?}");
-            return Err(Fault::Limit {
-                what,
-                limit: self.elements as u64,
-            });
+            return Err(Fault::Limit { what, limit: self.elements as u64 });
         }
         Ok(shape.iter().product())
     }

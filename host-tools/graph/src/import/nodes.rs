@@ -128,11 +128,7 @@ fn remedy(op: &str) -> String {
 
 /// Converts or evaluates one node whose operands are all known.
 pub(super) fn convert(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
-    let depends = call
-        .inputs
-        .iter()
-        .flatten()
-        .any(|input| matches!(input, Binding::Frame(_)));
+    let depends = call.inputs.iter().flatten().any(|input| matches!(input, Binding::Frame(_)));
     if !depends {
         return folded(fold::evaluate(call, builder.limits)?);
     }

@@ -61,11 +61,7 @@ fn stays_image(graph: &Graph, node: &Node, raw: &HashSet<ValueId>) -> bool {
                 | Op::Pad { .. }
                 | Op::Clip { .. }
         );
-    allowed
-        && node
-            .inputs
-            .iter()
-            .all(|id| raw.contains(id) || !graph.value(*id).is_frame())
+    allowed && node.inputs.iter().all(|id| raw.contains(id) || !graph.value(*id).is_frame())
 }
 
 #[cfg(test)]

@@ -4,11 +4,12 @@
 use super::call::{Call, axes, axis, natural};
 use super::error::{Outcome, invalid, unsupported};
 
+/// More axes than any limit on the rank allows.
+const MOST_AXES: usize = 64;
+
 /// Element count, saturated; only compared, never allocated.
 fn count(shape: &[usize]) -> u128 {
-    shape.iter().fold(1_u128, |product, &length| {
-        product.saturating_mul(length as u128)
-    })
+    shape.iter().fold(1_u128, |product, &length| product.saturating_mul(length as u128))
 }
 
 /// Shape after a Reshape to `target`; 0 copies a length unless `allow_zero`, -1 is inferred.
@@ -45,15 +46,8 @@ pub(super) fn reshape(target: &[i64], input: &[usize], allow_zero: bool) -> Outc
 pub(super) fn flatten(call: &Call, input: &[usize]) -> Outcome<Vec<usize>> {
     let value = call.int_or("axis", 1)?;
     let rank = input.len();
-    let split = if value == rank as i64 {
-        rank
-    } else {
-        axis(value, rank)?
-    };
-    Ok(vec![
-        input[..split].iter().product(),
-        input[split..].iter().product(),
-    ])
+    let split = if value == rank as i64 { rank } else { axis(value, rank)? };
+    Ok(vec![input[..split].iter().product(), input[split..].iter().product()])
 }
 
 /// Shape after Squeeze; without axes every axis of length 1 goes.
@@ -63,13 +57,9 @@ pub(super) fn squeeze(call: &Call, input: &[usize]) -> Outcome<(Vec<usize>, Vec<
         None => (0..input.len()).filter(|&i| input[i] == 1).collect(),
     };
     if let Some(&wrong) = removed.iter().find(|&&i| input[i] != 1) {
-        return invalid(format!(
-            "axis {wrong} of shape {input:?} is not of length 1"
-        ));
+        return invalid(format!("axis {wrong} of shape {input:?} is not of length 1"));
     }
-    let keep = (0..input.len())
-        .filter(|i| !removed.contains(i))
-        .map(|i| input[i]);
+    let keep = (0..input.len()).filter(|i| !removed.contains(i)).map(|i| input[i]);
     Ok((keep.collect(), removed))
 }
 
@@ -78,16 +68,14 @@ pub(super) fn unsqueeze(call: &Call, input: &[usize]) -> Outcome<(Vec<usize>, Ve
     let Some(list) = call.ints_of("axes", 1)? else {
         return invalid("axes are missing");
     };
+    // A list of many axes would take quadratic time below.
+    if list.len() > MOST_AXES {
+        return invalid(format!("{} axes are added", list.len()));
+    }
     let rank = input.len() + list.len();
     let added = axes(&list, rank)?;
     let mut old = input.iter().copied();
-    let lengths = (0..rank).map(|i| {
-        if added.contains(&i) {
-            Some(1)
-        } else {
-            old.next()
-        }
-    });
+    let lengths = (0..rank).map(|i| if added.contains(&i) { Some(1) } else { old.next() });
     match lengths.collect() {
         Some(shape) => Ok((shape, added)),
         None => invalid("axes do not fit the rank"),
@@ -99,10 +87,7 @@ pub(super) fn permutation(call: &Call, rank: usize) -> Outcome<Vec<usize>> {
     let Some(list) = call.int_list("perm")? else {
         return Ok((0..rank).rev().collect());
     };
-    let permutation = list
-        .iter()
-        .map(|&v| axis(v, rank))
-        .collect::<Outcome<Vec<_>>>()?;
+    let permutation = list.iter().map(|&v| axis(v, rank)).collect::<Outcome<Vec<_>>>()?;
     if permutation.len() != rank || axes(list, rank)?.len() != rank {
         return invalid(format!("perm {list:?} does not permute {rank} axes"));
     }
@@ -127,31 +112,15 @@ fn cut(start: i64, end: i64, step: i64, length: usize) -> Outcome<Cut> {
     }
     let length = length as i128;
     let wrap = |v: i64| {
-        if v < 0 {
-            i128::from(v) + length
-        } else {
-            i128::from(v)
-        }
+        if v < 0 { i128::from(v) + length } else { i128::from(v) }
     };
-    let (low, high) = if step > 0 {
-        (0, length)
-    } else {
-        (-1, length - 1)
-    };
+    let (low, high) = if step > 0 { (0, length) } else { (-1, length - 1) };
     let first = wrap(start).clamp(low.max(0), high.max(0));
     let last = wrap(end).clamp(low, high);
     let step_wide = i128::from(step);
     let span = if step > 0 { last - first } else { first - last };
-    let taken = if span <= 0 || length == 0 {
-        0
-    } else {
-        (span - 1) / step_wide.abs() + 1
-    };
-    Ok(Cut {
-        start: first as usize,
-        length: taken as usize,
-        step,
-    })
+    let taken = if span <= 0 || length == 0 { 0 } else { (span - 1) / step_wide.abs() + 1 };
+    Ok(Cut { start: first as usize, length: taken as usize, step })
 }
 
 /// What a Slice takes of every axis: attributes up to operator set 9, operands from 10.
@@ -171,11 +140,7 @@ pub(super) fn slice(call: &Call, input: &[usize]) -> Outcome<Vec<Cut>> {
         return invalid("starts, ends, axes and steps differ in length");
     }
     axes(&listed, input.len())?;
-    let whole = |&length: &usize| Cut {
-        start: 0,
-        length,
-        step: 1,
-    };
+    let whole = |&length: &usize| Cut { start: 0, length, step: 1 };
     let mut cuts: Vec<Cut> = input.iter().map(whole).collect();
     for (i, &listed) in listed.iter().enumerate() {
         let axis = axis(listed, input.len())?;
@@ -205,10 +170,7 @@ pub(super) fn pads(call: &Call, rank: usize) -> Outcome<(Vec<usize>, Vec<usize>)
         return invalid(format!("{} pads for {} axes", list.len(), padded.len()));
     }
     if list.iter().any(|&pad| pad < 0) {
-        return unsupported(
-            format!("negative padding {list:?}"),
-            "crop with a slice instead",
-        );
+        return unsupported(format!("negative padding {list:?}"), "crop with a slice instead");
     }
     let (mut before, mut after) = (vec![0; rank], vec![0; rank]);
     for (i, &listed) in padded.iter().enumerate() {
@@ -223,9 +185,7 @@ pub(super) fn pads(call: &Call, rank: usize) -> Outcome<(Vec<usize>, Vec<usize>)
 pub(super) fn broadcast(a: &[usize], b: &[usize]) -> Outcome<Vec<usize>> {
     let rank = a.len().max(b.len());
     let at = |shape: &[usize], i: usize| {
-        (i + shape.len())
-            .checked_sub(rank)
-            .map_or(1, |index| shape[index])
+        (i + shape.len()).checked_sub(rank).map_or(1, |index| shape[index])
     };
     let lengths = (0..rank).map(|i| match (at(a, i), at(b, i)) {
         (x, y) if x == y => Some(x),
@@ -258,11 +218,7 @@ mod tests {
             (vec![-2, 3], vec![2, 3], false, None),
             (vec![], vec![1], false, Some(vec![])),
         ] {
-            assert_eq!(
-                reshape(&target, &input, allow_zero).ok(),
-                expected,
-                "{target:?}"
-            );
+            assert_eq!(reshape(&target, &input, allow_zero).ok(), expected, "{target:?}");
         }
     }
 
@@ -286,11 +242,7 @@ mod tests {
             (-1, i64::MIN, -1, 0, (0, 0)),
         ] {
             let cut = cut(start, end, step, length).expect("a cut");
-            assert_eq!(
-                (cut.start, cut.length),
-                expected,
-                "{start}:{end}:{step} of {length}"
-            );
+            assert_eq!((cut.start, cut.length), expected, "{start}:{end}:{step} of {length}");
         }
         assert!(cut(0, 1, 0, 5).is_err());
     }

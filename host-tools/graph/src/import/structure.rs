@@ -18,14 +18,10 @@ pub(super) fn opset(model: &ModelProto) -> Result<i64, ImportError> {
         .filter(|set| matches!(set.domain.as_str(), "" | "ai.onnx"))
         .map(|set| set.version);
     let Some(version) = versions.next() else {
-        return Err(ImportError::Malformed(
-            "it names no version of the operator set".into(),
-        ));
+        return Err(ImportError::Malformed("it names no version of the operator set".into()));
     };
     if versions.any(|other| other != version) {
-        return Err(ImportError::Malformed(
-            "it names two versions of the operator set".into(),
-        ));
+        return Err(ImportError::Malformed("it names two versions of the operator set".into()));
     }
     if !OPSETS.contains(&version) {
         return Err(ImportError::Model {
@@ -44,11 +40,7 @@ pub(super) fn opset(model: &ModelProto) -> Result<i64, ImportError> {
 /// Stored tensors by name.
 pub(super) fn stored(graph: &GraphProto) -> Result<HashMap<&str, &TensorProto>, ImportError> {
     if let Some(sparse) = graph.sparse_initializer.first() {
-        let name = sparse
-            .values
-            .as_ref()
-            .map(|v| v.name.clone())
-            .unwrap_or_default();
+        let name = sparse.values.as_ref().map(|v| v.name.clone()).unwrap_or_default();
         let reason = "is sparse; store it as a dense tensor".into();
         return Err(ImportError::Tensor { name, reason });
     }
@@ -56,10 +48,7 @@ pub(super) fn stored(graph: &GraphProto) -> Result<HashMap<&str, &TensorProto>, 
     for tensor in &graph.initializer {
         if stored.insert(tensor.name.as_str(), tensor).is_some() {
             let reason = "is stored twice under this name".into();
-            return Err(ImportError::Tensor {
-                name: tensor.name.clone(),
-                reason,
-            });
+            return Err(ImportError::Tensor { name: tensor.name.clone(), reason });
         }
     }
     Ok(stored)
@@ -70,11 +59,7 @@ pub(super) fn inputs<'a>(
     graph: &'a GraphProto,
     stored: &HashMap<&str, &TensorProto>,
 ) -> Vec<&'a ValueInfoProto> {
-    graph
-        .input
-        .iter()
-        .filter(|input| !stored.contains_key(input.name.as_str()))
-        .collect()
+    graph.input.iter().filter(|input| !stored.contains_key(input.name.as_str())).collect()
 }
 
 /// Refuses too many nodes, names with two producers, undefined names and a wrong order.
@@ -85,10 +70,7 @@ pub(super) fn check_order(
 ) -> Result<(), ImportError> {
     if graph.node.len() > limits.nodes {
         let what = format!("the graph's node count of {}", graph.node.len());
-        return Err(ImportError::Limit {
-            what,
-            limit: limits.nodes as u64,
-        });
+        return Err(ImportError::Limit { what, limit: limits.nodes as u64 });
     }
     let mut known: HashSet<&str> = stored.keys().copied().collect();
     for input in inputs(graph, stored) {
@@ -97,12 +79,8 @@ pub(super) fn check_order(
             return Err(ImportError::Malformed(reason));
         }
     }
-    let produced: HashSet<&str> = graph
-        .node
-        .iter()
-        .flat_map(|node| &node.output)
-        .map(String::as_str)
-        .collect();
+    let produced: HashSet<&str> =
+        graph.node.iter().flat_map(|node| &node.output).map(String::as_str).collect();
     for node in &graph.node {
         let refuse = |reason: String| ImportError::Node {
             node: node_name(node),
@@ -126,7 +104,10 @@ pub(super) fn check_order(
             }
         }
     }
-    Ok(())
+    match graph.output.iter().find(|output| !known.contains(output.name.as_str())) {
+        Some(lost) => Err(ImportError::Malformed(format!("output `{}` is not defined", lost.name))),
+        None => Ok(()),
+    }
 }
 
 /// Names and nodes that `target` depends on; nodes in the file's order.
@@ -137,17 +118,8 @@ pub(super) fn needed_for<'a>(
     let mut names = HashSet::from([target]);
     let mut nodes = Vec::new();
     for node in graph.node.iter().rev() {
-        if node
-            .output
-            .iter()
-            .any(|name| !name.is_empty() && names.contains(name.as_str()))
-        {
-            names.extend(
-                node.input
-                    .iter()
-                    .filter(|n| !n.is_empty())
-                    .map(String::as_str),
-            );
+        if node.output.iter().any(|name| !name.is_empty() && names.contains(name.as_str())) {
+            names.extend(node.input.iter().filter(|n| !n.is_empty()).map(String::as_str));
             nodes.push(node);
         }
     }

@@ -14,34 +14,19 @@ pub(super) fn read(
     limits: &Limits,
 ) -> Outcome<Constant> {
     let name = &tensor.name;
-    let refuse = |reason: String| {
-        Fault::Whole(ImportError::Tensor {
-            name: name.clone(),
-            reason,
-        })
-    };
+    let refuse = |reason: String| Fault::Whole(ImportError::Tensor { name: name.clone(), reason });
     let shape = shape(&tensor.dims).map_err(refuse)?;
     let count = limits.volume(&shape).map_err(|fault| match fault {
-        Fault::Limit { what, limit } => Fault::Limit {
-            what: format!("tensor `{name}`: {what}"),
-            limit,
-        },
+        Fault::Limit { what, limit } => {
+            Fault::Limit { what: format!("tensor `{name}`: {what}"), limit }
+        }
         other => other,
     })?;
     let data = elements(tensor, count, external).map_err(refuse)?;
     if data.len() != count {
-        return Err(refuse(format!(
-            "holds {} elements, shape {shape:?}",
-            data.len()
-        )));
+        return Err(refuse(format!("holds {} elements, shape {shape:?}", data.len())));
     }
-    Ok(Constant {
-        name: name.clone(),
-        shape,
-        data,
-        origin,
-        transpose_of: None,
-    })
+    Ok(Constant { name: name.clone(), shape, data, origin, transpose_of: None })
 }
 
 fn shape(dims: &[i64]) -> Result<Vec<usize>, String> {
@@ -72,39 +57,27 @@ fn elements(tensor: &TensorProto, count: usize, external: &External) -> Result<D
     }
     if tensor.raw_data.len() != expected {
         let have = tensor.raw_data.len();
-        return Err(format!(
-            "holds {have} bytes, its shape and type ask for {expected}"
-        ));
+        return Err(format!("holds {have} bytes, its shape and type ask for {expected}"));
     }
     from_bytes(tensor.data_type, &tensor.raw_data)
 }
 
 fn from_bytes(kind: i32, bytes: &[u8]) -> Result<Data, String> {
-    let (twos, fours, eights) = (
-        bytes.as_chunks::<2>().0,
-        bytes.as_chunks::<4>().0,
-        bytes.as_chunks::<8>().0,
-    );
+    let (twos, fours, eights) =
+        (bytes.as_chunks::<2>().0, bytes.as_chunks::<4>().0, bytes.as_chunks::<8>().0);
     Ok(match kind {
         data_type::FLOAT => Data::Float(fours.iter().map(|&b| f32::from_le_bytes(b)).collect()),
         data_type::DOUBLE => narrow(eights.iter().map(|&b| f64::from_le_bytes(b)))?,
-        data_type::FLOAT16 => Data::Float(
-            twos.iter()
-                .map(|&b| widen_half(u16::from_le_bytes(b)))
-                .collect(),
-        ),
-        data_type::BFLOAT16 => Data::Float(
-            twos.iter()
-                .map(|&b| widen_brain(u16::from_le_bytes(b)))
-                .collect(),
-        ),
+        data_type::FLOAT16 => {
+            Data::Float(twos.iter().map(|&b| widen_half(u16::from_le_bytes(b))).collect())
+        }
+        data_type::BFLOAT16 => {
+            Data::Float(twos.iter().map(|&b| widen_brain(u16::from_le_bytes(b))).collect())
+        }
         data_type::INT64 => Data::Int(eights.iter().map(|&b| i64::from_le_bytes(b)).collect()),
-        data_type::INT32 => Data::Int(
-            fours
-                .iter()
-                .map(|&b| i64::from(i32::from_le_bytes(b)))
-                .collect(),
-        ),
+        data_type::INT32 => {
+            Data::Int(fours.iter().map(|&b| i64::from(i32::from_le_bytes(b))).collect())
+        }
         data_type::INT8 => Data::Int(bytes.iter().map(|&b| i64::from(b as i8)).collect()),
         data_type::UINT8 => Data::Int(bytes.iter().map(|&b| i64::from(b)).collect()),
         _ => Data::Bool(bytes.iter().map(|&b| b != 0).collect()),
@@ -130,11 +103,7 @@ fn narrow(values: impl ExactSizeIterator<Item = f64>) -> Result<Data, String> {
     let narrowed = values.map(|value| {
         let narrow = value as f32;
         let exact = f64::from(narrow) == value || value.is_nan();
-        if exact || single {
-            Ok(narrow)
-        } else {
-            Err(value)
-        }
+        if exact || single { Ok(narrow) } else { Err(value) }
     });
     match narrowed.collect() {
         Ok(data) => Ok(Data::Float(data)),
@@ -168,12 +137,7 @@ mod tests {
     use super::*;
 
     fn message(tensor: &TensorProto) -> String {
-        match read(
-            tensor,
-            Origin::Literal,
-            &External::default(),
-            &Limits::default(),
-        ) {
+        match read(tensor, Origin::Literal, &External::default(), &Limits::default()) {
             Err(Fault::Whole(error)) => error.to_string(),
             Err(other) => format!("{other:?}"),
             Ok(constant) => format!("{:?}", constant.data),
@@ -216,10 +180,7 @@ mod tests {
         for length in [1, 20, 23, 25, 28] {
             tensor.raw_data = vec![0; length];
             let text = message(&tensor);
-            assert!(
-                text.contains("`w`") && text.contains("ask for 24"),
-                "{text}"
-            );
+            assert!(text.contains("`w`") && text.contains("ask for 24"), "{text}");
         }
         tensor.raw_data.clear();
         tensor.float_data = vec![0.0; 5];
@@ -236,11 +197,7 @@ mod tests {
             (vec![1], data_type::STRING, "element type 8"),
             (vec![1], 99, "element type 99"),
         ] {
-            let tensor = TensorProto {
-                dims,
-                data_type: kind,
-                ..Default::default()
-            };
+            let tensor = TensorProto { dims, data_type: kind, ..Default::default() };
             assert!(message(&tensor).contains(part), "{}", message(&tensor));
         }
     }

@@ -66,10 +66,7 @@ impl Meter<'_> {
         self.messages += 1;
         if self.messages > self.limits.messages {
             let what = "number of messages and strings in the file".into();
-            return Err(ImportError::Limit {
-                what,
-                limit: self.limits.messages,
-            });
+            return Err(ImportError::Limit { what, limit: self.limits.messages });
         }
         Ok(())
     }
@@ -78,10 +75,7 @@ impl Meter<'_> {
         self.packed += bytes;
         if self.packed > self.limits.packed_bytes {
             let what = "size in bytes of the packed integers in the file".into();
-            return Err(ImportError::Limit {
-                what,
-                limit: self.limits.packed_bytes,
-            });
+            return Err(ImportError::Limit { what, limit: self.limits.packed_bytes });
         }
         Ok(())
     }
@@ -108,10 +102,7 @@ fn varint(bytes: &mut &[u8]) -> Result<u64, ImportError> {
 }
 
 fn take<'a>(bytes: &mut &'a [u8], length: u64) -> Result<&'a [u8], ImportError> {
-    match usize::try_from(length)
-        .ok()
-        .and_then(|length| bytes.split_at_checked(length))
-    {
+    match usize::try_from(length).ok().and_then(|length| bytes.split_at_checked(length)) {
         Some((taken, rest)) => {
             *bytes = rest;
             Ok(taken)
@@ -122,11 +113,7 @@ fn take<'a>(bytes: &mut &'a [u8], length: u64) -> Result<&'a [u8], ImportError> 
 
 /// Refuses bytes that are no protobuf or that would grow beyond the limits when decoded.
 pub(super) fn check(bytes: &[u8], limits: &Limits) -> Result<(), ImportError> {
-    let mut meter = Meter {
-        limits,
-        messages: 0,
-        packed: 0,
-    };
+    let mut meter = Meter { limits, messages: 0, packed: 0 };
     let mut open = vec![(Kind::Model, bytes)];
     while let Some((kind, mut bytes)) = open.pop() {
         while !bytes.is_empty() {
@@ -170,40 +157,20 @@ mod tests {
 
     #[test]
     fn counts_messages_and_integers() {
-        let limits = Limits {
-            messages: 4,
-            packed_bytes: 4,
-            ..Limits::default()
-        };
+        let limits = Limits { messages: 4, packed_bytes: 4, ..Limits::default() };
         let nodes = |count: usize| wrap(7, &wrap(1, &[]).repeat(count));
         assert_eq!(check(&nodes(3), &limits), Ok(()));
-        assert!(matches!(
-            check(&nodes(4), &limits),
-            Err(ImportError::Limit { .. })
-        ));
+        assert!(matches!(check(&nodes(4), &limits), Err(ImportError::Limit { .. })));
         let dims = |count: usize| wrap(7, &wrap(5, &wrap(1, &vec![1; count])));
         assert_eq!(check(&dims(4), &limits), Ok(()));
-        assert!(matches!(
-            check(&dims(5), &limits),
-            Err(ImportError::Limit { .. })
-        ));
+        assert!(matches!(check(&dims(5), &limits), Err(ImportError::Limit { .. })));
     }
 
     #[test]
     fn broken_bytes_are_refused() {
         let limits = Limits::default();
-        for bytes in [
-            &[0x3a, 5, 0][..],
-            &[0x80],
-            &[0xff; 11],
-            &[0x3b],
-            &[0x39, 0],
-            &[0x3d, 0],
-        ] {
-            assert!(
-                matches!(check(bytes, &limits), Err(ImportError::Malformed(_))),
-                "{bytes:?}"
-            );
+        for bytes in [&[0x3a, 5, 0][..], &[0x80], &[0xff; 11], &[0x3b], &[0x39, 0], &[0x3d, 0]] {
+            assert!(matches!(check(bytes, &limits), Err(ImportError::Malformed(_))), "{bytes:?}");
         }
     }
 

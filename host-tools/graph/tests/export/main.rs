@@ -1,4 +1,4 @@
-//! The ONNX exporter against onnxruntime, with the f64 interpreter and float64 references as judges.
+//! The ONNX exporter in onnxruntime, judged by the f64 interpreter and float64 references.
 
 mod cases;
 mod networks;

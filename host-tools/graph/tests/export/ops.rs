@@ -71,7 +71,6 @@ fn gemm_cases() -> Vec<Case> {
 
 fn pointwise_cases() -> Vec<Case> {
     let x = || frame([1, 3, 4, 5]);
-    let (below, above) = (f32::NEG_INFINITY, f32::INFINITY);
     let mut cases = vec![
         case(
             "div.broadcast",
@@ -111,6 +110,14 @@ fn pointwise_cases() -> Vec<Case> {
             vec![frame([1, 3, 1, 1]), x()],
         ));
     }
+    cases
+}
+
+/// Clip, its gradient, and Softmax with its gradient.
+fn bounded_cases() -> Vec<Case> {
+    let x = || frame([1, 3, 4, 5]);
+    let (below, above) = (f32::NEG_INFINITY, f32::INFINITY);
+    let mut cases = Vec::new();
     for (name, min, max) in [
         ("both", -0.5, 0.25),
         ("low", 0.0, above),
@@ -145,7 +152,7 @@ fn pointwise_cases() -> Vec<Case> {
     cases
 }
 
-fn shape_cases() -> Vec<Case> {
+fn reduction_cases() -> Vec<Case> {
     let x = || frame([1, 3, 4, 5]);
     let mut cases = Vec::new();
     for keep_dims in [false, true] {
@@ -163,17 +170,28 @@ fn shape_cases() -> Vec<Case> {
             cases.push(case(&format!("reduce_sum.{name}"), sum, vec![x()]));
         }
     }
+    for (name, shape) in [
+        ("image", vec![1, 3, 4, 5]),
+        ("row", vec![1, 7]),
+        ("weight", vec![1, 2, 3, 2, 2]),
+    ] {
+        let x = Operand::Frame(shape);
+        cases.push(case(
+            &format!("squared_norm.{name}"),
+            Op::SquaredNorm,
+            vec![x],
+        ));
+    }
     let expand = Op::Expand {
         shape: vec![1, 3, 4, 5],
     };
     cases.push(case("expand.image", expand, vec![frame([1, 3, 1, 1])]));
-    let three = vec![x(), frame([1, 2, 4, 5]), x()];
-    cases.push(case("concat.channels", Op::Concat { axis: 1 }, three));
-    cases.push(case(
-        "concat.columns",
-        Op::Concat { axis: 3 },
-        vec![x(), frame([1, 3, 4, 2])],
-    ));
+    cases
+}
+
+fn slice_cases() -> Vec<Case> {
+    let x = || frame([1, 3, 4, 5]);
+    let mut cases = Vec::new();
     let slices = [
         ("whole", [0, 0, 0, 0], [1, 3, 4, 5], [1, 1, 1, 1]),
         ("window", [0, 1, 2, 0], [1, 2, 1, 3], [1, 1, 1, 1]),
@@ -200,6 +218,19 @@ fn shape_cases() -> Vec<Case> {
             vec![frame(lengths)],
         ));
     }
+    cases
+}
+
+fn layout_cases() -> Vec<Case> {
+    let x = || frame([1, 3, 4, 5]);
+    let mut cases = Vec::new();
+    let three = vec![x(), frame([1, 2, 4, 5]), x()];
+    cases.push(case("concat.channels", Op::Concat { axis: 1 }, three));
+    cases.push(case(
+        "concat.columns",
+        Op::Concat { axis: 3 },
+        vec![x(), frame([1, 3, 4, 2])],
+    ));
     for (name, before, after, value) in [
         ("channels", vec![0, 2, 0, 0], vec![0, 1, 0, 0], 0.0),
         ("rows", vec![0, 0, 1, 0], vec![0, 0, 0, 3], -1.5),
@@ -223,17 +254,6 @@ fn shape_cases() -> Vec<Case> {
         Op::Reshape { shape: vec![1, 60] },
         vec![x()],
     ));
-    cases.push(case("squared_norm.image", Op::SquaredNorm, vec![x()]));
-    cases.push(case(
-        "squared_norm.row",
-        Op::SquaredNorm,
-        vec![frame([1, 7])],
-    ));
-    cases.push(case(
-        "squared_norm.weight",
-        Op::SquaredNorm,
-        vec![frame([1, 2, 3, 2, 2])],
-    ));
     cases
 }
 
@@ -243,7 +263,10 @@ fn in_onnxruntime() {
         channel_cases(),
         gemm_cases(),
         pointwise_cases(),
-        shape_cases(),
+        bounded_cases(),
+        reduction_cases(),
+        slice_cases(),
+        layout_cases(),
     ]
     .concat();
     for opset in 17..=22 {

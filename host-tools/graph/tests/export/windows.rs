@@ -41,156 +41,41 @@ fn conv_cases(name: &str, conv: &Conv, x: [usize; 4], w: [usize; 4], bias: bool)
     ]
 }
 
+/// Name, groups, strides, dilations, pads, x, w.
+type ConvGeometry = (
+    &'static str,
+    usize,
+    [usize; 2],
+    [usize; 2],
+    [usize; 4],
+    [usize; 4],
+    [usize; 4],
+);
+
+#[rustfmt::skip]
+const CONVOLUTIONS: [ConvGeometry; 16] = [
+    ("plain", 1, [1, 1], [1, 1], [1, 1, 1, 1], [1, 3, 6, 7], [4, 3, 3, 3]),
+    ("pointwise", 1, [1, 1], [1, 1], [0, 0, 0, 0], [1, 5, 4, 4], [6, 5, 1, 1]),
+    ("pointwise_stride", 1, [2, 2], [1, 1], [0, 0, 0, 0], [1, 5, 8, 8], [6, 5, 1, 1]),
+    ("asymmetric_stride", 1, [2, 2], [1, 1], [0, 0, 1, 1], [1, 3, 8, 8], [4, 3, 3, 3]),
+    ("rest_rows", 1, [3, 2], [1, 1], [0, 1, 0, 0], [1, 2, 9, 8], [3, 2, 2, 3]),
+    ("dilated", 1, [1, 1], [2, 3], [2, 3, 2, 3], [1, 2, 9, 9], [3, 2, 3, 3]),
+    ("dilated_stride", 1, [2, 2], [2, 2], [2, 1, 0, 3], [1, 2, 10, 9], [3, 2, 3, 2]),
+    ("two_groups", 2, [2, 1], [1, 2], [1, 0, 0, 2], [1, 6, 7, 8], [4, 3, 3, 2]),
+    ("two_groups_plain", 2, [1, 1], [1, 1], [1, 0, 1, 1], [1, 6, 5, 6], [4, 3, 3, 2]),
+    ("depthwise", 4, [1, 1], [1, 1], [1, 1, 1, 1], [1, 4, 6, 6], [4, 1, 3, 3]),
+    ("depthwise_stride", 4, [2, 2], [1, 1], [1, 1, 1, 1], [1, 4, 7, 6], [4, 1, 3, 3]),
+    ("depthwise_multiplier", 3, [1, 1], [2, 1], [2, 0, 1, 1], [1, 3, 7, 6], [6, 1, 3, 3]),
+    ("whole_image", 1, [1, 1], [1, 1], [0, 0, 0, 0], [1, 3, 4, 4], [5, 3, 4, 4]),
+    ("wide_pads", 1, [1, 1], [1, 1], [3, 1, 2, 0], [1, 2, 5, 5], [3, 2, 2, 2]),
+    ("large_kernel", 1, [1, 1], [1, 1], [3, 2, 3, 2], [1, 3, 8, 9], [4, 3, 6, 5]),
+    ("large_kernel_stride", 1, [2, 3], [2, 1], [3, 2, 0, 2], [1, 2, 16, 17], [3, 2, 6, 5]),
+];
+
 fn named_convolutions() -> Vec<Case> {
-    // name, groups, strides, dilations, pads, x, w
-    let table = [
-        (
-            "plain",
-            1,
-            [1, 1],
-            [1, 1],
-            [1, 1, 1, 1],
-            [1, 3, 6, 7],
-            [4, 3, 3, 3],
-        ),
-        (
-            "pointwise",
-            1,
-            [1, 1],
-            [1, 1],
-            [0, 0, 0, 0],
-            [1, 5, 4, 4],
-            [6, 5, 1, 1],
-        ),
-        (
-            "pointwise_stride",
-            1,
-            [2, 2],
-            [1, 1],
-            [0, 0, 0, 0],
-            [1, 5, 8, 8],
-            [6, 5, 1, 1],
-        ),
-        (
-            "asymmetric_stride",
-            1,
-            [2, 2],
-            [1, 1],
-            [0, 0, 1, 1],
-            [1, 3, 8, 8],
-            [4, 3, 3, 3],
-        ),
-        (
-            "rest_rows",
-            1,
-            [3, 2],
-            [1, 1],
-            [0, 1, 0, 0],
-            [1, 2, 9, 8],
-            [3, 2, 2, 3],
-        ),
-        (
-            "dilated",
-            1,
-            [1, 1],
-            [2, 3],
-            [2, 3, 2, 3],
-            [1, 2, 9, 9],
-            [3, 2, 3, 3],
-        ),
-        (
-            "dilated_stride",
-            1,
-            [2, 2],
-            [2, 2],
-            [2, 1, 0, 3],
-            [1, 2, 10, 9],
-            [3, 2, 3, 2],
-        ),
-        (
-            "two_groups",
-            2,
-            [2, 1],
-            [1, 2],
-            [1, 0, 0, 2],
-            [1, 6, 7, 8],
-            [4, 3, 3, 2],
-        ),
-        (
-            "depthwise",
-            4,
-            [1, 1],
-            [1, 1],
-            [1, 1, 1, 1],
-            [1, 4, 6, 6],
-            [4, 1, 3, 3],
-        ),
-        (
-            "depthwise_stride",
-            4,
-            [2, 2],
-            [1, 1],
-            [1, 1, 1, 1],
-            [1, 4, 7, 6],
-            [4, 1, 3, 3],
-        ),
-        (
-            "depthwise_multiplier",
-            3,
-            [1, 1],
-            [2, 1],
-            [2, 0, 1, 1],
-            [1, 3, 7, 6],
-            [6, 1, 3, 3],
-        ),
-        (
-            "whole_image",
-            1,
-            [1, 1],
-            [1, 1],
-            [0, 0, 0, 0],
-            [1, 3, 4, 4],
-            [5, 3, 4, 4],
-        ),
-        (
-            "two_groups_plain",
-            2,
-            [1, 1],
-            [1, 1],
-            [1, 0, 1, 1],
-            [1, 6, 5, 6],
-            [4, 3, 3, 2],
-        ),
-        (
-            "wide_pads",
-            1,
-            [1, 1],
-            [1, 1],
-            [3, 1, 2, 0],
-            [1, 2, 5, 5],
-            [3, 2, 2, 2],
-        ),
-        (
-            "large_kernel",
-            1,
-            [1, 1],
-            [1, 1],
-            [3, 2, 3, 2],
-            [1, 3, 8, 9],
-            [4, 3, 6, 5],
-        ),
-        (
-            "large_kernel_stride",
-            1,
-            [2, 3],
-            [2, 1],
-            [3, 2, 0, 2],
-            [1, 2, 16, 17],
-            [3, 2, 6, 5],
-        ),
-    ];
     let mut cases = Vec::new();
-    for (index, (name, groups, strides, dilations, pads, x, w)) in table.into_iter().enumerate() {
+    for (index, geometry) in CONVOLUTIONS.into_iter().enumerate() {
+        let (name, groups, strides, dilations, pads, x, w) = geometry;
         let conv = Conv {
             strides,
             pads,
@@ -262,102 +147,34 @@ fn pool_cases(name: &str, pool: &Pool, x: [usize; 4]) -> Vec<Case> {
     ]
 }
 
+/// Name, kernel, strides, dilations, pads, ceil mode, whether padding counts, x.
+type PoolGeometry = (
+    &'static str,
+    [usize; 2],
+    [usize; 2],
+    [usize; 2],
+    [usize; 4],
+    bool,
+    bool,
+    [usize; 4],
+);
+
+#[rustfmt::skip]
+const POOLS: [PoolGeometry; 9] = [
+    ("halving", [2, 2], [2, 2], [1, 1], [0, 0, 0, 0], false, false, [1, 3, 6, 8]),
+    ("overlapping", [3, 3], [2, 2], [1, 1], [1, 1, 1, 1], false, false, [1, 3, 7, 8]),
+    ("overlapping_counts", [3, 3], [2, 2], [1, 1], [1, 1, 1, 1], false, true, [1, 3, 7, 8]),
+    ("ceil", [3, 3], [2, 2], [1, 1], [0, 1, 0, 0], true, false, [1, 2, 6, 8]),
+    ("ceil_counts", [3, 2], [2, 3], [1, 1], [1, 0, 1, 0], true, true, [1, 2, 6, 8]),
+    ("dilated", [2, 3], [1, 2], [3, 2], [2, 2, 1, 0], false, false, [1, 2, 8, 9]),
+    ("dilated_counts", [2, 2], [1, 1], [3, 3], [3, 3, 3, 3], false, true, [1, 2, 8, 9]),
+    ("global", [5, 4], [1, 1], [1, 1], [0, 0, 0, 0], false, false, [1, 6, 5, 4]),
+    ("rest", [2, 2], [3, 3], [1, 1], [0, 0, 0, 0], false, false, [1, 2, 7, 8]),
+];
+
 fn named_pools() -> Vec<Case> {
-    // name, kernel, strides, dilations, pads, ceil, padding counts, x
-    let table = [
-        (
-            "halving",
-            [2, 2],
-            [2, 2],
-            [1, 1],
-            [0; 4],
-            false,
-            false,
-            [1, 3, 6, 8],
-        ),
-        (
-            "overlapping",
-            [3, 3],
-            [2, 2],
-            [1, 1],
-            [1; 4],
-            false,
-            false,
-            [1, 3, 7, 8],
-        ),
-        (
-            "overlapping_counts",
-            [3, 3],
-            [2, 2],
-            [1, 1],
-            [1; 4],
-            false,
-            true,
-            [1, 3, 7, 8],
-        ),
-        (
-            "ceil",
-            [3, 3],
-            [2, 2],
-            [1, 1],
-            [0, 1, 0, 0],
-            true,
-            false,
-            [1, 2, 6, 8],
-        ),
-        (
-            "ceil_counts",
-            [3, 2],
-            [2, 3],
-            [1, 1],
-            [1, 0, 1, 0],
-            true,
-            true,
-            [1, 2, 6, 8],
-        ),
-        (
-            "dilated",
-            [2, 3],
-            [1, 2],
-            [3, 2],
-            [2, 2, 1, 0],
-            false,
-            false,
-            [1, 2, 8, 9],
-        ),
-        (
-            "dilated_counts",
-            [2, 2],
-            [1, 1],
-            [3, 3],
-            [3, 3, 3, 3],
-            false,
-            true,
-            [1, 2, 8, 9],
-        ),
-        (
-            "global",
-            [5, 4],
-            [1, 1],
-            [1, 1],
-            [0; 4],
-            false,
-            false,
-            [1, 6, 5, 4],
-        ),
-        (
-            "rest",
-            [2, 2],
-            [3, 3],
-            [1, 1],
-            [0; 4],
-            false,
-            false,
-            [1, 2, 7, 8],
-        ),
-    ];
     let mut cases = Vec::new();
-    for (name, kernel, strides, dilations, pads, ceil_mode, count_include_pad, x) in table {
+    for (name, kernel, strides, dilations, pads, ceil_mode, count_include_pad, x) in POOLS {
         let pool = Pool {
             kernel,
             strides,

@@ -47,7 +47,9 @@ impl PoolShape {
             return Err(ShapeError::Zero);
         }
         for hw in [shape.input, shape.output, shape.kernel] {
-            [hw[0], hw[1], shape.channels].iter().try_fold(1, |total, &length| times(total, length))?;
+            [hw[0], hw[1], shape.channels]
+                .iter()
+                .try_fold(1, |total, &length| times(total, length))?;
         }
         if (0..2).any(|axis| !shape.axis_is_sound(axis)) {
             return Err(ShapeError::Geometry);
@@ -61,7 +63,9 @@ impl PoolShape {
         let window = dilation * (self.kernel[axis] - 1) + 1;
         let padded = input + pad + self.pads[axis + 2];
         // With ceil_mode the last window may hang over the padded input, but by less than a stride.
-        let Some(free) = padded.checked_sub(window) else { return false };
+        let Some(free) = padded.checked_sub(window) else {
+            return false;
+        };
         let floor = free / stride + 1;
         let ceiling = free.div_ceil(stride) + 1;
         if output != floor && output != ceiling {

@@ -37,7 +37,11 @@ pub fn check(bundle: &Bundle<'_>) -> Result<(), LoadError> {
         let lives = block(bundle, a * BLOCK)?;
         check_features(bundle, a * BLOCK, &lives)?;
         for b in a..blocks {
-            let others = if a == b { lives } else { block(bundle, b * BLOCK)? };
+            let others = if a == b {
+                lives
+            } else {
+                block(bundle, b * BLOCK)?
+            };
             for (i, life) in lives.iter().enumerate() {
                 for (j, other) in others.iter().enumerate() {
                     let (first, second) = (a * BLOCK + i, b * BLOCK + j);
@@ -60,7 +64,12 @@ fn check_features(
     let (Some(first), Some(interval)) = (first_feature(bundle), features_interval(bundle)) else {
         return Ok(());
     };
-    let features = Life { interval, first, last: usize::MAX, written: true };
+    let features = Life {
+        interval,
+        first,
+        last: usize::MAX,
+        written: true,
+    };
     match lives.iter().position(|life| life.clashes(&features)) {
         Some(at) => Err(LoadError::FeatureOverlap { tensor: start + at }),
         None => Ok(()),
@@ -79,7 +88,10 @@ fn block(bundle: &Bundle<'_>, start: usize) -> Result<[Life; BLOCK], LoadError> 
     }
     for (step, record) in bundle.steps().iter().enumerate() {
         walk(bundle, step, record, |place, role, full, tensor| {
-            let Some(at) = tensor.checked_sub(start).filter(|&at| at < BLOCK && in_arena[at]) else {
+            let Some(at) = tensor
+                .checked_sub(start)
+                .filter(|&at| at < BLOCK && in_arena[at])
+            else {
                 return Ok(());
             };
             let life = &mut lives[at];
@@ -109,7 +121,11 @@ fn walk(
     let known = OpCode::from_number(record.opcode.get()).zip(Parameters::of(bundle, record));
     let Some((opcode, parameters)) = known else {
         let fault = OperandFault::Missing;
-        return Err(LoadError::Operand { step, place: 0, fault });
+        return Err(LoadError::Operand {
+            step,
+            place: 0,
+            fault,
+        });
     };
     let full = parameters.writes_in_full();
     for (place, (role, operand)) in operands(opcode).iter().zip(&record.operands).enumerate() {
@@ -130,11 +146,16 @@ fn keep_results(
     let layout = &bundle.header().layout;
     let results = [
         (layout.logits, "the logits are never written"),
-        (layout.penultimate, "the penultimate vector is never written"),
+        (
+            layout.penultimate,
+            "the penultimate vector is never written",
+        ),
     ];
     for (tensor, what) in results {
         let at = usize::from(tensor).checked_sub(start);
-        let Some(life) = at.and_then(|at| lives.get_mut(at)) else { continue };
+        let Some(life) = at.and_then(|at| lives.get_mut(at)) else {
+            continue;
+        };
         if tensor == gradgate_bundle::op::NONE {
             continue;
         }

@@ -6,7 +6,7 @@ use super::inputs::{energy, largest, log_sum_above};
 use super::lanes::{Sum, dot};
 use super::{
     CompositeView, DetectorView, FrameFeatures, GaussianView, HeadView, MlpView, PrototypesView,
-    Scored,
+    Scored, TableView,
 };
 use crate::math;
 
@@ -142,34 +142,39 @@ fn composite(
         reason: Reason::Shift,
     };
     let mut strongest = -1.0f32;
-    let mut add = |level: f32, reason: Reason| {
-        if !level.is_finite() {
+    let mut add = |table: &TableView<'_>, part: Scored| {
+        // Before the table, which would give an infinite score its last level.
+        let level = table.interpolate(part.score);
+        if !part.score.is_finite() || !level.is_finite() {
             return Err(Fault::Intermediate);
         }
         total.score += level;
         if level > strongest {
-            (strongest, total.reason) = (level, reason);
+            (strongest, total.reason) = (level, part.reason);
         }
         Ok(())
     };
+    let shift = |score| Scored {
+        score,
+        reason: Reason::Shift,
+    };
     if let Some((part, table)) = &head.gaussian {
-        add(
-            table.interpolate(gaussian(part, class, x, scratch)?),
-            Reason::Shift,
-        )?;
+        add(table, shift(gaussian(part, class, x, scratch)?))?;
     }
     if let Some((part, table)) = &head.prototypes {
-        add(
-            table.interpolate(prototypes(part, class, frame.penultimate)?),
-            Reason::Shift,
-        )?;
+        add(table, shift(prototypes(part, class, frame.penultimate)?))?;
     }
     if let Some((part, table)) = &head.energy {
-        let scored = energy_distance(part, frame.logits)?;
-        add(table.interpolate(scored.score), scored.reason)?;
+        add(table, energy_distance(part, frame.logits)?)?;
     }
     if let Some(table) = &head.confidence {
-        add(table.interpolate(doubt(frame.logits)), Reason::Doubt)?;
+        add(
+            table,
+            Scored {
+                score: doubt(frame.logits),
+                reason: Reason::Doubt,
+            },
+        )?;
     }
     Ok(total)
 }

@@ -3,7 +3,13 @@
 use super::activation::Act;
 
 /// `y = act(x * scale + shift)` for every pixel of `scale.len()` channels.
-pub fn affine(x: &[f32], scale: &[f32], shift: Option<&[f32]>, act: &Act, y: &mut [f32]) -> Option<()> {
+pub fn affine(
+    x: &[f32],
+    scale: &[f32],
+    shift: Option<&[f32]>,
+    act: &Act,
+    y: &mut [f32],
+) -> Option<()> {
     let channels = scale.len().max(1);
     for (y, x) in y.chunks_exact_mut(channels).zip(x.chunks_exact(channels)) {
         for (y, (x, scale)) in y.iter_mut().zip(x.iter().zip(scale)) {

@@ -11,8 +11,8 @@ pub fn axes(values: &[U32; BOX_RANK]) -> Axes {
     values.map(|value| value.get() as usize)
 }
 
-/// Calls `f(row, offsets)` for every index of all axes but the last, in row-major order; `offsets[i]` is
-/// `index . strides[i]` and `row` counts the calls.
+/// Calls `f(row, offsets)` for every index of all axes but the last, in row-major order;
+/// `offsets[i]` is `index . strides[i]` and `row` counts the calls.
 #[inline(always)]
 pub fn rows<const N: usize>(
     dims: &Axes,

@@ -1,5 +1,5 @@
-//! Squared norms of the gradients of a convolution's weight and bias and of its normalisation's scale
-//! and shift. D is formed tile by tile, squared, summed and dropped.
+//! Squared norms of the gradients of a convolution's weight and bias, and of its normalisation's
+//! scale and shift. D is formed tile by tile, squared, summed and dropped.
 
 use gradgate_bundle::op::LANES;
 use gradgate_bundle::shape::ConvShape;
@@ -51,8 +51,16 @@ impl WeightNorm<'_> {
         sums.fill()?;
         let Sums { r, q, .. } = sums;
         let weight = self.with_scale(r, |r, scale| (scale * scale) * r);
-        let scale = if self.wants_scale { self.scale_norm(q, s)? } else { 0.0 };
-        Some(Norms { weight, scale, ..self.bias_norms(s) })
+        let scale = if self.wants_scale {
+            self.scale_norm(q, s)?
+        } else {
+            0.0
+        };
+        Some(Norms {
+            weight,
+            scale,
+            ..self.bias_norms(s)
+        })
     }
 
     /// Gram method for one output pixel that sees one input pixel: `|x|^2 * sum of (scale * g)^2`.
@@ -61,10 +69,16 @@ impl WeightNorm<'_> {
         self.shift_sums(s)?;
         let x = squared_norm(self.x.get(..self.s.input[2])?);
         let norms = self.bias_norms(s);
-        Some(Norms { weight: x * norms.bias, ..norms })
+        Some(Norms {
+            weight: x * norms.bias,
+            ..norms
+        })
     }
 
-    fn rows<'m>(&self, scratch: &'m mut [f32]) -> Option<(&'m mut [f32], &'m mut [f32], &'m mut [f32])> {
+    fn rows<'m>(
+        &self,
+        scratch: &'m mut [f32],
+    ) -> Option<(&'m mut [f32], &'m mut [f32], &'m mut [f32])> {
         let channels = self.s.output[2];
         let (r, rest) = scratch.split_at_mut_checked(channels)?;
         let (q, rest) = rest.split_at_mut_checked(channels)?;
@@ -93,7 +107,12 @@ impl WeightNorm<'_> {
             let gradient = scale * s;
             gradient * gradient
         });
-        Norms { weight: 0.0, bias, scale: 0.0, shift: squared_norm(s) }
+        Norms {
+            weight: 0.0,
+            bias,
+            scale: 0.0,
+            shift: squared_norm(s),
+        }
     }
 
     /// `sum of ((q + bias_minus_mean * s) * inverse_sigma)^2`.
@@ -104,7 +123,9 @@ impl WeightNorm<'_> {
             gradient * gradient
         };
         Some(match self.bias_minus_mean {
-            Some(mean) => sum(gradients.zip(mean).map(|(((q, s), i), m)| square(*q + m * s, *i))),
+            Some(mean) => sum(gradients
+                .zip(mean)
+                .map(|(((q, s), i), m)| square(*q + m * s, *i))),
             None => sum(gradients.map(|((q, _), i)| square(*q, *i))),
         })
     }
@@ -123,12 +144,16 @@ impl Sums<'_, '_> {
         self.q.fill(0.0);
         let s = self.norm.s;
         // Blocks of the weight's layout, so that no tile crosses a block or a group.
-        let (groups, channels) =
-            if s.depthwise() { (1, s.output[2]) } else { (s.groups, s.group_output) };
+        let (groups, channels) = if s.depthwise() {
+            (1, s.output[2])
+        } else {
+            (s.groups, s.group_output)
+        };
         for group in 0..groups {
             for block in (0..channels).step_by(LANES) {
                 let first = group * channels + block;
-                each_lanes!(LANES.min(channels - block), |lane| self.outputs(first + lane));
+                each_lanes!(LANES.min(channels - block), |lane| self
+                    .outputs(first + lane));
             }
         }
         Some(())
@@ -136,7 +161,12 @@ impl Sums<'_, '_> {
 
     fn outputs<const L: usize>(&mut self, output: usize) -> Option<()> {
         let norm = self.norm;
-        Walk { s: norm.s, x: norm.x, g: norm.g }.outputs::<L>(output, self)
+        Walk {
+            s: norm.s,
+            x: norm.x,
+            g: norm.g,
+        }
+        .outputs::<L>(output, self)
     }
 }
 
@@ -151,28 +181,13 @@ impl Sink for Sums<'_, '_> {
         if self.norm.wants_scale {
             let q = take_mut::<L>(self.q, place.output)?;
             for (c, d) in tile.iter().enumerate() {
-                let at = weight_index(s, place, place.input + c)?;
+                let at = s.blocked_index(place.output, place.ky, place.kx, place.input + c);
                 let w = take::<L>(self.norm.w, at)?;
-                q.iter_mut().zip(w.iter().zip(d)).for_each(|(q, (w, d))| *q += w * d);
+                q.iter_mut()
+                    .zip(w.iter().zip(d))
+                    .for_each(|(q, (w, d))| *q += w * d);
             }
         }
         Some(())
     }
-}
-
-/// [`ConvShape::blocked_index`] without a division that could fail.
-#[inline(always)]
-fn weight_index(s: &ConvShape, place: Place, input: usize) -> Option<usize> {
-    let (first, channels) = if s.depthwise() {
-        (0, s.output[2])
-    } else {
-        (place.output.checked_div(s.group_output)? * s.group_output, s.group_output)
-    };
-    let within = place.output - first;
-    let lane = within % LANES;
-    let block = within - lane;
-    let width = LANES.min(channels - block);
-    let taps = s.kernel[0] * s.kernel[1];
-    let tap = place.ky * s.kernel[1] + place.kx;
-    Some((first + block) * taps * s.group_input + (tap * s.group_input + input) * width + lane)
 }

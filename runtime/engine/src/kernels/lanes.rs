@@ -15,7 +15,8 @@ pub fn fold(lanes: &[f32; REDUCE_LANES]) -> f32 {
     (a + c) + (b + d)
 }
 
-/// Sum in the order of the numerics: value i goes to lane i mod 16, lanes start at +0, then [`fold`].
+/// Sum in the order of the numerics: value i goes to lane i mod 16, lanes start at +0, then
+/// [`fold`].
 pub fn sum(values: impl Iterator<Item = f32>) -> f32 {
     let mut lanes = [0.0; REDUCE_LANES];
     for (i, value) in values.enumerate() {
@@ -40,7 +41,7 @@ pub fn squared_norm(x: &[f32]) -> f32 {
 }
 
 /// Lanes that the convolutions' inner loops keep in registers: 4 pixels (or input channels) by
-/// this many. 16 single-precision accumulators fill half of a Cortex-M4's registers, 32 half of SSE2's.
+/// this many: 16 accumulators are half of a Cortex-M4's registers, 32 half of SSE2's.
 pub const WIDE: usize = if cfg!(target_arch = "arm") { 4 } else { 8 };
 
 /// Calls `$f::<L>(.., lane)` for L = 8, 4, 2, 1 until `$width` lanes are covered.

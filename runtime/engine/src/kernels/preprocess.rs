@@ -2,8 +2,8 @@
 
 use gradgate_bundle::op::PreprocessParams;
 
-/// Per value: `v = u8 / 255` (or the value itself), `v = low + v * (high - low)` unless the range is
-/// 0 to 1, `(v - mean) / std` of its channel. Channels are swapped first for BGR.
+/// Per value: `v = u8 / 255` (or the value itself), `v = low + v * (high - low)` unless the range
+/// is 0 to 1, `(v - mean) / std` of its channel. Channels are swapped first for BGR.
 pub struct Preprocess {
     channels: usize,
     bgr: bool,
@@ -19,7 +19,11 @@ impl Preprocess {
         Preprocess {
             channels: (p.channels.get() as usize).max(1),
             bgr: p.bgr.get() == 1,
-            range: if low == 0.0 && high == 1.0 { None } else { Some((low, high - low)) },
+            range: if low == 0.0 && high == 1.0 {
+                None
+            } else {
+                Some((low, high - low))
+            },
             mean: p.mean.map(|v| v.get()),
             std: p.std.map(|v| v.get()),
         }
@@ -46,7 +50,9 @@ impl Preprocess {
                 *y = (v - mean) / std;
             };
             if self.bgr {
-                y.iter_mut().zip(pixel.iter().rev().zip(constants)).for_each(set);
+                y.iter_mut()
+                    .zip(pixel.iter().rev().zip(constants))
+                    .for_each(set);
             } else {
                 y.iter_mut().zip(pixel.iter().zip(constants)).for_each(set);
             }

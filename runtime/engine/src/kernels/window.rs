@@ -2,8 +2,8 @@
 
 /// The indices `i` of `0..count` with `pad <= fixed + i * step < pad + input`, as `first..end`.
 ///
-/// With `fixed = o * stride, step = dilation, count = kernel` these are the taps of output o that lie
-/// in the input; with `fixed = k * dilation, step = stride, count = outputs` the outputs of tap k.
+/// With `fixed = o * stride, step = dilation, count = kernel` these are the taps of output o that
+/// lie in the input; with `fixed = k * dilation, step = stride, count = outputs` the outputs of tap k.
 pub fn valid(fixed: usize, step: usize, count: usize, pad: usize, input: usize) -> (usize, usize) {
     let end = count.min(divide_up((pad + input).saturating_sub(fixed), step));
     (end.min(divide_up(pad.saturating_sub(fixed), step)), end)
@@ -24,12 +24,18 @@ mod tests {
     #[test]
     fn equals_the_definition() {
         for fixed in 0..9 {
-            for (step, count, pad, input) in [(1, 3, 1, 4), (2, 3, 2, 5), (3, 5, 0, 1), (1, 1, 7, 2)] {
+            for (step, count, pad, input) in
+                [(1, 3, 1, 4), (2, 3, 2, 5), (3, 5, 0, 1), (1, 1, 7, 2)]
+            {
                 let (first, end) = valid(fixed, step, count, pad, input);
                 for i in 0..count {
                     let at = fixed + i * step;
                     let inside = pad <= at && at < pad + input;
-                    assert_eq!(inside, first <= i && i < end, "{fixed} {step} {count} {pad} {input} {i}");
+                    assert_eq!(
+                        inside,
+                        first <= i && i < end,
+                        "{fixed} {step} {count} {pad} {input} {i}"
+                    );
                 }
             }
         }

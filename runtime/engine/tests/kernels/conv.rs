@@ -12,7 +12,15 @@ use zerocopy::FromZeros;
 use crate::support::{Random, Real, assert_same, lanes};
 
 /// Input h, w, c; outputs; kernel; strides; dilations; pads; groups.
-type Case = ([usize; 3], usize, [usize; 2], [usize; 2], [usize; 2], [usize; 4], usize);
+type Case = (
+    [usize; 3],
+    usize,
+    [usize; 2],
+    [usize; 2],
+    [usize; 2],
+    [usize; 4],
+    usize,
+);
 
 const CASES: &[Case] = &[
     ([9, 11, 5], 16, [3, 3], [1, 1], [1, 1], [1, 1, 1, 1], 1),
@@ -161,7 +169,9 @@ impl Data {
                         self.x_at(p / s.output[1], p % s.output[1], ky, kx, c) == Some(at)
                     };
                     // At most one output pixel reads this element through this tap.
-                    let Some(p) = (0..s.output[0] * s.output[1]).find(meets) else { continue };
+                    let Some(p) = (0..s.output[0] * s.output[1]).find(meets) else {
+                        continue;
+                    };
                     for o in group * s.group_output..(group + 1) * s.group_output {
                         let mut g = T::of(self.g[p * s.output[2] + o]);
                         if scaled {
@@ -196,7 +206,8 @@ impl Data {
         dw
     }
 
-    /// Norms of weight, bias, scale, shift, with `shift` as bias minus mean, `skip`'s head as 1/sigma.
+    /// Norms of weight, bias, scale, shift, with `shift` as bias minus mean and `skip`'s head as
+    /// 1/sigma.
     fn norms<T: Real>(&self, scaled: bool, shifted: bool) -> [T; 4] {
         let s = &self.s;
         let dw = self.weight_gradient::<T>();
@@ -219,7 +230,11 @@ impl Data {
             let scale = T::of(if scaled { self.scale[o] } else { 1.0 });
             terms[0].push((scale * scale) * r);
             terms[1].push(square(scale * sum));
-            let q = if shifted { q + T::of(self.shift[o]) * sum } else { q };
+            let q = if shifted {
+                q + T::of(self.shift[o]) * sum
+            } else {
+                q
+            };
             terms[2].push(square(q * T::of(self.skip[o])));
             terms[3].push(square(sum));
         }
@@ -229,9 +244,18 @@ impl Data {
 
 #[test]
 fn forward_equals_naive_loops() {
-    let act = |kind| Act { kind, low: if kind == Activation::Clip { -0.3 } else { 0.1 }, high: 0.4 };
-    let kinds =
-        [Activation::Identity, Activation::Relu, Activation::LeakyRelu, Activation::Clip].map(act);
+    let act = |kind| Act {
+        kind,
+        low: if kind == Activation::Clip { -0.3 } else { 0.1 },
+        high: 0.4,
+    };
+    let kinds = [
+        Activation::Identity,
+        Activation::Relu,
+        Activation::LeakyRelu,
+        Activation::Clip,
+    ]
+    .map(act);
     for (index, case) in CASES.iter().enumerate() {
         let data = Data::new(case, 1 + index as u64);
         let w = blocked(&data.s, &data.w);
@@ -246,7 +270,12 @@ fn forward_equals_naive_loops() {
             let mut y = vec![f32::NAN; data.s.output_elements()];
             conv(&data.s, &data.x, &w, &end, &mut y).unwrap();
             let what = format!("{case:?} {present} {act:?}");
-            assert_same(&what, &y, &data.forward(present, &act), &data.forward(present, &act));
+            assert_same(
+                &what,
+                &y,
+                &data.forward(present, &act),
+                &data.forward(present, &act),
+            );
         }
     }
 }
@@ -261,7 +290,12 @@ fn input_gradient_equals_naive_loops() {
             let scale = scaled.then_some(&data.scale[..]);
             conv_input_gradient(&data.s, &data.g, &w, scale, &mut dx).unwrap();
             let what = format!("{case:?} {scaled}");
-            assert_same(&what, &dx, &data.input_gradient(scaled), &data.input_gradient(scaled));
+            assert_same(
+                &what,
+                &dx,
+                &data.input_gradient(scaled),
+                &data.input_gradient(scaled),
+            );
         }
     }
 }
@@ -272,7 +306,12 @@ fn weight_gradient_equals_naive_loops() {
         let data = Data::new(case, 200 + index as u64);
         let mut dw = vec![f32::NAN; data.s.weight_elements()];
         conv_weight_gradient(&data.s, &data.x, &data.g, &mut dw).unwrap();
-        assert_same(&format!("{case:?}"), &dw, &data.weight_gradient(), &data.weight_gradient());
+        assert_same(
+            &format!("{case:?}"),
+            &dw,
+            &data.weight_gradient(),
+            &data.weight_gradient(),
+        );
     }
 }
 
@@ -302,12 +341,25 @@ fn weight_norm_equals_naive_loops() {
             let wide: [f64; 4] = data.norms(scaled, shifted);
             let exact: [f32; 4] = data.norms(scaled, shifted);
             for i in 0..4 {
-                assert_same(&format!("{what} {i}"), &found[i..=i], &exact[i..=i], &wide[i..=i]);
+                assert_same(
+                    &format!("{what} {i}"),
+                    &found[i..=i],
+                    &exact[i..=i],
+                    &wide[i..=i],
+                );
             }
-            let less = WeightNorm { wants_scale: false, inverse_sigma: None, ..norm };
+            let less = WeightNorm {
+                wants_scale: false,
+                inverse_sigma: None,
+                ..norm
+            };
             scratch.fill(f32::NAN);
             let expected = [found[0], found[1], 0.0, found[3]].map(f32::to_bits);
-            assert_eq!(all(less.direct(&mut scratch).unwrap()).map(f32::to_bits), expected, "{what}");
+            assert_eq!(
+                all(less.direct(&mut scratch).unwrap()).map(f32::to_bits),
+                expected,
+                "{what}"
+            );
         }
     }
 }
@@ -328,9 +380,17 @@ fn gram_equals_its_definition_and_the_direct_method() {
         wants_scale: false,
     };
     let mut scratch = vec![f32::NAN; 30];
-    let (gram, direct) = (norm.gram(&mut scratch).unwrap(), norm.direct(&mut scratch).unwrap());
+    let (gram, direct) = (
+        norm.gram(&mut scratch).unwrap(),
+        norm.direct(&mut scratch).unwrap(),
+    );
     let x = lanes(data.x.iter().map(|x| x * x));
-    let g = lanes(data.g.iter().zip(&data.scale).map(|(g, s)| (s * (0.0 + g)) * (s * (0.0 + g))));
+    let g = lanes(
+        data.g
+            .iter()
+            .zip(&data.scale)
+            .map(|(g, s)| (s * (0.0 + g)) * (s * (0.0 + g))),
+    );
     assert_eq!(gram.weight.to_bits(), (x * g).to_bits());
     assert_eq!((gram.bias, gram.shift), (direct.bias, direct.shift));
     assert!((gram.weight - direct.weight).abs() < 1e-5 * direct.weight);
@@ -342,8 +402,17 @@ fn nan_reaches_every_result_that_it_concerns() {
     let mut data = Data::new(&case, 9);
     let w = blocked(&data.s, &data.w);
     data.x[7] = f32::NAN;
-    let act = Act { kind: Activation::Relu, low: 0.0, high: 0.0 };
-    let end = Epilogue { scale: None, shift: None, skip: None, act };
+    let act = Act {
+        kind: Activation::Relu,
+        low: 0.0,
+        high: 0.0,
+    };
+    let end = Epilogue {
+        scale: None,
+        shift: None,
+        skip: None,
+        act,
+    };
     let mut y = vec![0.0; data.s.output_elements()];
     conv(&data.s, &data.x, &w, &end, &mut y).unwrap();
     // Pixel (0, 2), seen by 2 x 3 output pixels, all 18 channels.
@@ -360,11 +429,20 @@ fn wrong_lengths_answer_none_and_do_not_panic() {
         let data = Data::new(case, 11);
         let w = blocked(&data.s, &data.w);
         let act = Act::IDENTITY;
-        let end = Epilogue { scale: None, shift: None, skip: None, act };
+        let end = Epilogue {
+            scale: None,
+            shift: None,
+            skip: None,
+            act,
+        };
         let mut y = data.g.clone();
         let short = &data.x[..data.x.len() - 1];
         let cut = y.len() - 1;
-        assert_eq!(conv(&data.s, &data.x, &w, &end, &mut y[..cut]), None, "{case:?}");
+        assert_eq!(
+            conv(&data.s, &data.x, &w, &end, &mut y[..cut]),
+            None,
+            "{case:?}"
+        );
         // Not every last element is read: strides and padding may skip it.
         let _ = conv(&data.s, &data.x, &w[1..], &end, &mut y);
         let _ = conv(&data.s, short, &w, &end, &mut y);

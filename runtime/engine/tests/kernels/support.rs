@@ -36,29 +36,26 @@ impl Random {
 
 /// What the naive loops need of f32 and f64.
 pub trait Real:
-    Copy + PartialOrd + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self>
+    Copy
+    + PartialOrd
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
 {
     /// From an f32.
     fn of(value: f32) -> Self;
-    /// As f64.
-    fn wide(self) -> f64;
 }
 
 impl Real for f32 {
     fn of(value: f32) -> f32 {
         value
     }
-    fn wide(self) -> f64 {
-        self.into()
-    }
 }
 
 impl Real for f64 {
     fn of(value: f32) -> f64 {
         value.into()
-    }
-    fn wide(self) -> f64 {
-        self
     }
 }
 
@@ -76,13 +73,18 @@ pub fn lanes<T: Real>(values: impl IntoIterator<Item = T>) -> T {
     lanes[0]
 }
 
-/// Asserts equal bits with the f32 loop and closeness to the f64 loop, relative to the largest value.
+/// Asserts equal bits with the f32 loop and closeness to the f64 loop, relative to the largest
+/// value.
 pub fn assert_same(what: &str, found: &[f32], exact: &[f32], wide: &[f64]) {
     assert_eq!(found.len(), exact.len(), "{what}");
     assert_eq!(found.len(), wide.len(), "{what}");
     let largest = wide.iter().fold(1e-30, |m: f64, v| m.max(v.abs()));
     for (i, ((found, exact), wide)) in found.iter().zip(exact).zip(wide).enumerate() {
-        assert_eq!(found.to_bits(), exact.to_bits(), "{what}: bits of {i}: {found} {exact}");
+        assert_eq!(
+            found.to_bits(),
+            exact.to_bits(),
+            "{what}: bits of {i}: {found} {exact}"
+        );
         let error = (f64::from(*found) - wide).abs() / largest;
         assert!(error < 2e-5, "{what}: value {i}: {found} {wide}");
     }

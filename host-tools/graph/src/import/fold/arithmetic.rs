@@ -13,10 +13,8 @@ fn pairs<'a, T: Copy>(
     b: &'a [T],
     shapes: [&[usize]; 3],
 ) -> impl Iterator<Item = (T, T)> + use<'a, T> {
-    let (left, right) = (
-        Walk::broadcast(shapes[0], shapes[2]),
-        Walk::broadcast(shapes[1], shapes[2]),
-    );
+    let (left, right) =
+        (Walk::broadcast(shapes[0], shapes[2]), Walk::broadcast(shapes[1], shapes[2]));
     left.zip(right).map(|(i, j)| (a[i], b[j]))
 }
 
@@ -116,11 +114,8 @@ pub(super) fn unary(call: &Call) -> Outcome<Constant> {
 
 /// Where: condition, a, b.
 pub(super) fn select(call: &Call, limits: &Limits) -> Outcome<Constant> {
-    let (condition, a, b) = (
-        call.required_constant(0)?,
-        call.required_constant(1)?,
-        call.required_constant(2)?,
-    );
+    let (condition, a, b) =
+        (call.required_constant(0)?, call.required_constant(1)?, call.required_constant(2)?);
     let shape = shapes::broadcast(&a.shape, &b.shape)?;
     let shape = shapes::broadcast(&condition.shape, &shape)?;
     limits.volume(&shape)?;
@@ -128,10 +123,7 @@ pub(super) fn select(call: &Call, limits: &Limits) -> Outcome<Constant> {
     let flags = Walk::broadcast(&condition.shape, &shape).map(|i| flags[i]);
     let shapes = [a.shape.as_slice(), b.shape.as_slice(), shape.as_slice()];
     fn pick<T>(flags: impl Iterator<Item = bool>, pairs: impl Iterator<Item = (T, T)>) -> Vec<T> {
-        flags
-            .zip(pairs)
-            .map(|(flag, (a, b))| if flag { a } else { b })
-            .collect()
+        flags.zip(pairs).map(|(flag, (a, b))| if flag { a } else { b }).collect()
     }
     let data = match (&a.data, &b.data) {
         (Data::Float(a), Data::Float(b)) => Data::Float(pick(flags, pairs(a, b, shapes)).into()),
@@ -153,10 +145,7 @@ pub(super) fn reduce(call: &Call) -> Outcome<Constant> {
     };
     let listed = call.ints_of("axes", 1)?.unwrap_or_default();
     if listed.is_empty() && call.flag("noop_with_empty_axes", false)? {
-        return Ok(Constant {
-            transpose_of: None,
-            ..(**input).clone()
-        });
+        return Ok(Constant { transpose_of: None, ..(**input).clone() });
     }
     let reduced = match listed.as_slice() {
         [] => (0..input.shape.len()).collect(),
@@ -169,11 +158,7 @@ pub(super) fn reduce(call: &Call) -> Outcome<Constant> {
         _ => (i64::MIN, |a, b| Some(a.max(b))),
     };
     let length = |i: usize| {
-        if reduced.contains(&i) {
-            1
-        } else {
-            input.shape[i]
-        }
+        if reduced.contains(&i) { 1 } else { input.shape[i] }
     };
     let kept: Vec<usize> = (0..input.shape.len()).map(length).collect();
     let mut output = vec![start; kept.iter().product()];
@@ -185,10 +170,7 @@ pub(super) fn reduce(call: &Call) -> Outcome<Constant> {
     }
     let shape = match call.flag("keepdims", true)? {
         true => kept,
-        false => (0..kept.len())
-            .filter(|i| !reduced.contains(i))
-            .map(|i| kept[i])
-            .collect(),
+        false => (0..kept.len()).filter(|i| !reduced.contains(i)).map(|i| kept[i]).collect(),
     };
     Ok(Constant::computed(shape, Data::Int(output.into())))
 }

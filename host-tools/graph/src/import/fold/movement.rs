@@ -74,12 +74,7 @@ impl Iterator for Walk {
 
 /// The elements that a walk visits, as a constant.
 fn walked(input: &Constant, shape: Vec<usize>, walk: Walk) -> Constant {
-    Constant {
-        data: input.data.select(walk),
-        transpose_of: None,
-        shape,
-        ..input.clone()
-    }
+    Constant { data: input.data.select(walk), transpose_of: None, shape, ..input.clone() }
 }
 
 pub(super) fn transpose(call: &Call, input: &Rc<Constant>) -> Outcome<Constant> {
@@ -100,16 +95,9 @@ pub(super) fn slice(call: &Call, input: &Constant) -> Outcome<Constant> {
     let own = strides(&input.shape);
     let shape: Vec<usize> = cuts.iter().map(|cut| cut.length).collect();
     if shape.contains(&0) {
-        return Ok(Constant::computed(
-            shape,
-            input.data.select(std::iter::empty()),
-        ));
+        return Ok(Constant::computed(shape, input.data.select(std::iter::empty())));
     }
-    let offset = cuts
-        .iter()
-        .zip(&own)
-        .map(|(cut, stride)| cut.start * stride)
-        .sum();
+    let offset = cuts.iter().zip(&own).map(|(cut, stride)| cut.start * stride).sum();
     // A step beyond the axis is never taken: the axis then has length 1.
     let step = |(cut, &stride): (&shapes::Cut, &usize)| match cut.length {
         1 => 0,
@@ -117,10 +105,7 @@ pub(super) fn slice(call: &Call, input: &Constant) -> Outcome<Constant> {
     };
     let steps = cuts.iter().zip(&own).map(step).collect();
     let walk = Walk::new(&shape, steps, offset);
-    Ok(Constant {
-        origin: Origin::Computed,
-        ..walked(input, shape, walk)
-    })
+    Ok(Constant { origin: Origin::Computed, ..walked(input, shape, walk) })
 }
 
 pub(super) fn gather(call: &Call, limits: &Limits) -> Outcome<Constant> {
@@ -128,19 +113,11 @@ pub(super) fn gather(call: &Call, limits: &Limits) -> Outcome<Constant> {
     let axis = axis(call.int_or("axis", 0)?, data.shape.len())?;
     let length = data.shape[axis];
     let wrap = |&v: &i64| {
-        let wrapped = if v < 0 {
-            v.checked_add(length as i64)?
-        } else {
-            v
-        };
-        usize::try_from(wrapped)
-            .ok()
-            .filter(|&index| index < length)
+        let wrapped = if v < 0 { v.checked_add(length as i64)? } else { v };
+        usize::try_from(wrapped).ok().filter(|&index| index < length)
     };
     let Some(rows) = indices.ints()?.iter().map(wrap).collect::<Option<Vec<_>>>() else {
-        return invalid(format!(
-            "an index lies outside axis {axis} of length {length}"
-        ));
+        return invalid(format!("an index lies outside axis {axis} of length {length}"));
     };
     let shape = [&data.shape[..axis], &indices.shape, &data.shape[axis + 1..]].concat();
     limits.volume(&shape)?;
@@ -148,8 +125,7 @@ pub(super) fn gather(call: &Call, limits: &Limits) -> Outcome<Constant> {
     let inner: usize = data.shape[axis + 1..].iter().product();
     let rows = rows.as_slice();
     let source = (0..outer).flat_map(|o| {
-        rows.iter()
-            .flat_map(move |&row| (0..inner).map(move |i| (o * length + row) * inner + i))
+        rows.iter().flat_map(move |&row| (0..inner).map(move |i| (o * length + row) * inner + i))
     });
     Ok(Constant::computed(shape, data.data.select(source)))
 }
@@ -164,9 +140,8 @@ pub(super) fn expand(call: &Call, limits: &Limits) -> Outcome<Constant> {
 
 pub(super) fn concat(call: &Call, limits: &Limits) -> Outcome<Constant> {
     call.arity(1, usize::MAX)?;
-    let parts: Vec<_> = (0..call.inputs.len())
-        .map(|i| call.required_constant(i))
-        .collect::<Outcome<_>>()?;
+    let parts: Vec<_> =
+        (0..call.inputs.len()).map(|i| call.required_constant(i)).collect::<Outcome<_>>()?;
     let Some(axis_value) = call.int("axis")? else {
         return invalid("axis is missing");
     };
@@ -199,10 +174,8 @@ fn join(parts: &[&Rc<Constant>], outer: usize) -> Outcome<Data> {
     }
     Ok(match parts[0].data {
         Data::Float(_) => {
-            let lists: Vec<&[f32]> = parts
-                .iter()
-                .map(|p| p.floats().map(|d| &**d))
-                .collect::<Outcome<_>>()?;
+            let lists: Vec<&[f32]> =
+                parts.iter().map(|p| p.floats().map(|d| &**d)).collect::<Outcome<_>>()?;
             Data::Float(blocks(&lists, outer).into())
         }
         Data::Int(_) => {
@@ -219,9 +192,8 @@ fn join(parts: &[&Rc<Constant>], outer: usize) -> Outcome<Data> {
 pub(super) fn pad(call: &Call, limits: &Limits) -> Outcome<Constant> {
     let input = call.required_constant(0)?;
     let (before, after) = shapes::pads(call, input.shape.len())?;
-    let shape: Vec<usize> = (0..before.len())
-        .map(|i| before[i] + input.shape[i] + after[i])
-        .collect();
+    let shape: Vec<usize> =
+        (0..before.len()).map(|i| before[i] + input.shape[i] + after[i]).collect();
     let count = limits.volume(&shape)?;
     let own = strides(&shape);
     let offset: usize = before.iter().zip(&own).map(|(b, stride)| b * stride).sum();

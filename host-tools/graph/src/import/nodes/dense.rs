@@ -17,10 +17,7 @@ fn matrix(builder: &mut Builder, call: &Call, transposed: bool) -> Outcome<(Valu
     let constant = call.required_constant(1)?;
     if constant.shape.len() != 2 {
         return unsupported(
-            format!(
-                "its constant operand has shape {:?}, expected a matrix",
-                constant.shape
-            ),
+            format!("its constant operand has shape {:?}, expected a matrix", constant.shape),
             "use a Linear layer",
         );
     }
@@ -39,30 +36,17 @@ pub(super) fn gemm(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
         return invalid(format!("its input has shape {shape:?}, expected rank 2"));
     }
     if call.flag("transA", false)? {
-        return unsupported(
-            "transA = 1 exchanges the batch and feature axes",
-            TRANSPOSED,
-        );
+        return unsupported("transA = 1 exchanges the batch and feature axes", TRANSPOSED);
     }
     let (alpha, beta) = (call.float_or("alpha", 1.0)?, call.float_or("beta", 1.0)?);
     if beta != 0.0 && beta != 1.0 && call.input(2).is_some() {
-        return unsupported(
-            format!("beta is {beta}"),
-            "multiply the bias by beta in the model",
-        );
+        return unsupported(format!("beta is {beta}"), "multiply the bias by beta in the model");
     }
     let (weight, transpose_b) = matrix(builder, call, call.flag("transB", false)?)?;
     if alpha != 1.0 {
         let name = format!("{}/alpha", call.name());
-        let factor = builder
-            .graph
-            .add_constant(name.clone(), Tensor::scalar(alpha));
-        x = builder.push_as(
-            name.clone(),
-            format!("{name}/scaled"),
-            Op::Mul,
-            &[x, factor],
-        )?;
+        let factor = builder.graph.add_constant(name.clone(), Tensor::scalar(alpha));
+        x = builder.push_as(name.clone(), format!("{name}/scaled"), Op::Mul, &[x, factor])?;
     }
     let outputs = builder.graph.shape(weight)[usize::from(!transpose_b)];
     let bias = call.constant(2)?.filter(|_| beta == 1.0);
@@ -132,21 +116,8 @@ pub(super) fn batch_norm(builder: &mut Builder, call: &Call) -> Outcome<Binding>
     if epsilon < 0.0 {
         return invalid(format!("epsilon is {epsilon}"));
     }
-    if variance
-        .floats()?
-        .iter()
-        .any(|&v| f64::from(v) + f64::from(epsilon) <= 0.0)
-    {
-        return invalid(format!(
-            "`{}` + epsilon is not positive everywhere",
-            variance.name
-        ));
+    if variance.floats()?.iter().any(|&v| f64::from(v) + f64::from(epsilon) <= 0.0) {
+        return invalid(format!("`{}` + epsilon is not positive everywhere", variance.name));
     }
-    builder.push(
-        call,
-        Op::BatchNorm {
-            epsilon: f64::from(epsilon),
-        },
-        &operands,
-    )
+    builder.push(call, Op::BatchNorm { epsilon: f64::from(epsilon) }, &operands)
 }

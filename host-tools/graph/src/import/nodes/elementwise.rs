@@ -27,10 +27,7 @@ pub(super) fn binary(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
         || (frames == [false, true] && ranks[1] < ranks[0]);
     if moved {
         return unsupported(
-            format!(
-                "broadcasting {:?} with {:?} moves the batch axis",
-                a.shape, b.shape
-            ),
+            format!("broadcasting {:?} with {:?} moves the batch axis", a.shape, b.shape),
             "give both operands the same rank",
         );
     }
@@ -48,9 +45,7 @@ pub(super) fn activation(builder: &mut Builder, call: &Call) -> Outcome<Binding>
     call.arity(1, 1)?;
     let op = match call.proto.op_type.as_str() {
         "Relu" => Op::Relu,
-        "LeakyRelu" => Op::LeakyRelu {
-            alpha: call.float_or("alpha", 0.01)?,
-        },
+        "LeakyRelu" => Op::LeakyRelu { alpha: call.float_or("alpha", 0.01)? },
         _ => Op::Sigmoid,
     };
     builder.push(call, op, &[call.frame(0)?])
@@ -62,10 +57,7 @@ pub(super) fn clip(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
     let bound = |name: &str, index: usize, default: f32| -> Outcome<f32> {
         let given = match call.float(name)? {
             Some(value) => Some(value),
-            None => call
-                .constant(index)?
-                .map(|c| c.single_float())
-                .transpose()?,
+            None => call.constant(index)?.map(|c| c.single_float()).transpose()?,
         };
         Ok(given.unwrap_or(default))
     };
@@ -83,15 +75,9 @@ pub(super) fn softmax(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
     let input = call.frame(0)?;
     let shape = builder.shape(input);
     let flattened = call.opset < 13;
-    let axis = axis(
-        call.int_or("axis", if flattened { 1 } else { -1 })?,
-        shape.len(),
-    )?;
+    let axis = axis(call.int_or("axis", if flattened { 1 } else { -1 })?, shape.len())?;
     if axis == 0 {
-        return unsupported(
-            "it runs over the batch axis",
-            "let it run over the classes (axis 1)",
-        );
+        return unsupported("it runs over the batch axis", "let it run over the classes (axis 1)");
     }
     if flattened && shape[axis + 1..].iter().any(|&length| length != 1) {
         return unsupported(

@@ -82,9 +82,14 @@ pub(super) fn transpose(builder: &mut Builder, call: &Call) -> Outcome<Binding> 
 
 /// Concat of values of the network.
 pub(super) fn concat(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
-    let operands: Vec<_> = (0..call.inputs.len())
-        .map(|index| call.frame(index))
-        .collect::<Outcome<_>>()?;
+    if call.inputs.iter().flatten().any(|input| matches!(input, Binding::Constant(_))) {
+        return unsupported(
+            "it joins a constant to values of the network",
+            "pad with a constant instead (PyTorch: torch.nn.functional.pad)",
+        );
+    }
+    let operands: Vec<_> =
+        (0..call.inputs.len()).map(|index| call.frame(index)).collect::<Outcome<_>>()?;
     let Some(value) = call.int("axis")? else {
         return invalid("attribute `axis` is missing");
     };
@@ -117,15 +122,7 @@ pub(super) fn slice(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
     // A single element needs no step; huge ones would only overflow the shape rule.
     let step = |cut: &shapes::Cut| if cut.length > 1 { cut.step as usize } else { 1 };
     let steps = cuts.iter().map(step).collect();
-    builder.push(
-        call,
-        Op::Slice {
-            starts,
-            lengths,
-            steps,
-        },
-        &[input],
-    )
+    builder.push(call, Op::Slice { starts, lengths, steps }, &[input])
 }
 
 /// Pad with a constant.
@@ -140,24 +137,12 @@ pub(super) fn pad(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
     }
     let value = match call.float("value")? {
         Some(value) => value,
-        None => call
-            .constant(2)?
-            .map(|c| c.single_float())
-            .transpose()?
-            .unwrap_or(0.0),
+        None => call.constant(2)?.map(|c| c.single_float()).transpose()?.unwrap_or(0.0),
     };
     if value.is_nan() {
         return invalid("the padding value is NaN");
     }
-    builder.push(
-        call,
-        Op::Pad {
-            before,
-            after,
-            value,
-        },
-        &[input],
-    )
+    builder.push(call, Op::Pad { before, after, value }, &[input])
 }
 
 /// ReduceMean: axes are an attribute up to operator set 17, an operand from 18.
@@ -183,12 +168,5 @@ pub(super) fn global_average_pool(builder: &mut Builder, call: &Call) -> Outcome
         return invalid(format!("its input has rank {rank}"));
     }
     let axes = (2..rank).collect();
-    builder.push(
-        call,
-        Op::ReduceMean {
-            axes,
-            keep_dims: true,
-        },
-        &[input],
-    )
+    builder.push(call, Op::ReduceMean { axes, keep_dims: true }, &[input])
 }

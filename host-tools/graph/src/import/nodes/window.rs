@@ -11,10 +11,7 @@ fn pair(call: &Call, name: &str) -> Outcome<[usize; 2]> {
     match call.int_list(name)? {
         None => Ok([1, 1]),
         Some(&[rows, columns]) => Ok([natural(name, rows)?, natural(name, columns)?]),
-        Some(list) => invalid(format!(
-            "attribute `{name}` has {} entries, expected 2",
-            list.len()
-        )),
+        Some(list) => invalid(format!("attribute `{name}` has {} entries, expected 2", list.len())),
     }
 }
 
@@ -68,10 +65,7 @@ fn window(call: &Call, input: [usize; 2], kernel: [usize; 2]) -> Outcome<Window>
                 }
             }
             Some(list) => {
-                return invalid(format!(
-                    "attribute `pads` has {} entries, expected 4",
-                    list.len()
-                ));
+                return invalid(format!("attribute `pads` has {} entries, expected 4", list.len()));
             }
         },
         "VALID" => {}
@@ -87,11 +81,7 @@ fn window(call: &Call, input: [usize; 2], kernel: [usize; 2]) -> Outcome<Window>
         }
         other => return invalid(format!("attribute `auto_pad` is `{other}`")),
     }
-    Ok(Window {
-        strides,
-        dilations,
-        pads,
-    })
+    Ok(Window { strides, dilations, pads })
 }
 
 /// Conv: input, weight, bias.
@@ -100,35 +90,17 @@ pub(super) fn convolution(builder: &mut Builder, call: &Call) -> Outcome<Binding
     let (input, size) = plane(builder, call)?;
     let weight = call.required_constant(1)?;
     let &[_, _, rows, columns] = weight.shape.as_slice() else {
-        return invalid(format!(
-            "weight `{}` has shape {:?}",
-            weight.name, weight.shape
-        ));
+        return invalid(format!("weight `{}` has shape {:?}", weight.name, weight.shape));
     };
     let kernel = [rows, columns];
     if call.int_list("kernel_shape")?.is_some() && pair(call, "kernel_shape")? != kernel {
-        return invalid(format!(
-            "attribute `kernel_shape` differs from the weight's {kernel:?}"
-        ));
+        return invalid(format!("attribute `kernel_shape` differs from the weight's {kernel:?}"));
     }
-    let Window {
-        strides,
-        dilations,
-        pads,
-    } = window(call, size, kernel)?;
+    let Window { strides, dilations, pads } = window(call, size, kernel)?;
     let groups = natural("group", call.int_or("group", 1)?)?;
     let mut operands = vec![input, builder.constant(weight)?];
     operands.extend(builder.bias(call.constant(2)?)?);
-    builder.push(
-        call,
-        Op::Conv(Conv {
-            strides,
-            pads,
-            dilations,
-            groups,
-        }),
-        &operands,
-    )
+    builder.push(call, Op::Conv(Conv { strides, pads, dilations, groups }), &operands)
 }
 
 /// MaxPool and AveragePool.
@@ -139,29 +111,14 @@ pub(super) fn pool(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
         return invalid("attribute `kernel_shape` is missing");
     }
     let kernel = pair(call, "kernel_shape")?;
-    let Window {
-        strides,
-        dilations,
-        pads,
-    } = window(call, size, kernel)?;
+    let Window { strides, dilations, pads } = window(call, size, kernel)?;
     let ceil_mode = call.flag("ceil_mode", false)?;
     if ceil_mode && call.text_or("auto_pad", "NOTSET")? != "NOTSET" {
         return unsupported("ceil_mode together with auto_pad", "give explicit pads");
     }
     let average = call.proto.op_type == "AveragePool";
     let count_include_pad = average && call.flag("count_include_pad", false)?;
-    let pool = Pool {
-        kernel,
-        strides,
-        pads,
-        dilations,
-        ceil_mode,
-        count_include_pad,
-    };
-    let op = if average {
-        Op::AveragePool(pool)
-    } else {
-        Op::MaxPool(pool)
-    };
+    let pool = Pool { kernel, strides, pads, dilations, ceil_mode, count_include_pad };
+    let op = if average { Op::AveragePool(pool) } else { Op::MaxPool(pool) };
     builder.push(call, op, &[input])
 }

@@ -1,0 +1,76 @@
+//! The command line: which subcommands there are, and what they share.
+
+mod bench;
+mod check;
+mod expand;
+mod features;
+mod fit;
+mod inspect;
+mod keygen;
+mod pack;
+mod run;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+const EXAMPLES: &str = "\
+From a network to a verdict:
+  gradgate check resnet20.onnx
+  gradgate features resnet20.onnx normal/ -o normal.safetensors
+  gradgate features resnet20.onnx strange/ -o strange.safetensors
+  gradgate fit --normal normal.safetensors --anomalous strange.safetensors -o detector.json
+  gradgate pack resnet20.onnx --detector detector.json -o resnet20.gate
+  gradgate run resnet20.gate photos/
+
+FRAMES are image files and folders (PNG, JPEG, PPM), CIFAR-10 binary records, idx files (also
+gzipped) or safetensors with `images`; they are resized to the network's input.
+Exit code: 0 done or judged, 2 error, 130 interrupted.";
+
+/// Tells, frame by frame, whether an image classifier can be trusted on what the camera sees.
+#[derive(Parser, Debug)]
+#[command(name = "gradgate", version, after_help = EXAMPLES, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Check(check::Args),
+    Expand(expand::Args),
+    Features(features::Args),
+    Fit(fit::Args),
+    Pack(pack::Args),
+    Keygen(keygen::Args),
+    Verify(verify::Args),
+    Inspect(inspect::Args),
+    Run(run::Args),
+    Bench(bench::Args),
+}
+
+/// Runs the subcommand.
+pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        Command::Check(args) => check::run(args),
+        Command::Expand(args) => expand::run(args),
+        Command::Features(args) => features::run(args),
+        Command::Fit(args) => fit::run(args),
+        Command::Pack(args) => pack::run(args),
+        Command::Keygen(args) => keygen::run(args),
+        Command::Verify(args) => verify::run(args),
+        Command::Inspect(args) => inspect::run(args),
+        Command::Run(args) => run::run(args),
+        Command::Bench(args) => bench::run(args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        super::Cli::command().debug_assert();
+    }
+}

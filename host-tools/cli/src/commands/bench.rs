@@ -1,0 +1,305 @@
+//! `gradgate bench`: time, memory and allocations of one verdict.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use allocation_counter::measure;
+use anyhow::{Context, Result, bail};
+use gradgate_engine::{Engine, Written};
+use gradgate_frames::Pixels;
+use gradgate_graph::taps::Taps;
+use serde_json::{Value, json};
+
+use crate::executor::{Executor, Kind, Numerics, Packed, engine_frame};
+use crate::frames::ChoiceArgs;
+use crate::interrupt;
+use crate::model::{Model, ModelArgs, Recipe, feature_shape, usual_scratch};
+use crate::{files, output, progress, self_test};
+
+/// Runs before the clock starts counting, per thread.
+const WARM_UP: usize = 2;
+/// Measured runs per thread, at least; all frames are run at least once.
+const RUNS: usize = 50;
+/// Slow executors stop early, per measurement.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// Time, memory and allocations of a verdict.
+///
+/// A verdict is the whole frame: preprocessing, forward, backward, norms and, in a bundle, score
+/// and decision. Forward is the same network without the backward pass for an ONNX model; in a
+/// bundle it is the time until the logits are there. Each of the threads runs frames of its own.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Example:\n  gradgate bench resnet20.onnx --json")]
+pub struct Args {
+    /// The classifier, or a bundle
+    #[arg(value_name = "BUNDLE|MODEL.onnx")]
+    model: PathBuf,
+    /// Frames to run [default: one built-in frame]
+    #[arg(long, num_args = 1.., value_name = "FRAMES")]
+    frames: Vec<PathBuf>,
+    #[command(flatten)]
+    choice: ChoiceArgs,
+    /// What runs the network
+    #[arg(long, value_enum, default_value_t)]
+    executor: Kind,
+    /// Arithmetic of the engine
+    #[arg(long, value_enum, default_value_t)]
+    numerics: Numerics,
+    /// Threads that run frames at the same time
+    #[arg(long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u64).range(1..=1024))]
+    threads: u64,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    choices: ModelArgs,
+}
+
+/// What was measured of one way to run frames.
+#[derive(Default)]
+struct Timing {
+    milliseconds: Vec<f64>,
+    allocations: u64,
+    runs: u64,
+}
+
+/// Both measurements.
+struct Outcome {
+    verdict: Timing,
+    forward: Timing,
+    arena_bytes: u64,
+}
+
+/// Runs the subcommand.
+pub fn run(args: Args) -> Result<ExitCode> {
+    args.numerics.check()?;
+    let bar = progress::spinner("measuring");
+    let guard = interrupt::Loop::enter();
+    let outcome = match (files::is_bundle(&args.model)?, args.executor) {
+        (true, Kind::Interp) => bail!(
+            "{} is a bundle, which the interpreter cannot run: give the ONNX model",
+            args.model.display()
+        ),
+        (true, Kind::Engine) => bundle(&args)?,
+        (false, _) => model(&args)?,
+    };
+    drop(guard);
+    bar.finish_and_clear();
+    let json = to_json(&args, &outcome)?;
+    if args.json {
+        output::print(&format!("{json}\n"))?;
+    } else {
+        output::print(&to_text(&args, &json))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn bundle(args: &Args) -> Result<Outcome> {
+    let packed = Packed::read(&args.model)?;
+    let engine = packed.engine(&args.model)?;
+    let shape = engine.bundle().manifest().input.map(|side| side.get() as usize);
+    let frames = frames(args, shape)?;
+    let elements = engine.arena_elements();
+    let verdict = measured(args, &frames, elements, |pixels, arena| {
+        let begin = Instant::now();
+        engine.judge(engine_frame(pixels), arena)?;
+        Ok(begin.elapsed())
+    })?;
+    let last = logits_step(&engine).context("no step writes the logits")?;
+    let forward = measured(args, &frames, elements, |pixels, arena| {
+        let begin = Instant::now();
+        let mut time = Duration::ZERO;
+        engine.run_observed(engine_frame(pixels), arena, |step, written, _| {
+            if step == last && matches!(written, Written::Operand(_)) {
+                time = begin.elapsed();
+            }
+        })?;
+        Ok(time)
+    })?;
+    Ok(Outcome { verdict, forward, arena_bytes: 4 * elements as u64 })
+}
+
+/// The step after which the logits are complete: the last one that writes their tensor.
+fn logits_step(engine: &Engine<'_>) -> Option<usize> {
+    let bundle = engine.bundle();
+    let logits = bundle.header().layout.logits;
+    let writes = |step: &gradgate_bundle::record::StepRecord| {
+        let opcode = gradgate_bundle::op::OpCode::from_number(step.opcode.get());
+        let roles = opcode.map_or(&[][..], gradgate_bundle::shape::operands);
+        let mut operands = roles.iter().zip(&step.operands);
+        operands.any(|(role, operand)| role.writes() && operand.get() == logits)
+    };
+    bundle.steps().iter().rposition(writes)
+}
+
+fn model(args: &Args) -> Result<Outcome> {
+    let model = Model::read(&args.model, &args.choices)?;
+    let recipe = Recipe::default();
+    let frames = frames(args, model.frame_shape()?)?;
+    let first = model.compile(&recipe, 0)?;
+    let compiled = model.compile(&recipe, usual_scratch(&feature_shape(&first.schema())))?;
+    let forward_recipe = Recipe { taps: Taps::none(), ..recipe.clone() };
+    let forward = model.compile(&forward_recipe, 0)?;
+    let arena_bytes = compiled.plan.arena_bytes() as u64;
+    let time = |executor: &Executor<'_>| {
+        measured(args, &frames, executor.arena_elements(), |pixels, arena| {
+            let begin = Instant::now();
+            match executor {
+                Executor::Engine(engine) => drop(engine.run(engine_frame(pixels), arena)?),
+                Executor::Interp(reference) => drop(reference.features(pixels)?),
+            }
+            Ok(begin.elapsed())
+        })
+    };
+    if args.executor == Kind::Interp {
+        let verdict = time(&Executor::interp(&compiled, recipe.preprocessing))?;
+        let forward = time(&Executor::interp(&forward, recipe.preprocessing))?;
+        return Ok(Outcome { verdict, forward, arena_bytes: 0 });
+    }
+    let both = Packed::of_model(&model, &compiled, &recipe)?;
+    let alone = Packed::of_model(&model, &forward, &forward_recipe)?;
+    Ok(Outcome {
+        verdict: time(&Executor::Engine(both.engine(&args.model)?))?,
+        forward: time(&Executor::Engine(alone.engine(&args.model)?))?,
+        arena_bytes,
+    })
+}
+
+/// The frames, read before the clock starts.
+fn frames(args: &Args, shape: [usize; 3]) -> Result<Vec<Pixels>> {
+    if args.frames.is_empty() {
+        return Ok(vec![Pixels::U8(self_test::frame(shape))]);
+    }
+    let opened = args.choice.open(&args.frames, shape)?;
+    opened.iter().map(|frame| Ok(frame?.pixels)).collect()
+}
+
+/// Times `work` over the frames on every thread; allocations are counted around it alone.
+fn measured(
+    args: &Args,
+    frames: &[Pixels],
+    arena_elements: usize,
+    work: impl Fn(&Pixels, &mut [f32]) -> Result<Duration> + Sync,
+) -> Result<Timing> {
+    let one = |timing: &mut Timing| -> Result<()> {
+        let mut arena = vec![0.0; arena_elements];
+        let begin = Instant::now();
+        let runs = RUNS.max(frames.len());
+        for run in 0..WARM_UP + runs {
+            interrupt::check()?;
+            let pixels = &frames[run % frames.len()];
+            let mut time = Ok(Duration::ZERO);
+            let allocated = measure(|| time = work(pixels, &mut arena));
+            let time = time?;
+            if run < WARM_UP {
+                continue;
+            }
+            timing.milliseconds.push(time.as_secs_f64() * 1e3);
+            timing.allocations += allocated.count_total;
+            timing.runs += 1;
+            if begin.elapsed() > PATIENCE {
+                break;
+            }
+        }
+        Ok(())
+    };
+    let timings: Vec<Result<Timing>> = thread::scope(|scope| {
+        let work = || {
+            let mut timing = Timing::default();
+            one(&mut timing).map(|()| timing)
+        };
+        let threads: Vec<_> = (0..args.threads).map(|_| scope.spawn(work)).collect();
+        let join = |thread: thread::ScopedJoinHandle<'_, Result<Timing>>| match thread.join() {
+            Ok(timing) => timing,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        threads.into_iter().map(join).collect()
+    });
+    let mut all = Timing::default();
+    for timing in timings {
+        let timing = timing?;
+        all.milliseconds.extend(timing.milliseconds);
+        all.allocations += timing.allocations;
+        all.runs += timing.runs;
+    }
+    all.milliseconds.sort_by(f64::total_cmp);
+    Ok(all)
+}
+
+impl Timing {
+    fn min(&self) -> Option<f64> {
+        self.milliseconds.first().copied()
+    }
+
+    fn median(&self) -> Option<f64> {
+        let (below, n) = (self.milliseconds.len().checked_sub(1)? / 2, self.milliseconds.len());
+        Some((self.milliseconds[below] + self.milliseconds[n / 2]) / 2.0)
+    }
+
+    fn allocations_per_frame(&self) -> f64 {
+        self.allocations as f64 / self.runs.max(1) as f64
+    }
+}
+
+fn to_json(args: &Args, outcome: &Outcome) -> Result<Value> {
+    let (verdict, forward) = (&outcome.verdict, &outcome.forward);
+    let nothing = "nothing was measured";
+    Ok(json!({
+        "verdict_ms_min": verdict.min().context(nothing)?,
+        "verdict_ms_median": verdict.median().context(nothing)?,
+        "forward_ms_min": forward.min().context(nothing)?,
+        "forward_ms_median": forward.median().context(nothing)?,
+        "arena_bytes": outcome.arena_bytes,
+        "allocations_per_frame": verdict.allocations_per_frame(),
+        "executor": args.executor.name(),
+        "numerics": match args.executor {
+            Kind::Engine => "exact",
+            Kind::Interp => "f64",
+        },
+        "threads": args.threads,
+        "frames": verdict.runs,
+    }))
+}
+
+fn to_text(args: &Args, json: &Value) -> String {
+    let number = |key: &str| json[key].as_f64().unwrap_or(f64::NAN);
+    format!(
+        "{}: {} {}, {} threads, {} frames\n\
+         verdict      {:9.3} ms least, {:9.3} ms median\n\
+         forward      {:9.3} ms least, {:9.3} ms median\n\
+         arena        {}\n\
+         allocations  {} a frame\n",
+        args.model.display(),
+        json["executor"].as_str().unwrap_or_default(),
+        json["numerics"].as_str().unwrap_or_default(),
+        json["threads"],
+        json["frames"],
+        number("verdict_ms_min"),
+        number("verdict_ms_median"),
+        number("forward_ms_min"),
+        number("forward_ms_median"),
+        output::bytes(json["arena_bytes"].as_u64().unwrap_or(0)),
+        json["allocations_per_frame"],
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Timing;
+
+    #[test]
+    fn medians_by_table() {
+        for (values, expected) in [
+            (&[][..], None),
+            (&[3.0], Some(3.0)),
+            (&[1.0, 4.0], Some(2.5)),
+            (&[1.0, 2.0, 9.0], Some(2.0)),
+        ] {
+            let timing = Timing { milliseconds: values.to_vec(), ..Timing::default() };
+            assert_eq!(timing.median(), expected, "{values:?}");
+        }
+    }
+}

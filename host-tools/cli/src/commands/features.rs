@@ -1,0 +1,180 @@
+//! `gradgate features`: what a network gives for each frame, in a file for `fit`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use gradgate_detect::{FeatureSet, Metadata};
+use gradgate_frame::Preprocessing;
+use gradgate_frames::Frames;
+use gradgate_graph::taps::Taps;
+
+use crate::executor::{
+    Executor, FrameFeatures, Kind, Numerics, Packed, metadata_of_bundle, metadata_of_model,
+};
+use crate::frames::FramesArgs;
+use crate::model::{Model, ModelArgs, Recipe};
+use crate::{files, label, output, parallel, progress};
+
+/// Features of frames: logits, squared gradient norms, squared activation norms.
+///
+/// Preprocessing, label and taps are chosen here, once; detector and bundle inherit them.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  gradgate features resnet20.onnx cifar10/test.bin -o normal.safetensors
+  gradgate features net.onnx photos/ -o f.safetensors --limit 500 \\
+      --preprocessing 'range=0,1 order=bgr mean=0.4,0.4,0.4 std=0.2,0.2,0.2'
+  gradgate features net.onnx photos/ -o f.safetensors --taps 'layer3.*,fc.*,!*.bias'
+  gradgate features net.gate photos/ -o f.safetensors")]
+pub struct Args {
+    /// The classifier, or a bundle
+    #[arg(value_name = "MODEL.onnx|BUNDLE")]
+    model: PathBuf,
+    #[command(flatten)]
+    frames: FramesArgs,
+    /// Where the features go (safetensors)
+    #[arg(short, long, value_name = "F.safetensors")]
+    output: PathBuf,
+    /// What runs the network
+    #[arg(long, value_enum, default_value_t)]
+    executor: Kind,
+    /// Arithmetic of the engine
+    #[arg(long, value_enum, default_value_t)]
+    numerics: Numerics,
+    /// Confounding label: ones (the default), zeros, or a text file with one number a class
+    #[arg(long, value_name = "ones|zeros|FILE")]
+    label: Option<String>,
+    /// Parameters to listen to: globs, comma-separated, `!` leaves out; `none`: forward only
+    #[arg(long, value_name = "GLOB,..")]
+    taps: Option<String>,
+    /// From pixels to the network's input [default: range=0,1 order=rgb]
+    #[arg(long, value_name = "TEXT")]
+    preprocessing: Option<String>,
+    /// Threads [default: one a core]; the result does not depend on it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    threads: Option<u64>,
+    #[command(flatten)]
+    choices: ModelArgs,
+}
+
+/// Runs the subcommand.
+pub fn run(args: Args) -> Result<ExitCode> {
+    args.numerics.check()?;
+    let mut inputs = args.frames.paths();
+    inputs.push(&args.model);
+    files::check_apart(&args.output, &inputs)?;
+    files::check_writable(&args.output)?;
+    if files::is_bundle(&args.model)? {
+        of_bundle(&args)
+    } else {
+        of_model(&args)
+    }
+}
+
+fn of_bundle(args: &Args) -> Result<ExitCode> {
+    let choices = &args.choices;
+    let fixed = [
+        ("--label", args.label.is_some()),
+        ("--taps", args.taps.is_some()),
+        ("--preprocessing", args.preprocessing.is_some()),
+        ("--input-size", choices.input_size.is_some()),
+        ("--logits", choices.logits.is_some()),
+        ("--executor interp", args.executor == Kind::Interp),
+    ];
+    if let Some((option, _)) = fixed.iter().find(|(_, given)| *given) {
+        let name = args.model.display();
+        bail!("{name} is a bundle, which fixes what {option} would choose: give the ONNX model");
+    }
+    let packed = Packed::read(&args.model)?;
+    let engine = packed.engine(&args.model)?;
+    let shape = engine.bundle().manifest().input.map(|side| side.get() as usize);
+    let frames = args.frames.open(shape)?;
+    let metadata = metadata_of_bundle(engine.bundle());
+    compute(args, &Executor::Engine(engine), &frames, metadata)
+}
+
+fn of_model(args: &Args) -> Result<ExitCode> {
+    let model = Model::read(&args.model, &args.choices)?;
+    let recipe = recipe(args)?;
+    let frames = args.frames.open(model.frame_shape()?)?;
+    let compiled = model.compile(&recipe, 0)?;
+    let metadata = metadata_of_model(&model, &compiled, &recipe, args.executor);
+    if compiled.names.classes == 1 && args.label.is_none() {
+        eprintln!("note: a single logit: the label is 0.5 (`--label` chooses another)");
+    }
+    match args.executor {
+        Kind::Interp => {
+            compute(args, &Executor::interp(&compiled, recipe.preprocessing), &frames, metadata)
+        }
+        Kind::Engine => {
+            let packed = Packed::of_model(&model, &compiled, &recipe)?;
+            compute(args, &Executor::Engine(packed.engine(&args.model)?), &frames, metadata)
+        }
+    }
+}
+
+fn recipe(args: &Args) -> Result<Recipe> {
+    let preprocessing = match &args.preprocessing {
+        Some(text) => text.parse().with_context(|| format!("--preprocessing {text:?}"))?,
+        None => Preprocessing::default(),
+    };
+    Ok(Recipe {
+        label: label::from_argument(args.label.as_deref().unwrap_or("ones"))?,
+        taps: args.taps.as_deref().map_or_else(Taps::all, Taps::parse),
+        preprocessing,
+    })
+}
+
+fn compute(
+    args: &Args,
+    executor: &Executor<'_>,
+    frames: &Frames,
+    metadata: Metadata,
+) -> Result<ExitCode> {
+    let threads = parallel::threads(args.threads, frames.len());
+    let bar = progress::frames(frames.len(), "features");
+    let begin = Instant::now();
+    let mut set = FeatureSet {
+        metadata: Metadata { frames: args.frames.describe(), ..metadata },
+        ..FeatureSet::default()
+    };
+    parallel::for_each(
+        frames,
+        threads,
+        &bar,
+        || vec![0.0; executor.arena_elements()],
+        |arena, frame| {
+            let features = executor.features(&frame.pixels, arena)?;
+            Ok((features, frame.label.unwrap_or(-1), frame.source))
+        },
+        |_, (features, label, source)| {
+            push(&mut set, features);
+            set.labels.push(label);
+            set.source.push(source);
+            Ok(())
+        },
+    )?;
+    let seconds = begin.elapsed().as_secs_f64();
+    let file = set.to_bytes().context("the features cannot be used")?;
+    files::write_atomic(&args.output, &file)?;
+    output::print(&format!(
+        "{}: {} frames, {} gradient norms, {} activation norms, {} logits; {seconds:.1} s on \
+         {threads} threads\n",
+        args.output.display(),
+        set.len(),
+        set.metadata.parameters.len(),
+        set.metadata.layers.len(),
+        set.classes,
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn push(set: &mut FeatureSet, features: FrameFeatures) {
+    set.classes = features.logits.len();
+    set.penultimate_length = features.penultimate.len();
+    set.logits.extend(features.logits);
+    set.squared_norms.extend(features.squared_norms);
+    set.activation_norms.extend(features.activation_norms);
+    set.penultimate.extend(features.penultimate);
+}

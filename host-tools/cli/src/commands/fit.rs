@@ -1,0 +1,166 @@
+//! `gradgate fit`: from features to a detector with a promise.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use gradgate_detect::fit::options::parse_inputs;
+use gradgate_detect::fit::{Anomalous, FitOptions, HeadKind};
+use gradgate_detect::split::SplitMode;
+use gradgate_detect::{FeatureSet, fit};
+
+use crate::{files, output, progress};
+
+/// Fit a detector, set its threshold on frames that fitted nothing, and say how good it is.
+///
+/// Without --anomalous the normal frames alone are modelled. With them, each is reported with its
+/// AUROC and interval, worst first; the head `mlp` also learns from them.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  gradgate fit --normal normal.safetensors -o detector.json
+  gradgate fit --normal day.safetensors night.safetensors \\
+      --anomalous fog=fog.safetensors signs.safetensors -o detector.json --head mlp
+  gradgate fit --normal normal.safetensors -o detector.json --false-alarm-rate 0.01")]
+pub struct Args {
+    /// Features of normal frames; frames of equal source number count as twins, so give frames of
+    /// unrelated origin to one `gradgate features` call, which numbers them apart
+    #[arg(long, required = true, num_args = 1.., value_name = "F.safetensors")]
+    normal: Vec<PathBuf>,
+    /// Features of anomalous frames; a name before `=` stands in the report
+    #[arg(long, num_args = 1.., value_name = "[NAME=]F.safetensors")]
+    anomalous: Vec<String>,
+    /// Where the detector goes (JSON)
+    #[arg(short, long, value_name = "D.json")]
+    output: PathBuf,
+    /// The score's formula: mlp, gaussian, prototypes, energy, composite [default: composite]
+    #[arg(long, value_name = "HEAD")]
+    head: Option<String>,
+    /// What the detector reads: norm, forward, comma-separated
+    #[arg(long, value_name = "KIND,..", default_value = "norm,forward")]
+    inputs: String,
+    /// Highest rate of false alarms per frame that is promised, between 0 and 1
+    #[arg(long, value_name = "RATE", default_value_t = 0.05, allow_negative_numbers = true)]
+    false_alarm_rate: f64,
+    /// Rate behind a second, lower threshold; between the two a verdict is UNKNOWN
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
+    caution_rate: Option<f64>,
+    /// Confidence of the promise, between 0 and 1
+    #[arg(long, value_name = "SHARE", default_value_t = 0.95, allow_negative_numbers = true)]
+    confidence: f64,
+    /// Seed of splits and start weights
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// How normal frames are divided
+    #[arg(long, value_enum, default_value_t)]
+    protocol: Protocol,
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Protocol {
+    /// 40 % train, 20 % early stop, 20 % calibration, 20 % audit, by source
+    #[default]
+    Grouped,
+    /// The paper's 40/40/20: no calibration frames, no promise
+    Paper,
+}
+
+/// Runs the subcommand.
+pub fn run(args: Args) -> Result<ExitCode> {
+    let options = options(&args)?;
+    let anomalous_paths: Vec<(String, PathBuf)> =
+        args.anomalous.iter().map(|text| named(text)).collect();
+    let mut inputs: Vec<&Path> = args.normal.iter().map(PathBuf::as_path).collect();
+    inputs.extend(anomalous_paths.iter().map(|(_, path)| path.as_path()));
+    files::check_apart(&args.output, &inputs)?;
+    files::check_writable(&args.output)?;
+    let normal = read_normal(&args.normal)?;
+    let anomalous = anomalous_paths
+        .into_iter()
+        .map(|(name, path)| Ok(Anomalous { name, set: FeatureSet::read(&path)? }))
+        .collect::<Result<Vec<_>>>()?;
+    check_names(&anomalous)?;
+    let bar = progress::spinner("fitting");
+    let report = fit(&normal, &anomalous, &options);
+    bar.finish_and_clear();
+    let report = report?;
+    files::write_atomic(&args.output, report.detector.to_json()?.as_bytes())?;
+    if args.json {
+        output::print(&format!("{}\n", report.to_json()?))?;
+    } else {
+        output::print(&format!(
+            "{}\n{}: fitted on {} frames in {:.1} s\nnext: gradgate pack MODEL.onnx --detector {} \
+             -o NAME.gate\n",
+            report.to_text(),
+            args.output.display(),
+            normal.len(),
+            report.fit_seconds,
+            args.output.display(),
+        ))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn options(args: &Args) -> Result<FitOptions> {
+    let options = FitOptions {
+        head: args.head.as_deref().map(HeadKind::parse).transpose().context("--head")?,
+        inputs: parse_inputs(&args.inputs).context("--inputs")?,
+        false_alarm_rate: args.false_alarm_rate,
+        caution_rate: args.caution_rate,
+        confidence: args.confidence,
+        seed: args.seed,
+        split: match args.protocol {
+            Protocol::Grouped => SplitMode::Promise,
+            Protocol::Paper => SplitMode::Paper,
+        },
+        ..FitOptions::default()
+    };
+    options.check()?;
+    Ok(options)
+}
+
+/// Equal source numbers mean twins, across files too: such frames stay in one part.
+fn read_normal(paths: &[PathBuf]) -> Result<FeatureSet> {
+    let sets = paths.iter().map(|path| FeatureSet::read(path)).collect::<Result<Vec<_>, _>>()?;
+    Ok(FeatureSet::concat(sets)?)
+}
+
+/// `NAME=FILE`, or a file whose name without ending is the name.
+fn named(text: &str) -> (String, PathBuf) {
+    match text.split_once('=') {
+        // A path may hold `=`; a name holds no slash.
+        Some((name, path)) if !name.is_empty() && !name.contains(['/', '\\']) => {
+            (name.to_owned(), PathBuf::from(path))
+        }
+        _ => (files::stem(Path::new(text)), PathBuf::from(text)),
+    }
+}
+
+fn check_names(anomalous: &[Anomalous]) -> Result<()> {
+    for (index, one) in anomalous.iter().enumerate() {
+        if anomalous[..index].iter().any(|other| other.name == one.name) {
+            bail!("two anomalous sources are called {}: name them, as in NAME=FILE", one.name);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_by_table() {
+        let cases = [
+            ("fog=a/b.safetensors", "fog", "a/b.safetensors"),
+            ("a/b.safetensors", "b", "a/b.safetensors"),
+            ("x/y=z/b.safetensors", "b", "x/y=z/b.safetensors"),
+        ];
+        for (text, name, path) in cases {
+            assert_eq!(named(text), (name.to_owned(), PathBuf::from(path)));
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! `gradgate keygen`: a key pair for signing bundles.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, anyhow, bail};
+use gradgate_bundle::keys::{from_seed, public_text, secret_text};
+use gradgate_bundle::signature::key_id;
+
+use crate::files::create_new;
+use crate::output::{hex, print};
+
+/// Make an Ed25519 key pair for signing bundles.
+///
+/// Writes KEY (secret: readable by you alone, keep it safe) and KEY.pub (for devices). Existing
+/// files are never overwritten.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Example:\n  gradgate keygen -o release-key")]
+pub struct Args {
+    /// Where the secret key goes; the public one goes to KEY.pub
+    #[arg(short, long, value_name = "KEY")]
+    output: PathBuf,
+}
+
+/// Runs the subcommand.
+pub fn run(args: Args) -> Result<ExitCode> {
+    let mut public_path = args.output.clone().into_os_string();
+    public_path.push(".pub");
+    let public_path = PathBuf::from(public_path);
+    if public_path.exists() {
+        let name = public_path.display();
+        bail!("{name} exists already: keys are never overwritten, choose another name");
+    }
+    let mut seed = [0_u8; 32];
+    getrandom::fill(&mut seed)
+        .map_err(|error| anyhow!("the system gives no random numbers ({error}): no key was made"))?;
+    let key = from_seed(&seed);
+    create_new(&args.output, secret_text(&key).as_bytes(), true)?;
+    let public = key.verifying_key();
+    if let Err(error) = create_new(&public_path, public_text(&public).as_bytes(), false) {
+        // Half a pair is of no use.
+        let _ = std::fs::remove_file(&args.output);
+        return Err(error);
+    }
+    print(&format!(
+        "{} (secret) and {} (public), key {}\nnext: gradgate pack .. --sign {}\n",
+        args.output.display(),
+        public_path.display(),
+        hex(&key_id(&public)),
+        args.output.display(),
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}

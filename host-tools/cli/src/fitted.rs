@@ -1,0 +1,60 @@
+//! What a detector file was fitted for, held against a model: `pack` and `expand` refuse others.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use gradgate_detect::DetectorFile;
+use gradgate_frame::Preprocessing;
+
+use crate::executor::{Kind, metadata_of_model};
+use crate::label;
+use crate::model::{Compiled, Model, Recipe, taps_of};
+use crate::output::hex;
+
+/// Label, taps and preprocessing that the detector inherited.
+pub fn recipe(file: &DetectorFile, path: &Path) -> Result<Recipe> {
+    let ours = &file.fitted_for;
+    let name = path.display();
+    let preprocessing: Preprocessing = ours
+        .preprocessing
+        .parse()
+        .with_context(|| format!("{name}: preprocessing {:?}; fit it again", ours.preprocessing))?;
+    Ok(Recipe {
+        label: label::from_text(&ours.label).with_context(|| name.to_string())?,
+        taps: taps_of(&ours.parameters),
+        preprocessing,
+    })
+}
+
+/// Refuses a detector whose model, features or numerics are not this model's.
+pub fn check(file: &DetectorFile, path: &Path, model: &Model, compiled: &Compiled) -> Result<()> {
+    let ours = &file.fitted_for;
+    let (name, other) = (path.display(), model.path.display());
+    let again = "compute the features with this model and fit again";
+    if ours.model_digest != hex(&model.digest) {
+        bail!(
+            "{name} was fitted for another model than {other} (SHA-256 {:.12}.., not {:.12}..; \
+             --input-size and --logits count, too): {again}",
+            ours.model_digest,
+            hex(&model.digest)
+        );
+    }
+    if ours.numerics != "exact" {
+        bail!("{name} was fitted with {} numerics, bundles are exact: {again}", ours.numerics);
+    }
+    let recipe = recipe(file, path)?;
+    let theirs = metadata_of_model(model, compiled, &recipe, Kind::Engine);
+    for (what, ours, theirs) in [
+        ("parameters", &ours.parameters, &theirs.parameters),
+        ("layers", &ours.layers, &theirs.layers),
+        ("alignments", &ours.alignments, &theirs.alignments),
+    ] {
+        if ours != theirs {
+            bail!("{name}: its {what} are not those of {other}: {again}");
+        }
+    }
+    if ours.shape() != compiled.shape() || ours.schema_digest != theirs.schema_digest {
+        bail!("{name}: its feature schema is not that of {other}: {again}");
+    }
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! Operators in forms that cannot be compiled: refused by node name, with a remedy.
+
+mod import_support;
+
+use gradgate_graph::import::ImportError;
+use gradgate_graph::proto::{TensorProto, data_type};
+use import_support::{
+    assert_node_refused, float, floats, import, int, integers, ints, model, node, refused,
+};
+
+#[test]
+fn attribute_lengths_must_fit_the_rank() {
+    for (attribute, part) in [
+        (ints("pads", &[1, 1, 1]), "`pads` has 3 entries"),
+        (ints("strides", &[1]), "`strides` has 1 entries"),
+        (ints("strides", &[0, 1]), "`strides`"),
+        (ints("dilations", &[1, 1, 1]), "`dilations` has 3 entries"),
+        (ints("kernel_shape", &[3, 5]), "`kernel_shape` differs"),
+        (ints("pads", &[-1, 0, 0, 0]), "negative padding"),
+        (ints("pads", &[i64::MAX; 4]), "pads is"),
+        (ints("strides", &[i64::MIN; 2]), "strides is"),
+        (int("group", 0), "group"),
+        (int("group", -1), "group is -1"),
+        (int("group", 3), "groups"),
+        (int("pads", 1), "of another type"),
+        (ints("pads", &[1 << 30; 4]), "limit"),
+    ] {
+        let conv = node("Conv", &["image", "w"], "y", vec![attribute]);
+        let hostile = model(vec![conv], "y", vec![floats("w", &[3, 2, 3, 3])]);
+        assert_node_refused("Conv", &hostile, part);
+    }
+}
+
+#[test]
+fn windows_of_other_ranks_are_refused() {
+    let flat = node("Reshape", &["image", "shape"], "flat", vec![]);
+    for (shape, weight) in
+        [(vec![1, 2, 16], vec![3, 2, 3]), (vec![1, 2, 4, 2, 2], vec![3, 2, 1, 1, 1])]
+    {
+        let conv = node("Conv", &["flat", "w"], "y", vec![]);
+        let stored = vec![integers("shape", &shape), floats("w", &weight)];
+        let hostile = model(vec![flat.clone(), conv], "y", stored);
+        assert_node_refused("Conv", &hostile, "only two-dimensional");
+    }
+}
+
+#[test]
+fn nothing_may_touch_the_batch_axis() {
+    let stored = || {
+        vec![
+            integers("all", &[-1]),
+            integers("split", &[2, 4, 4]),
+            integers("pads", &[1, 0, 0, 0, 0, 0, 0, 0]),
+            integers("zero", &[0]),
+            integers("one", &[1]),
+            floats("three", &[3, 1, 1, 1]),
+            floats("high", &[1, 1, 2, 4, 4]),
+        ]
+    };
+    for (op, inputs, attributes) in [
+        ("Reshape", vec!["image", "all"], vec![]),
+        ("Reshape", vec!["image", "split"], vec![]),
+        ("Transpose", vec!["image"], vec![]),
+        ("Transpose", vec!["image"], vec![ints("perm", &[1, 0, 2, 3])]),
+        ("Flatten", vec!["image"], vec![int("axis", 0)]),
+        ("Flatten", vec!["image"], vec![int("axis", 2)]),
+        ("Squeeze", vec!["image"], vec![]),
+        ("Squeeze", vec!["image", "zero"], vec![]),
+        ("Unsqueeze", vec!["image", "zero"], vec![]),
+        ("Concat", vec!["image", "image"], vec![int("axis", 0)]),
+        ("Slice", vec!["image", "one", "one"], vec![]),
+        ("Pad", vec!["image", "pads"], vec![]),
+        ("ReduceMean", vec!["image"], vec![]),
+        ("ReduceMean", vec!["image"], vec![ints("axes", &[0, 2])]),
+        ("Softmax", vec!["image"], vec![int("axis", 0)]),
+        ("Add", vec!["image", "high"], vec![]),
+        ("Add", vec!["image", "three"], vec![]),
+    ] {
+        let hostile = model(vec![node(op, &inputs, "y", attributes)], "y", stored());
+        assert_node_refused(op, &hostile, "ax");
+        assert!(refused(&hostile).contains("batch"), "{op}: {}", refused(&hostile));
+    }
+}
+
+#[test]
+fn forms_that_are_not_compiled_are_refused_with_a_remedy() {
+    let flat = || node("Flatten", &["image"], "flat", vec![]);
+    let stored = || {
+        vec![
+            floats("w", &[32, 3]),
+            floats("c", &[3]),
+            floats("left", &[3, 2, 4, 4]),
+            TensorProto {
+                dims: vec![],
+                data_type: data_type::BOOL,
+                int32_data: vec![1],
+                int64_data: vec![],
+                ..integers("true", &[])
+            },
+            integers("starts", &[-1]),
+            integers("ends", &[i64::MIN]),
+            integers("axes", &[3]),
+        ]
+    };
+    for (op, inputs, attributes, part) in [
+        ("Gemm", vec!["flat", "w"], vec![int("transA", 1)], "transA"),
+        ("Gemm", vec!["flat", "w", "c"], vec![float("beta", 0.5)], "beta is 0.5"),
+        ("Gemm", vec!["flat", "flat"], vec![], "only a constant"),
+        ("MatMul", vec!["w", "flat"], vec![], "left operand"),
+        ("MatMul", vec!["flat", "c"], vec![], "expected a matrix"),
+        ("Dropout", vec!["image", "", "true"], vec![], "training mode"),
+        ("Slice", vec!["image", "starts", "ends", "axes", "starts"], vec![], "negative"),
+        ("Cast", vec!["image"], vec![int("to", 7)], "element type 7"),
+        ("Concat", vec!["image", "left"], vec![int("axis", 1)], "constant"),
+        ("LSTM", vec!["image"], vec![], "not supported"),
+        ("Gather", vec!["image", "starts"], vec![], "constants only"),
+    ] {
+        let nodes = vec![flat(), node(op, &inputs, "y", attributes)];
+        let hostile = model(nodes, "y", stored());
+        assert!(matches!(import(&hostile), Err(ImportError::Unsupported(_))), "{op} {part}");
+        assert_node_refused(op, &hostile, part);
+    }
+}

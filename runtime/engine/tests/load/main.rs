@@ -1,0 +1,5 @@
+//! A small plan through load and run.
+
+mod net;
+mod refusals;
+mod runs;
