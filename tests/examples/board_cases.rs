@@ -12,7 +12,7 @@ use gradgate_tests::cases::cases;
 use gradgate_tests::executor::report;
 use gradgate_tests::reference::channels_last;
 use gradgate_tests::rng::Rng;
-use gradgate_tests::{compile_with_self_test, shared};
+use gradgate_tests::{compile_judged, shared};
 
 /// Suite cases that together run every kernel; the board takes about a second for each.
 const SUITE: [&str; 9] = [
@@ -31,7 +31,10 @@ fn main() {
     let folder = PathBuf::from(std::env::args().nth(1).expect("usage: board_cases FOLDER"));
     for case in cases().into_iter().filter(|case| SUITE.contains(&case.name)) {
         let elements = case.graph.input.map_or(0, |id| case.graph.value(id).elements());
-        write(&folder.join(case.name.replace(' ', "-")), &case.graph, &Rng(3).bytes(elements));
+        let mut rng = Rng(5);
+        let normal: Vec<Vec<u8>> = (0..NORMAL).map(|_| rng.bytes(elements)).collect();
+        let name = case.name.replace(' ', "-");
+        write(&folder.join(name), &case.graph, &normal, &Rng(3).bytes(elements));
     }
     let (Some(model), Some(records)) =
         (shared("models/resnet8.onnx"), shared("data/cifar10-lossless/test.bin"))
@@ -40,12 +43,17 @@ fn main() {
     };
     let graph = import_file(&model, &ImportOptions::default()).expect("resnet8").graph;
     let records = fs::read(records).expect("readable");
-    write(&folder.join("resnet8"), &graph, &channels_last(&records[1..3073], 3));
+    let mut frames = records.chunks(3073).map(|record| channels_last(&record[1..], 3));
+    let normal: Vec<Vec<u8>> = frames.by_ref().take(NORMAL).collect();
+    write(&folder.join("resnet8"), &graph, &normal, &frames.next().expect("more frames"));
 }
 
-fn write(folder: &Path, graph: &Graph, frame: &[u8]) {
+/// Normal frames that fit a case's detector.
+const NORMAL: usize = 300;
+
+fn write(folder: &Path, graph: &Graph, normal: &[Vec<u8>], frame: &[u8]) {
     let expanded = expand(graph, &Label::Ones, &Taps::all()).expect("a classifier");
-    let bytes = compile_with_self_test(&expanded, &Rng(5).bytes(frame.len()));
+    let bytes = compile_judged(&expanded, normal);
     fs::create_dir_all(folder).expect("a folder");
     let expected = format!("self-test ok\n{}", report(&bytes, frame));
     let files: [(&str, &[u8]); 3] =

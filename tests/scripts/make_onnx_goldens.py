@@ -3,9 +3,9 @@
 
     python tests/scripts/make_onnx_goldens.py [FOLDER]
 
-Needs numpy, onnx, onnxruntime, torch and onnxscript. Every file is under 100 KB. Models made by hand come with
-`<name>.expected.txt`: an image and onnxruntime's logits, so that shapes and values have an
-independent source. Seeds are fixed; the PyTorch files change with the PyTorch version.
+Needs numpy, onnx, onnxruntime, torch and onnxscript. Every file is under 100 KB. Models made by
+hand come with `<name>.expected.txt`: an image and onnxruntime's logits, so that shapes and values
+have an independent source. Seeds are fixed; the PyTorch files change with the PyTorch version.
 """
 
 import os
@@ -52,7 +52,8 @@ class Model:
         graph = helper.make_graph(
             self.nodes, self.name,
             [helper.make_tensor_value_info("image", TensorProto.FLOAT, shape)],
-            [helper.make_tensor_value_info(o, TensorProto.FLOAT, [None] * (4 if o == "pooled" else 2))
+            [helper.make_tensor_value_info(o, TensorProto.FLOAT,
+                                           [None] * (4 if o == "pooled" else 2))
              for o in outputs],
             self.stored)
         ir = 8 if self.opset <= 18 else 10
@@ -150,8 +151,8 @@ def operators(opset):
     width = 12 * (3 if opset >= 10 else 2)  # ceil_mode came with opset 10
     x = m.node("MatMul", [x, m.init("matmul.weight", weights(width, 5))], "product")
     x = m.node("Add", [x, m.init("matmul.bias", weights(5))], "biased")
-    x = m.node("Gemm", [x, m.init("gemm.weight", weights(5, 4)), m.init("gemm.bias", weights(1, 4))],
-               "logits", alpha=0.5)
+    w, b = m.init("gemm.weight", weights(5, 4)), m.init("gemm.bias", weights(1, 4))
+    x = m.node("Gemm", [x, w, b], "logits", alpha=0.5)
     m.save()
 
 
@@ -167,7 +168,8 @@ def shape_chain():
     zeros = m.node("ConstantOfShape", [m.ints("three", [3])], "zeros",
                    value=numpy_helper.from_array(np.array([0], np.int64)))
     one = m.ints("zero_list", [0])
-    pads = m.node("Concat", [one, grown, zeros, grown, m.ints("two_zeros", [0, 0])], "pads_7", axis=0)
+    two_zeros = m.ints("two_zeros", [0, 0])
+    pads = m.node("Concat", [one, grown, zeros, grown, two_zeros], "pads_7", axis=0)
     x = m.node("Pad", [x, m.node("Cast", [pads], "pads", to=TensorProto.INT64)], "padded")
     flat_2 = m.node("Concat", [m.node("Unsqueeze", [size, m.ints("axis_2", [0])], "batch_list"),
                                m.ints("minus", [-1])], "target", axis=0)

@@ -54,7 +54,14 @@ impl Builder {
     }
 
     /// A convolution with `out` channels, with or without bias.
-    pub fn conv(&mut self, x: ValueId, out: usize, kernel: usize, conv: Conv, bias: bool) -> ValueId {
+    pub fn conv(
+        &mut self,
+        x: ValueId,
+        out: usize,
+        kernel: usize,
+        conv: Conv,
+        bias: bool,
+    ) -> ValueId {
         let channels = self.graph.shape(x)[1] / conv.groups;
         let scale = (3.0 / (channels * kernel * kernel) as f32).sqrt();
         let w = self.parameter(&[out, channels, kernel, kernel], scale, 0.0);
@@ -121,7 +128,12 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
-fn case(name: &'static str, channels: usize, size: usize, build: impl FnOnce(Builder, ValueId) -> Graph) -> Case {
+fn case(
+    name: &'static str,
+    channels: usize,
+    size: usize,
+    build: impl FnOnce(Builder, ValueId) -> Graph,
+) -> Case {
     let (builder, image) = Builder::new(name, channels, size);
     Case { name, graph: build(builder, image) }
 }
@@ -141,8 +153,20 @@ fn convolutions() -> Vec<Case> {
         variant("conv 1x1", same(1), 8, 17, 1),
         variant("conv 5x5", same(5), 4, 6, 5),
         variant("conv stride 2", Conv { strides: [2, 2], ..same(3) }, 8, 16, 3),
-        variant("conv asymmetric", Conv { strides: [2, 1], pads: [0, 1, 1, 2], ..same(3) }, 6, 10, 3),
-        variant("conv dilated", Conv { dilations: [2, 3], pads: [2, 3, 2, 3], ..same(3) }, 4, 18, 3),
+        variant(
+            "conv asymmetric",
+            Conv { strides: [2, 1], pads: [0, 1, 1, 2], ..same(3) },
+            6,
+            10,
+            3,
+        ),
+        variant(
+            "conv dilated",
+            Conv { dilations: [2, 3], pads: [2, 3, 2, 3], ..same(3) },
+            4,
+            18,
+            3,
+        ),
         variant("conv valid", Conv { pads: [0; 4], ..same(3) }, 5, 33, 3),
         variant("conv grouped", Conv { groups: 2, ..same(3) }, 8, 20, 3),
         variant("conv depthwise", Conv { groups: 20, ..same(3) }, 20, 20, 3),
@@ -343,7 +367,10 @@ fn activations_and_pools() -> Vec<Case> {
         pooled("max pool overlapping", Op::MaxPool(padded.clone())),
         pooled("average pool", Op::AveragePool(pool(3, 2))),
         pooled("average pool padded", Op::AveragePool(padded.clone())),
-        pooled("average pool counting pads", Op::AveragePool(Pool { count_include_pad: true, ..padded })),
+        pooled(
+            "average pool counting pads",
+            Op::AveragePool(Pool { count_include_pad: true, ..padded }),
+        ),
         case("squeeze and excitation", 3, 6, |mut b, image| {
             let x = b.conv(image, 8, 3, same(3), true);
             let x = b.op(Op::Relu, &[x]);

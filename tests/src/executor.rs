@@ -62,7 +62,8 @@ pub fn run_engine(compiled: &Compiled, frame: &[u8]) -> Features {
     let bundle = Bundle::parse(&compiled.bytes).unwrap_or_else(|e| panic!("parse: {e}"));
     let engine = Engine::load(bundle).unwrap_or_else(|e| panic!("load: {e:?}"));
     let mut arena = vec![0.0; compiled.plan.arena_elements];
-    let features = engine.run(Frame::U8(frame), &mut arena).unwrap_or_else(|e| panic!("run: {e:?}"));
+    let features =
+        engine.run(Frame::U8(frame), &mut arena).unwrap_or_else(|e| panic!("run: {e:?}"));
     let wide = |list: &[f32]| list.iter().map(|&x| f64::from(x)).collect();
     Features {
         logits: wide(features.logits),
@@ -72,7 +73,8 @@ pub fn run_engine(compiled: &Compiled, frame: &[u8]) -> Features {
     }
 }
 
-/// Everything that a bundle yields for one frame, as text with f32 bits: the format of the emulated board.
+/// Everything that a bundle yields for one frame, as text with f32 bits: the format of the
+/// emulated board.
 ///
 /// # Panics
 /// As [`run_engine`].

@@ -7,13 +7,15 @@ pub mod rng;
 
 use std::path::PathBuf;
 
-use gradgate_bundle::align::AlignedBytes;
 use gradgate_bundle::Bundle;
-use gradgate_bundle::header::{Evidence, Header, Policy, Provenance, Schema, SelfTest};
+use gradgate_bundle::align::AlignedBytes;
+use gradgate_bundle::header::{Evidence, Header, Provenance, Schema, SelfTest};
 use gradgate_bundle::manifest::DeviceClass;
 use gradgate_bundle::write::{BundleParts, assemble, push_bytes, push_floats};
+use gradgate_detect::{DetectorFile, FeatureSet, FitOptions, Metadata, fit};
 use gradgate_engine::{Engine, Frame};
 use gradgate_frame::Preprocessing;
+use gradgate_gate::DEFAULT_POLICY;
 use gradgate_graph::expand::Expanded;
 use gradgate_graph::lower::lower;
 use gradgate_graph::pack::{pack, schema_names};
@@ -40,36 +42,88 @@ pub struct Compiled {
     pub bytes: AlignedBytes,
 }
 
+/// What a bundle may hold beside the network.
+#[derive(Clone, Copy, Default)]
+struct Extras<'a> {
+    detector: Option<&'a DetectorFile>,
+    self_test: Option<(&'a [u8], &'a [f32])>,
+}
+
 /// Lowers, plans and packs an expanded graph; `keep_all` gives every tensor its own place.
 ///
 /// # Panics
 /// When a stage refuses: the cases are meant to pass.
 pub fn compile(expanded: &Expanded, keep_all: bool) -> Compiled {
-    compile_inner(expanded, keep_all, None)
+    compile_with(expanded, keep_all, Extras::default())
 }
 
-/// A bundle with a self-test on `frame`, its expectation from the engine on this machine.
+/// A bundle with a composite detector fitted on `frames` and a self-test on the first of them.
 ///
 /// # Panics
 /// As [`compile`].
-pub fn compile_with_self_test(expanded: &Expanded, frame: &[u8]) -> AlignedBytes {
+pub fn compile_judged(expanded: &Expanded, frames: &[Vec<u8>]) -> AlignedBytes {
     let compiled = compile(expanded, false);
-    let engine = Engine::load(Bundle::parse(&compiled.bytes).expect("own bundle")).expect("own plan");
+    let detector = fitted(expanded, &compiled, frames);
+    let extras = Extras { detector: Some(&detector), self_test: None };
+    let untested = compile_with(expanded, false, extras).bytes;
+    let engine = Engine::load(Bundle::parse(&untested).expect("own bundle")).expect("own plan");
     let mut arena = vec![0.0; engine.arena_elements()];
-    let features = engine.run(Frame::U8(frame), &mut arena).expect("own frame");
-    let expected = [features.logits, features.squared_norms, features.activation_norms].concat();
-    compile_inner(expanded, false, Some((frame, &expected))).bytes
+    let (features, judgement) = engine.judge(Frame::U8(&frames[0]), &mut arena).expect("own frame");
+    let score = judgement.expect("a detector").expect("a finite frame").score;
+    let parts =
+        [features.logits, features.squared_norms, features.activation_norms, &[score]].concat();
+    let extras = Extras { self_test: Some((&frames[0], &parts)), ..extras };
+    compile_with(expanded, false, extras).bytes
 }
 
-fn compile_inner(expanded: &Expanded, keep_all: bool, self_test: Option<(&[u8], &[f32])>) -> Compiled {
+fn fitted(expanded: &Expanded, compiled: &Compiled, frames: &[Vec<u8>]) -> DetectorFile {
+    let names = schema_names(expanded).unwrap_or_else(|e| panic!("schema: {e}"));
+    let list = |names: &str| names.lines().map(str::to_owned).collect();
+    let mut set = FeatureSet {
+        metadata: Metadata {
+            parameters: list(&names.parameters),
+            layers: list(&names.layers),
+            preprocessing: Preprocessing::default().to_string(),
+            label: "ones".into(),
+            executor: "engine".into(),
+            numerics: "exact".into(),
+            model_digest: "00".repeat(32),
+            schema_digest: "00".repeat(32),
+            frames: "test".into(),
+            ..Metadata::default()
+        },
+        classes: names.classes as usize,
+        penultimate_length: names.penultimate as usize,
+        ..FeatureSet::default()
+    };
+    let engine =
+        Engine::load(Bundle::parse(&compiled.bytes).expect("own bundle")).expect("own plan");
+    let mut arena = vec![0.0; engine.arena_elements()];
+    for (source, frame) in frames.iter().enumerate() {
+        let features = engine.run(Frame::U8(frame), &mut arena).expect("own frame");
+        set.logits.extend_from_slice(features.logits);
+        set.squared_norms.extend(features.squared_norms.iter().map(|&x| f64::from(x)));
+        set.activation_norms.extend(features.activation_norms.iter().map(|&x| f64::from(x)));
+        set.penultimate.extend_from_slice(features.penultimate);
+        set.labels.push(-1);
+        set.source.push(source as i64);
+    }
+    let options = FitOptions { confidence: 0.9, ..FitOptions::default() };
+    fit(&set, &[], &options).unwrap_or_else(|e| panic!("fit: {e}")).detector
+}
+
+fn compile_with(expanded: &Expanded, keep_all: bool, extras: Extras<'_>) -> Compiled {
     let preprocessing = Preprocessing::default();
     let schedule = lower(expanded, &preprocessing).unwrap_or_else(|e| panic!("lower: {e}"));
-    let options = PlanOptions { detector_scratch: 0, keep_all };
+    let mut detector_blobs = Vec::new();
+    let scratch = extras.detector.and_then(|d| d.to_bundle(&mut detector_blobs).scratch_elements());
+    let options = PlanOptions { detector_scratch: scratch.unwrap_or(0), keep_all };
     let plan = plan(&schedule, options).unwrap_or_else(|e| panic!("plan: {e}"));
     let mut packed = pack(&schedule, &plan).unwrap_or_else(|e| panic!("pack: {e}"));
     let names = schema_names(expanded).unwrap_or_else(|e| panic!("schema: {e}"));
     let text = preprocessing.to_string();
-    let self_test = self_test.map(|(frame, expected)| SelfTest {
+    let detector = extras.detector.map(|detector| detector.to_bundle(&mut packed.blobs));
+    let self_test = extras.self_test.map(|(frame, expected)| SelfTest {
         frame_offset: push_bytes(&mut packed.blobs, frame).expect("short"),
         frame_bytes: frame.len() as u32,
         expected: push_floats(&mut packed.blobs, expected).expect("short"),
@@ -93,9 +147,9 @@ fn compile_inner(expanded: &Expanded, keep_all: bool, self_test: Option<(&[u8], 
         preprocessing: &text,
         label: "ones",
         layout: packed.layout,
-        detector: None,
+        detector,
         evidence: NO_EVIDENCE,
-        policy: MONITOR,
+        policy: DEFAULT_POLICY,
         self_test,
     };
     let parts = BundleParts {
@@ -119,14 +173,4 @@ const NO_EVIDENCE: Evidence<'static> = Evidence {
     calibration_sources: 0,
     audit: [0; 2],
     source: "",
-};
-
-const MONITOR: Policy = Policy {
-    enforce: false,
-    frame_period_us: 100_000,
-    k: 1,
-    m: 1,
-    n: 1,
-    lease_periods: 2,
-    frozen_frames: 3,
 };

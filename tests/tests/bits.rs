@@ -1,6 +1,7 @@
 //! The engine gives the same bits on every target: digests of its results against committed ones.
 //!
-//! Runs natively and under qemu-aarch64. `GRADGATE_BLESS=1` writes the digests anew; they may change only
+//! Runs natively and under qemu-aarch64. `GRADGATE_BLESS=1` writes the digests anew; they may
+//! change only
 //! together with runtime/engine/NUMERICS.md.
 
 use std::fmt::Write;

@@ -1,6 +1,7 @@
 //! The f32 engine against float64 features on real networks, with ReLU kinks in mind.
 //!
-//! Two legitimate f32 orders can put a unit near zero on different sides. So: the median over frames of the
+//! Two legitimate f32 orders can put a unit near zero on different sides. So: the median over
+//! frames of the
 //! worst relative error is at most 1e-5, at least 29 of 32 frames are within 1e-4, and every other
 //! frame shows such a unit and agrees within 1e-4 once the interpreter is given the engine's signs.
 
@@ -30,7 +31,8 @@ fn engine_relus(expanded: &Expanded, kept: &Compiled, frame: &[u8]) -> Vec<(Valu
     relus
         .map(|value| {
             let tensor = kept.schedule.values.iter().find(|v| v.0 == value).unwrap().1;
-            let (offset, n) = (kept.plan.offsets[tensor.0].unwrap(), kept.schedule.tensors[tensor.0].elements);
+            let (offset, n) =
+                (kept.plan.offsets[tensor.0].unwrap(), kept.schedule.tensors[tensor.0].elements);
             let shape = expanded.graph.shape(value);
             let (channels, pixels) = (shape[1], n / shape[1]);
             let at = |i: usize| arena[offset + i % pixels * channels + i / pixels];
@@ -51,7 +53,11 @@ fn check(name: &str) {
     let mut beyond = 0;
     for (index, frame) in reference.frames.iter().enumerate() {
         let got = run_engine(&compiled, frame);
-        assert_eq!(got, run_engine(&kept, frame), "{name} frame {index}: a plan must not change a bit");
+        assert_eq!(
+            got,
+            run_engine(&kept, frame),
+            "{name} frame {index}: a plan must not change a bit"
+        );
         let error = worst(&reference.squared_norms[index], &got.squared_norms);
         errors.push(error);
         if error <= 1e-4 {
@@ -66,19 +72,27 @@ fn check(name: &str) {
             let largest = own.iter().fold(0.0, |a: f64, &b| a.max(b));
             let flipped = |(e, o): (&f32, &f64)| (*e > 0.0) != (*o > 0.0);
             for (e, o) in engine.iter().zip(own).filter(|&pair| flipped(pair)) {
-                assert!(f64::from(*e).max(*o) <= 1e-6 * largest, "{name} frame {index}: {e} against {o}");
+                assert!(
+                    f64::from(*e).max(*o) <= 1e-6 * largest,
+                    "{name} frame {index}: {e} against {o}"
+                );
                 kinks += 1;
             }
             masks.insert(value, engine.iter().map(|&x| x > 0.0).collect());
         }
         let masked = interp.features(&expanded, &reference.images[index], &masks);
         let again = worst(&masked.squared_norms, &got.squared_norms);
-        println!("{name} frame {index}: {error:.2e}, {kinks} kinks, {again:.2e} with the engine's signs");
+        println!(
+            "{name} frame {index}: {error:.2e}, {kinks} kinks, {again:.2e} with the engine's signs"
+        );
         assert!(kinks > 0 && again <= 1e-4, "{name} frame {index}: no kink explains {error:.2e}");
     }
     errors.sort_by(f64::total_cmp);
     let median = (errors[errors.len() / 2 - 1] + errors[errors.len() / 2]) / 2.0;
-    println!("{name}: median of worst relative errors {median:.2e}, {beyond} of {} beyond 1e-4", errors.len());
+    println!(
+        "{name}: median of worst relative errors {median:.2e}, {beyond} of {} beyond 1e-4",
+        errors.len()
+    );
     assert!(median <= 1e-5, "{name}: median {median:.2e}");
     assert!(errors.len() - beyond >= 29, "{name}: {beyond} frames beyond 1e-4");
 }

@@ -13,8 +13,11 @@ fn check(name: &str, parameters: usize) {
     let reference = Reference::read(&file);
     let imported = import_file(&model, &ImportOptions::default()).unwrap();
     let expanded = expand(&imported.graph, &Label::Ones, &Taps::all()).unwrap();
-    let names: Vec<&str> =
-        expanded.squared_norms.iter().map(|&(p, _)| expanded.graph.value(p).name.as_str()).collect();
+    let names: Vec<&str> = expanded
+        .squared_norms
+        .iter()
+        .map(|&(p, _)| expanded.graph.value(p).name.as_str())
+        .collect();
     assert_eq!(names, reference.parameters);
     assert_eq!(names.len(), parameters);
     let interp = Interp::new(&expanded.graph);

@@ -42,8 +42,18 @@ fn executors_agree_with_the_interpreter() {
                     let got = executor.features(&expanded, &frame);
                     let results = [
                         worst("logits", &expected.logits, &got.logits, 1.0),
-                        worst("squared_norms", &expected.squared_norms, &got.squared_norms, NORM_FLOOR),
-                        worst("activation_norms", &expected.activation_norms, &got.activation_norms, NORM_FLOOR),
+                        worst(
+                            "squared_norms",
+                            &expected.squared_norms,
+                            &got.squared_norms,
+                            NORM_FLOOR,
+                        ),
+                        worst(
+                            "activation_norms",
+                            &expected.activation_norms,
+                            &got.activation_norms,
+                            NORM_FLOOR,
+                        ),
                         worst("penultimate", &expected.penultimate, &got.penultimate, 1.0),
                     ];
                     for error in results.into_iter().filter_map(Result::err) {

@@ -36,7 +36,7 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "test",
-        arguments: "[--quick]",
+        arguments: "[--quick | --only STAGE]",
         about: "the one test command (--quick: no cross builds, no QEMU)",
         run: test::run,
     },
@@ -84,7 +84,7 @@ fn usage() -> String {
     let mut text = String::from("usage: cargo xtask COMMAND\n");
     for command in COMMANDS {
         let call = format!("{} {}", command.name, command.arguments);
-        text += &format!("  {call:<42} {}\n", command.about);
+        text += &format!("  {call:<46} {}\n", command.about);
     }
     text
 }

@@ -52,15 +52,26 @@ pub fn run(args: &[String]) -> Result<bool> {
     };
     let mut good = true;
     for case in cases {
-        println!("{}", case.bundle.display());
         let output = execute(&image, &case)?;
-        print!("{}", output.text);
+        match case.expected {
+            // A person asked for this one.
+            None => print!("{}", output.text),
+            Some(_) => println!("{}", summary(&case, &output)),
+        }
+        good &= output.verdict.is_none();
         if let Some(difference) = output.verdict {
             println!("FAILED: {difference}");
-            good = false;
         }
     }
     Ok(good)
+}
+
+/// The case's name and the board's remarks.
+fn summary(case: &Case, output: &Output) -> String {
+    let name = case.bundle.parent().and_then(Path::file_name).unwrap_or_default();
+    let remarks = output.text.lines().filter_map(|line| line.strip_prefix("# "));
+    let remarks: Vec<&str> = remarks.collect();
+    format!("{}: {}", name.display(), remarks.join(", "))
 }
 
 /// The stage of the test command.
@@ -68,6 +79,7 @@ pub fn stage(stage: &Stage) -> Result<Outcome> {
     if !process::is_installed(EMULATOR) {
         return Ok(Outcome::Skipped(format!("no {EMULATOR}: run `cargo xtask setup`")));
     }
+    clear(&cases_folder())?;
     let mut writer = Command::new("cargo");
     writer.args(CASE_WRITER).arg(cases_folder()).current_dir(repo::root());
     let outcome = stage.run(&mut [board_build(), writer])?;
@@ -77,14 +89,15 @@ pub fn stage(stage: &Stage) -> Result<Outcome> {
     let mut failures = Vec::new();
     for case in find_cases(&cases_folder())? {
         let output = execute(&image(), &case)?;
-        stage.note(&format!("$ {}\n{}", case.bundle.display(), output.text))?;
+        stage.note(&format!("{}\n", summary(&case, &output)))?;
         if let Some(difference) = output.verdict {
+            stage.note(&output.text)?;
             failures.push(format!("{}: {difference}", case.bundle.display()));
         }
     }
     match failures.is_empty() {
         true => Ok(Outcome::Passed),
-        false => Ok(Outcome::Failed(failures.join("; "))),
+        false => Ok(Outcome::Failed(failures.join("\n    "))),
     }
 }
 
@@ -108,8 +121,17 @@ fn cases_folder() -> PathBuf {
 
 fn write_cases() -> Result<Vec<Case>> {
     let folder = cases_folder();
+    clear(&folder)?;
     setup::step(Command::new("cargo").args(CASE_WRITER).arg(&folder))?;
     find_cases(&folder)
+}
+
+/// Removes cases of earlier runs, which may be of no case any more.
+fn clear(folder: &Path) -> Result<()> {
+    match folder.exists() {
+        true => fs::remove_dir_all(folder).with_context(|| format!("{}", folder.display())),
+        false => Ok(()),
+    }
 }
 
 fn find_cases(folder: &Path) -> Result<Vec<Case>> {

@@ -38,22 +38,38 @@ const STAGES: &[Entry] = &[
 /// The subcommand.
 pub fn run(args: &[String]) -> Result<bool> {
     let mut quick = false;
-    for arg in args {
+    let mut only = None;
+    let mut rest = args.iter();
+    while let Some(arg) = rest.next() {
         match arg.as_str() {
             "--quick" => quick = true,
-            other => bail!("test takes --quick, not '{other}'"),
+            "--only" => only = Some(known_stage(rest.next())?),
+            other => bail!("test takes --quick and --only STAGE, not '{other}'"),
         }
     }
     let mut reports: Vec<Report> = Vec::new();
     for (name, in_quick, body) in STAGES {
         let stage = Stage::start(name)?;
-        let outcome = match quick && !in_quick {
-            true => Ok(Outcome::Skipped("left out by --quick".to_owned())),
-            false => body(&stage),
+        let left_out = match only {
+            Some(only) => (only != *name).then_some("left out by --only"),
+            None => (quick && !in_quick).then_some("left out by --quick"),
+        };
+        let outcome = match left_out {
+            Some(reason) => Ok(Outcome::Skipped(reason.to_owned())),
+            None => body(&stage),
         };
         reports.push(stage.finish(outcome));
     }
     Ok(stage::conclude(&reports))
+}
+
+fn known_stage(name: Option<&String>) -> Result<&'static str> {
+    let names: Vec<&str> = STAGES.iter().map(|(name, _, _)| *name).collect();
+    let given = name.map(String::as_str).unwrap_or_default();
+    match STAGES.iter().find(|(name, _, _)| *name == given) {
+        Some((name, _, _)) => Ok(name),
+        None => bail!("--only wants one of: {}", names.join(", ")),
+    }
 }
 
 fn cargo(words: &[&str]) -> Command {

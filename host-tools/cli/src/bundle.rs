@@ -1,9 +1,7 @@
 //! A compiled model, and perhaps a detector, as the bytes of an unsigned bundle.
 
 use anyhow::{Context, Result};
-use gradgate_bundle::header::{
-    BlobRef, Evidence, Header, Policy, Provenance, SelfTest,
-};
+use gradgate_bundle::header::{BlobRef, Evidence, Header, Policy, Provenance, SelfTest};
 use gradgate_bundle::manifest::DeviceClass;
 use gradgate_bundle::write::{BundleParts, push_bytes, push_floats, write};
 use gradgate_detect::DetectorFile;

@@ -256,7 +256,8 @@ impl Emitter<'_> {
             let nothing = self.builder.node("Mul", &[score, &zero], &[]);
             return self.builder.node("Add", &[&first, &nothing], &[]);
         }
-        let pairs = |values: &[f32]| -> Vec<f32> { values.windows(2).map(|w| w[1] - w[0]).collect() };
+        let pairs =
+            |values: &[f32]| -> Vec<f32> { values.windows(2).map(|w| w[1] - w[0]).collect() };
         let shape = [1, lines];
         let knots = self.builder.initializer_f32("knots", &shape, &table.scores[..lines]);
         let widths = self.builder.initializer_f32("widths", &shape, &pairs(&table.scores));

@@ -54,8 +54,7 @@ impl Device {
     pub fn check(&self, needs: &Needs) -> Result<()> {
         let name = self.class.name();
         let advice = "choose a larger --device-class, or fewer taps at `features`";
-        for (what, need, have) in
-            [("RAM", needs.ram, self.ram), ("flash", needs.flash, self.flash)]
+        for (what, need, have) in [("RAM", needs.ram, self.ram), ("flash", needs.flash, self.flash)]
         {
             if need > have {
                 bail!(

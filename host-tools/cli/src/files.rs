@@ -68,7 +68,10 @@ pub fn create_new(path: &Path, bytes: &[u8], secret: bool) -> Result<()> {
     let mut file = match options.open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            bail!("{} exists already: keys are never overwritten, choose another name", path.display())
+            bail!(
+                "{} exists already: keys are never overwritten, choose another name",
+                path.display()
+            )
         }
         Err(error) => return Err(unwritable(path, error)),
     };
@@ -91,8 +94,9 @@ fn restrict(_: &mut OpenOptions, _: bool) {}
 /// A text file.
 pub fn read_text(path: &Path) -> Result<String> {
     let bytes = read_bounded(path, TEXT_BYTES)?;
-    String::from_utf8(bytes)
-        .map_err(|_| anyhow::anyhow!("{}: not text in UTF-8: is it the right file?", path.display()))
+    String::from_utf8(bytes).map_err(|_| {
+        anyhow::anyhow!("{}: not text in UTF-8: is it the right file?", path.display())
+    })
 }
 
 /// A bundle's bytes, where they can be read in place.

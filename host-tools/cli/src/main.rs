@@ -39,9 +39,7 @@ fn report(error: &anyhow::Error) -> ExitCode {
         return ExitCode::from(interrupt::EXIT_CODE);
     }
     let pipe = |cause: &(dyn std::error::Error + 'static)| {
-        cause
-            .downcast_ref::<io::Error>()
-            .is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+        cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
     };
     if error.chain().any(pipe) {
         return ExitCode::SUCCESS;

@@ -81,11 +81,7 @@ pub struct Recipe {
 
 impl Default for Recipe {
     fn default() -> Self {
-        Recipe {
-            label: Label::Ones,
-            taps: Taps::all(),
-            preprocessing: Preprocessing::default(),
-        }
+        Recipe { label: Label::Ones, taps: Taps::all(), preprocessing: Preprocessing::default() }
     }
 }
 

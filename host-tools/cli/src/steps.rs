@@ -154,8 +154,9 @@ fn lifetime(
     tensor: usize,
     results: &[u16],
 ) -> Option<std::ops::Range<usize>> {
-    let touches =
-        |step: &StepRecord| step.operands.iter().any(|operand| usize::from(operand.get()) == tensor);
+    let touches = |step: &StepRecord| {
+        step.operands.iter().any(|operand| usize::from(operand.get()) == tensor)
+    };
     let first = steps.iter().position(touches)?;
     let last = steps.iter().rposition(touches)?;
     let result = results.iter().any(|&result| usize::from(result) == tensor);

@@ -57,9 +57,8 @@ fn a_folded_model_is_told_and_shown_how_to_export() {
 fn from_model_to_verdict() {
     let bench = Bench::new();
     bench.features();
-    let report = bench.good(
-        "fit --normal normal.safetensors --anomalous odd=strange.safetensors -o d.json",
-    );
+    let report =
+        bench.good("fit --normal normal.safetensors --anomalous odd=strange.safetensors -o d.json");
     assert!(report.contains("promise: at most 5.000 %") && report.contains("odd"), "{report}");
     bench.write("names.txt", "ant\nbee\ncat\ndog\n");
     bench.write("policy.toml", "mode = \"enforce\"\nk = 2\nm = 4\n");
@@ -149,9 +148,7 @@ fn every_head_is_expanded_and_packed() {
             "fit --normal normal.safetensors --anomalous strange.safetensors -o {head}.json \
              --head {head}"
         ));
-        let text = bench.good(&format!(
-            "expand tiny.onnx --detector {head}.json -o {head}.onnx"
-        ));
+        let text = bench.good(&format!("expand tiny.onnx --detector {head}.json -o {head}.onnx"));
         assert!(text.contains("score"), "{text}");
         bench.good(&format!("pack tiny.onnx --detector {head}.json -o {head}.gate"));
         bench.good(&format!("verify {head}.gate"));
@@ -201,8 +198,10 @@ fn sensor_faults_are_unknown() {
 fn bench_reports_its_keys() {
     let bench = Bench::new();
     bench.bundle();
-    for target in ["tiny.onnx", "tiny.gate", "tiny.onnx --executor interp", "tiny.onnx --threads 2"] {
-        let report = json(&bench.good(&format!("bench {target} --json --frames normal.bin --limit 5")));
+    for target in ["tiny.onnx", "tiny.gate", "tiny.onnx --executor interp", "tiny.onnx --threads 2"]
+    {
+        let report =
+            json(&bench.good(&format!("bench {target} --json --frames normal.bin --limit 5")));
         for key in ["verdict_ms_min", "verdict_ms_median", "forward_ms_min", "forward_ms_median"] {
             assert!(report[key].as_f64().is_some_and(|ms| ms > 0.0), "{key}: {report}");
         }
@@ -220,9 +219,9 @@ fn version_and_help() {
     assert_eq!(bench.good("--version"), format!("gradgate {}\n", env!("CARGO_PKG_VERSION")));
     let help = bench.good("--help");
     assert!(help.contains("From a network to a verdict"), "{help}");
-    for command in
-        ["check", "expand", "features", "fit", "pack", "keygen", "verify", "inspect", "run", "bench"]
-    {
+    for command in [
+        "check", "expand", "features", "fit", "pack", "keygen", "verify", "inspect", "run", "bench",
+    ] {
         assert!(help.contains(command), "{command}");
         let text = bench.good(&format!("{command} --help"));
         assert!(text.contains("Example"), "{command}: {text}");

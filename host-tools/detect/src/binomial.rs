@@ -57,11 +57,7 @@ pub fn allowed_alarms(n: u64, rate: f64, confidence: f64) -> Option<u64> {
     let (mut low, mut high) = (0, n);
     while high - low > 1 {
         let middle = low + (high - low) / 2;
-        if holds(middle) {
-            low = middle
-        } else {
-            high = middle
-        }
+        if holds(middle) { low = middle } else { high = middle }
     }
     Some(low)
 }
@@ -78,16 +74,9 @@ pub fn units_needed(rate: f64, confidence: f64) -> u64 {
 /// Clopper and Pearson's two-sided interval of a rate, from `alarms` of `n`.
 pub fn interval(alarms: u64, n: u64, confidence: f64) -> (f64, f64) {
     let risk = (1.0 - confidence) / 2.0;
-    let low = if alarms == 0 {
-        0.0
-    } else {
-        bisect(|p| 1.0 - cumulative(n, p, alarms - 1) >= risk)
-    };
-    let high = if alarms >= n {
-        1.0
-    } else {
-        bisect(|p| cumulative(n, p, alarms) <= risk)
-    };
+    let low =
+        if alarms == 0 { 0.0 } else { bisect(|p| 1.0 - cumulative(n, p, alarms - 1) >= risk) };
+    let high = if alarms >= n { 1.0 } else { bisect(|p| cumulative(n, p, alarms) <= risk) };
     (low, high)
 }
 
@@ -96,11 +85,7 @@ fn bisect(holds: impl Fn(f64) -> bool) -> f64 {
     let (mut low, mut high) = (0.0, 1.0);
     for _ in 0..60 {
         let middle = 0.5 * (low + high);
-        if holds(middle) {
-            high = middle
-        } else {
-            low = middle
-        }
+        if holds(middle) { high = middle } else { low = middle }
     }
     high
 }
@@ -128,9 +113,8 @@ mod tests {
         for (n, p) in [(1u64, 0.5), (10, 0.3), (60, 0.05), (300, 0.9)] {
             let mut sum = 0.0;
             for k in 0..n {
-                let choose: f64 = (0..k)
-                    .map(|i| ((n - i) as f64 / (i + 1) as f64).ln())
-                    .sum::<f64>();
+                let choose: f64 =
+                    (0..k).map(|i| ((n - i) as f64 / (i + 1) as f64).ln()).sum::<f64>();
                 sum += (choose + k as f64 * f64::ln(p) + (n - k) as f64 * f64::ln(1.0 - p)).exp();
                 assert!((cumulative(n, p, k) - sum).abs() < 1e-11, "{n} {p} {k}");
             }
@@ -157,11 +141,7 @@ mod tests {
         }
         // Order statistics 962, 996, 4776, 4962 of 1,000 and 5,000 at 95 %.
         for (n, rate, order) in [(1_000, 0.05, 962), (1_000, 0.01, 996), (5_000, 0.05, 4_776)] {
-            assert_eq!(
-                allowed_alarms(n, rate, 0.95),
-                Some(n - order),
-                "{n} at {rate}"
-            );
+            assert_eq!(allowed_alarms(n, rate, 0.95), Some(n - order), "{n} at {rate}");
         }
         assert_eq!(allowed_alarms(5_000, 0.01, 0.95), Some(5_000 - 4_962));
     }
@@ -177,17 +157,11 @@ mod tests {
 
     #[test]
     fn intervals_match_known_values() {
-        let cases = [
-            (0, 10, 0.0, 0.308_497_1),
-            (5, 10, 0.187_086, 0.812_914),
-            (10, 10, 0.691_502_9, 1.0),
-        ];
+        let cases =
+            [(0, 10, 0.0, 0.308_497_1), (5, 10, 0.187_086, 0.812_914), (10, 10, 0.691_502_9, 1.0)];
         for (alarms, n, low, high) in cases {
             let (a, b) = interval(alarms, n, 0.95);
-            assert!(
-                (a - low).abs() < 1e-5 && (b - high).abs() < 1e-5,
-                "{alarms}/{n}: {a} {b}"
-            );
+            assert!((a - low).abs() < 1e-5 && (b - high).abs() < 1e-5, "{alarms}/{n}: {a} {b}");
         }
     }
 

@@ -33,11 +33,7 @@ pub fn units(scores: &[f32], source: &[i64]) -> (Vec<f32>, Counting) {
         let place = largest.entry(*id).or_insert(*score);
         *place = if *score > *place { *score } else { *place };
     }
-    let counting = if largest.len() == scores.len() {
-        Counting::Frames
-    } else {
-        Counting::Sources
-    };
+    let counting = if largest.len() == scores.len() { Counting::Frames } else { Counting::Sources };
     (largest.into_values().collect(), counting)
 }
 
@@ -71,12 +67,7 @@ pub fn threshold(
         });
     };
     let value = sorted[n - 1 - allowed as usize];
-    Ok(Threshold {
-        value,
-        allowed,
-        units: n as u64,
-        counting,
-    })
+    Ok(Threshold { value, allowed, units: n as u64, counting })
 }
 
 /// Threshold that leaves about `rate` of the scores above it; promises nothing.
@@ -102,26 +93,16 @@ pub fn p_value_table(scores: &[f32]) -> TableArrays {
 /// on rising with the slope of its last tenth, so that stronger anomalies keep their order.
 pub fn level_table(scores: &[f32]) -> TableArrays {
     let n = scores.len() as f64;
-    let mut table = table(scores, |at_least| {
-        -((at_least as f64 + 0.5) / (n + 1.0)).ln()
-    });
+    let mut table = table(scores, |at_least| -((at_least as f64 + 0.5) / (n + 1.0)).ln());
     let last = table.scores.len() - 1;
-    let tenth = table
-        .levels
-        .partition_point(|level| f64::from(*level) < 10f64.ln());
+    let tenth = table.levels.partition_point(|level| f64::from(*level) < 10f64.ln());
     let from = tenth.min(last.saturating_sub(1));
     let top = f64::from(table.scores[last]);
     let width = top - f64::from(table.scores[from]);
-    let width = if width > 1e-6 * (1.0 + top.abs()) {
-        width
-    } else {
-        1e-3 * (1.0 + top.abs())
-    };
+    let width = if width > 1e-6 * (1.0 + top.abs()) { width } else { 1e-3 * (1.0 + top.abs()) };
     let rise = f64::from(table.levels[last] - table.levels[from]).max(0.1);
     table.scores.push((top + TAIL * width) as f32);
-    table
-        .levels
-        .push((f64::from(table.levels[last]) + TAIL * rise) as f32);
+    table.levels.push((f64::from(table.levels[last]) + TAIL * rise) as f32);
     table
 }
 
@@ -136,9 +117,7 @@ fn table(scores: &[f32], level: impl Fn(usize) -> f64) -> TableArrays {
     } else {
         // Counts from the top grow geometrically from 1 to n, every small count once.
         let ratio = (n as f64).ln() / (KNOTS - 1) as f64;
-        (0..KNOTS)
-            .map(|k| n - ((ratio * k as f64).exp().round() as usize).clamp(1, n))
-            .collect()
+        (0..KNOTS).map(|k| n - ((ratio * k as f64).exp().round() as usize).clamp(1, n)).collect()
     };
     ranks.sort_unstable();
     let mut table = TableArrays::default();
@@ -171,10 +150,7 @@ mod tests {
         let scores = scores(1_000, 1);
         let got = threshold(&scores, &own, 0.05, 0.99).unwrap();
         let above = scores.iter().filter(|score| **score > got.value).count();
-        assert_eq!(
-            (got.allowed, above, got.counting),
-            (34, 34, Counting::Frames)
-        );
+        assert_eq!((got.allowed, above, got.counting), (34, 34, Counting::Frames));
     }
 
     #[test]
@@ -218,18 +194,12 @@ mod tests {
     fn p_values_are_never_too_small() {
         for n in [1, 5, 256, 3_000] {
             let mut scores = scores(n, n as u64);
-            scores
-                .iter_mut()
-                .for_each(|score| *score = (*score * 50.0).round() / 50.0);
+            scores.iter_mut().for_each(|score| *score = (*score * 50.0).round() / 50.0);
             let table = p_value_table(&scores);
             assert!(table.scores.len() <= KNOTS);
             for probe in self::scores(500, 77) {
                 let above = table.scores.partition_point(|knot| *knot <= probe);
-                let level = if above == 0 {
-                    0.0
-                } else {
-                    table.levels[above - 1]
-                };
+                let level = if above == 0 { 0.0 } else { table.levels[above - 1] };
                 let exact = scores.iter().filter(|score| **score >= probe).count();
                 let p = (1.0 + exact as f64) / (n as f64 + 1.0);
                 assert!((-f64::from(level)).exp() >= p - 1e-9, "{n} {probe}");

@@ -49,18 +49,12 @@ pub enum DetectError {
 impl DetectError {
     /// A problem with a file's content.
     pub fn file(path: &Path, problem: impl Into<String>) -> DetectError {
-        DetectError::File {
-            path: path.to_owned(),
-            problem: problem.into(),
-        }
+        DetectError::File { path: path.to_owned(), problem: problem.into() }
     }
 
     /// A problem with reading or writing.
     pub fn io(path: &Path, source: std::io::Error) -> DetectError {
-        DetectError::Io {
-            path: path.to_owned(),
-            source,
-        }
+        DetectError::Io { path: path.to_owned(), source }
     }
 }
 
@@ -69,26 +63,14 @@ impl fmt::Display for DetectError {
         match self {
             DetectError::Io { path, source } => write!(out, "{}: {source}", path.display()),
             DetectError::File { path, problem } => write!(out, "{}: {problem}", path.display()),
-            DetectError::Mixture {
-                field,
-                first,
-                second,
-            } => write!(
+            DetectError::Mixture { field, first, second } => write!(
                 out,
                 "features that do not belong together: {field} is {} in {} but {} in {}; compute \
                  both with the same `gradgate features` options and model",
                 first.1, first.0, second.1, second.0
             ),
-            DetectError::TooFew {
-                purpose,
-                have,
-                need,
-                unit,
-            } => {
-                write!(
-                    out,
-                    "{purpose} needs {need} {unit}, there are {have}; give more frames"
-                )
+            DetectError::TooFew { purpose, have, need, unit } => {
+                write!(out, "{purpose} needs {need} {unit}, there are {have}; give more frames")
             }
             DetectError::Options(problem) | DetectError::Data(problem) => out.write_str(problem),
         }

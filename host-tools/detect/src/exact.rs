@@ -20,9 +20,7 @@ fn narrow<'de, D: Deserializer<'de>>(value: f64) -> Result<f32, D::Error> {
     if narrowed.is_finite() {
         Ok(narrowed)
     } else {
-        Err(D::Error::custom(format!(
-            "{value} is not a finite 32-bit number"
-        )))
+        Err(D::Error::custom(format!("{value} is not a finite 32-bit number")))
     }
 }
 
@@ -55,9 +53,7 @@ pub mod option {
 
     /// Reads.
     pub fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Option<f32>, D::Error> {
-        Option::<f64>::deserialize(input)?
-            .map(narrow::<D>)
-            .transpose()
+        Option::<f64>::deserialize(input)?.map(narrow::<D>).transpose()
     }
 }
 
@@ -67,19 +63,13 @@ pub mod list {
 
     /// Writes.
     pub fn serialize<S: Serializer>(values: &[f32], out: S) -> Result<S::Ok, S::Error> {
-        let wide = values
-            .iter()
-            .map(|value| widen::<S>(*value))
-            .collect::<Result<Vec<_>, _>>()?;
+        let wide = values.iter().map(|value| widen::<S>(*value)).collect::<Result<Vec<_>, _>>()?;
         wide.serialize(out)
     }
 
     /// Reads.
     pub fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<f32>, D::Error> {
-        Vec::<f64>::deserialize(input)?
-            .into_iter()
-            .map(narrow::<D>)
-            .collect()
+        Vec::<f64>::deserialize(input)?.into_iter().map(narrow::<D>).collect()
     }
 }
 
@@ -106,27 +96,12 @@ mod tests {
             .map(|_| f32::from_bits(random.bits() as u32))
             .filter(|value| value.is_finite())
             .collect();
-        list.extend([
-            0.0,
-            -0.0,
-            f32::MAX,
-            f32::MIN_POSITIVE,
-            f32::from_bits(1),
-            0.1,
-            1e30,
-        ]);
-        let holder = Holder {
-            one: 0.1,
-            option: Some(-0.0),
-            list,
-        };
+        list.extend([0.0, -0.0, f32::MAX, f32::MIN_POSITIVE, f32::from_bits(1), 0.1, 1e30]);
+        let holder = Holder { one: 0.1, option: Some(-0.0), list };
         let text = serde_json::to_string(&holder).unwrap();
         let back: Holder = serde_json::from_str(&text).unwrap();
         assert_eq!(back.one.to_bits(), holder.one.to_bits());
-        assert_eq!(
-            back.option.map(f32::to_bits),
-            holder.option.map(f32::to_bits)
-        );
+        assert_eq!(back.option.map(f32::to_bits), holder.option.map(f32::to_bits));
         for (a, b) in back.list.iter().zip(&holder.list) {
             assert_eq!(a.to_bits(), b.to_bits(), "{b:e}, seed {seed}");
         }
@@ -136,27 +111,11 @@ mod tests {
     fn what_is_not_finite_is_refused_both_ways() {
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             let holders = [
-                Holder {
-                    one: bad,
-                    option: None,
-                    list: vec![],
-                },
-                Holder {
-                    one: 0.0,
-                    option: Some(bad),
-                    list: vec![],
-                },
-                Holder {
-                    one: 0.0,
-                    option: None,
-                    list: vec![1.0, bad],
-                },
+                Holder { one: bad, option: None, list: vec![] },
+                Holder { one: 0.0, option: Some(bad), list: vec![] },
+                Holder { one: 0.0, option: None, list: vec![1.0, bad] },
             ];
-            assert!(
-                holders
-                    .iter()
-                    .all(|holder| serde_json::to_string(holder).is_err())
-            );
+            assert!(holders.iter().all(|holder| serde_json::to_string(holder).is_err()));
         }
         for bad in ["null", "1e39", "\"NaN\"", "-1e300"] {
             let text = format!("{{\"one\": 0, \"option\": null, \"list\": [{bad}]}}");

@@ -75,19 +75,14 @@ impl Metadata {
     /// that have no other source.
     pub fn names_digest(&self) -> String {
         let mut hash = Sha256::new();
-        for (kind, names) in [
-            ("norm", &self.parameters),
-            ("forward", &self.layers),
-            ("alignment", &self.alignments),
-        ] {
+        for (kind, names) in
+            [("norm", &self.parameters), ("forward", &self.layers), ("alignment", &self.alignments)]
+        {
             for name in names {
                 hash.update(format!("{kind} {name}\n"));
             }
         }
-        hash.finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
@@ -177,20 +172,10 @@ impl FeatureSet {
             place.clear();
             place.extend(row(values, length, frame).iter().map(|value| *value as f32));
         };
-        narrow(
-            &mut buffer.norms,
-            &self.squared_norms,
-            self.metadata.parameters.len(),
-        );
-        narrow(
-            &mut buffer.layers,
-            &self.activation_norms,
-            self.metadata.layers.len(),
-        );
+        narrow(&mut buffer.norms, &self.squared_norms, self.metadata.parameters.len());
+        narrow(&mut buffer.layers, &self.activation_norms, self.metadata.layers.len());
         buffer.logits.clear();
-        buffer
-            .logits
-            .extend_from_slice(row(&self.logits, self.classes, frame));
+        buffer.logits.extend_from_slice(row(&self.logits, self.classes, frame));
         buffer.penultimate.clear();
         buffer.penultimate.extend_from_slice(row(
             &self.penultimate,
@@ -212,10 +197,7 @@ impl FeatureSet {
         self.penultimate.extend(other.penultimate);
         self.labels.extend(other.labels);
         self.source.extend(other.source);
-        let origins = [
-            self.metadata.frames.as_str(),
-            other.metadata.frames.as_str(),
-        ];
+        let origins = [self.metadata.frames.as_str(), other.metadata.frames.as_str()];
         self.metadata.frames = origins.join(", ");
         Ok(())
     }
@@ -224,11 +206,7 @@ impl FeatureSet {
     pub fn check_lengths(&self, other: &FeatureSet) -> Result<(), DetectError> {
         let pairs = [
             ("the number of logits", self.classes, other.classes),
-            (
-                "the penultimate length",
-                self.penultimate_length,
-                other.penultimate_length,
-            ),
+            ("the penultimate length", self.penultimate_length, other.penultimate_length),
         ];
         for (field, ours, theirs) in pairs {
             if ours != theirs {
@@ -248,9 +226,7 @@ impl FeatureSet {
     /// No sets, or sets that differ in more than the origin of their frames.
     pub fn concat(sets: Vec<FeatureSet>) -> Result<FeatureSet, DetectError> {
         let mut sets = sets.into_iter();
-        let mut all = sets
-            .next()
-            .ok_or_else(|| DetectError::Data("no feature files".into()))?;
+        let mut all = sets.next().ok_or_else(|| DetectError::Data("no feature files".into()))?;
         for set in sets {
             all.append(set)?;
         }
@@ -269,16 +245,8 @@ impl FeatureSet {
         }
         self.validate_names()?;
         let norms: Vec<(&str, &[f64], usize)> = vec![
-            (
-                "squared_norms",
-                &self.squared_norms,
-                self.metadata.parameters.len(),
-            ),
-            (
-                "activation_norms",
-                &self.activation_norms,
-                self.metadata.layers.len(),
-            ),
+            ("squared_norms", &self.squared_norms, self.metadata.parameters.len()),
+            ("activation_norms", &self.activation_norms, self.metadata.layers.len()),
         ];
         for (name, values, length) in norms {
             check_tensor(name, values.len(), n, length)?;
@@ -300,9 +268,7 @@ impl FeatureSet {
             check_tensor(name, values.len(), n, length)?;
             if let Some(at) = values.iter().position(|value| !value.is_finite()) {
                 let (frame, value) = (at / length, values[at]);
-                return bad(format!(
-                    "{name} of frame {frame} holds {value}; leave the frame out"
-                ));
+                return bad(format!("{name} of frame {frame} holds {value}; leave the frame out"));
             }
         }
         check_tensor("labels", self.labels.len(), n, 1)
@@ -310,12 +276,7 @@ impl FeatureSet {
 
     fn validate_names(&self) -> Result<(), DetectError> {
         let meta = &self.metadata;
-        for name in meta
-            .parameters
-            .iter()
-            .chain(&meta.layers)
-            .chain(&meta.alignments)
-        {
+        for name in meta.parameters.iter().chain(&meta.layers).chain(&meta.alignments) {
             if name.is_empty() || name.contains([',', '\n']) {
                 return Err(DetectError::Data(format!(
                     "\"{name}\" cannot name a feature: names are not empty and hold no comma or \
@@ -337,9 +298,7 @@ fn check_tensor(name: &str, have: usize, n: usize, length: usize) -> Result<(), 
     if need == Some(have) {
         return Ok(());
     }
-    Err(DetectError::Data(format!(
-        "{name} holds {have} values instead of {n} x {length}"
-    )))
+    Err(DetectError::Data(format!("{name} holds {have} values instead of {n} x {length}")))
 }
 
 #[cfg(test)]
@@ -379,22 +338,16 @@ pub(crate) mod tests {
                 set.squared_norms.push((log + sign * shift).exp());
             }
             for _ in 0..3 {
-                set.activation_norms
-                    .push((0.3 * random.normal() + 0.5 * shift).exp());
+                set.activation_norms.push((0.3 * random.normal() + 0.5 * shift).exp());
             }
             for logit in 0..4 {
-                let top = if logit == class {
-                    6.0 - 1.6 * shift
-                } else {
-                    0.0
-                };
+                let top = if logit == class { 6.0 - 1.6 * shift } else { 0.0 };
                 set.logits.push((top + 0.5 * random.normal()) as f32);
             }
             for at in 0..8 {
                 let direction = if at == class { 3.0 } else { 0.0 };
                 let stray = if at >= 4 { shift * 2.0 } else { 0.0 };
-                set.penultimate
-                    .push((direction + stray + 0.4 * random.normal()) as f32);
+                set.penultimate.push((direction + stray + 0.4 * random.normal()) as f32);
             }
             set.labels.push(class as i64);
             set.source.push((frame / frames_per_source) as i64);
@@ -437,23 +390,15 @@ pub(crate) mod tests {
         good.validate().unwrap();
         type Change = (&'static str, fn(&mut FeatureSet));
         let changes: [Change; 10] = [
-            ("squared_norms of frame 2", |s| {
-                s.squared_norms[13] = f64::NAN
-            }),
+            ("squared_norms of frame 2", |s| s.squared_norms[13] = f64::NAN),
             ("squared_norms of frame 0", |s| s.squared_norms[0] = 1e39),
             ("squared_norms of frame 0", |s| s.squared_norms[1] = -1.0),
-            ("activation_norms of frame 1", |s| {
-                s.activation_norms[3] = f64::INFINITY
-            }),
+            ("activation_norms of frame 1", |s| s.activation_norms[3] = f64::INFINITY),
             ("logits of frame 4", |s| s.logits[19] = f32::NAN),
-            ("penultimate of frame 0", |s| {
-                s.penultimate[7] = f32::NEG_INFINITY
-            }),
+            ("penultimate of frame 0", |s| s.penultimate[7] = f32::NEG_INFINITY),
             ("labels", |s| s.labels.truncate(4)),
             ("logits", |s| s.logits.truncate(4)),
-            ("cannot name a feature", |s| {
-                s.metadata.layers[0] = "a,b".into()
-            }),
+            ("cannot name a feature", |s| s.metadata.layers[0] = "a,b".into()),
             ("no frames", |s| *s = FeatureSet::default()),
         ];
         for (wanted, change) in changes {

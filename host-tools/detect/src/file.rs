@@ -255,16 +255,12 @@ impl DetectorFile {
 
     /// The wire type, its arrays appended to `blobs` at multiples of 16 bytes, little-endian.
     pub fn to_bundle(&self, blobs: &mut Vec<u8>) -> Detector {
-        self.detector
-            .to_wire(self.fitted_for.shape(), &mut |values| {
-                blobs.resize(blobs.len().next_multiple_of(16), 0);
-                let at = BlobRef {
-                    offset: blobs.len() as u32,
-                    elements: values.len() as u32,
-                };
-                blobs.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-                at
-            })
+        self.detector.to_wire(self.fitted_for.shape(), &mut |values| {
+            blobs.resize(blobs.len().next_multiple_of(16), 0);
+            let at = BlobRef { offset: blobs.len() as u32, elements: values.len() as u32 };
+            blobs.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+            at
+        })
     }
 
     /// Refuses features that were computed in another way than the detector's.

@@ -101,12 +101,7 @@ impl<'a> Data<'a> {
             .iter()
             .map(|other| split_anomalous(&other.set.source, &assigned, options.seed))
             .collect();
-        let data = Data {
-            normal,
-            parts,
-            anomalous,
-            anomalous_parts,
-        };
+        let data = Data { normal, parts, anomalous, anomalous_parts };
         data.check_parts(options)?;
         Ok(data)
     }
@@ -151,17 +146,12 @@ impl<'a> Data<'a> {
         }
         match shape.inputs(wanted) {
             Some(columns) if columns > 0 => Ok(wanted),
-            _ => Err(DetectError::Options(
-                "the features are too many or none".into(),
-            )),
+            _ => Err(DetectError::Options("the features are too many or none".into())),
         }
     }
 
     fn part(&self, frames: &'a [usize]) -> Part<'a> {
-        Part {
-            set: self.normal,
-            frames,
-        }
+        Part { set: self.normal, frames }
     }
 
     fn train_part(&self) -> Part<'_> {
@@ -169,10 +159,7 @@ impl<'a> Data<'a> {
     }
 
     fn anomalous_part(&self, index: usize, pick: fn(&AnomalousParts) -> &[usize]) -> Part<'_> {
-        Part {
-            set: &self.anomalous[index].set,
-            frames: pick(&self.anomalous_parts[index]),
-        }
+        Part { set: &self.anomalous[index].set, frames: pick(&self.anomalous_parts[index]) }
     }
 
     /// Fits a head, without thresholds. An MLP leaves the anomalous set `left_out` aside.
@@ -224,11 +211,7 @@ impl<'a> Data<'a> {
             }
             let anomalous = groups.iter().map(|group| *group > 0).collect();
             let weights = balanced_weights(&groups);
-            Ok::<Rows, DetectError>(Rows {
-                values,
-                anomalous,
-                weights,
-            })
+            Ok::<Rows, DetectError>(Rows { values, anomalous, weights })
         };
         let mut train = gather(&self.train_part(), |parts| &parts.train)?;
         let mut early = gather(&self.part(&self.parts.early), |parts| &parts.early)?;
@@ -255,11 +238,7 @@ impl<'a> Data<'a> {
         let promise = options.split == SplitMode::Promise;
         // Without a calibration part the early-stop part sets the threshold, and nothing is
         // promised.
-        let part = self.part(if promise {
-            &self.parts.calibration
-        } else {
-            &self.parts.early
-        });
+        let part = self.part(if promise { &self.parts.calibration } else { &self.parts.early });
         let shape = self.normal.shape();
         let scores = part.scores(&model, shape)?;
         let source = part.source();
@@ -271,18 +250,12 @@ impl<'a> Data<'a> {
             model.caution = caution.map(|caution| caution.value);
         } else {
             model.threshold = plain_quantile(&scores, options.false_alarm_rate);
-            model.caution = options
-                .caution_rate
-                .map(|rate| plain_quantile(&scores, rate));
+            model.caution = options.caution_rate.map(|rate| plain_quantile(&scores, rate));
         }
         let audit = self.audit(&model)?;
         let (unit_scores, counting) = units(&scores, &source);
-        let above = |scores: &[f32]| {
-            scores
-                .iter()
-                .filter(|score| **score > model.threshold)
-                .count() as u32
-        };
+        let above =
+            |scores: &[f32]| scores.iter().filter(|score| **score > model.threshold).count() as u32;
         let evidence = FileEvidence {
             promised_rate: promise.then_some(options.false_alarm_rate),
             confidence: options.confidence,
@@ -304,16 +277,9 @@ impl<'a> Data<'a> {
     pub(crate) fn audit(&self, model: &Model) -> Result<Audit, DetectError> {
         let part = self.part(&self.parts.audit);
         let scores = part.scores(model, self.normal.shape())?;
-        let alarms = scores
-            .iter()
-            .filter(|score| **score > model.threshold)
-            .count();
+        let alarms = scores.iter().filter(|score| **score > model.threshold).count();
         let sources = part.source().into_iter().collect::<BTreeSet<_>>().len();
-        Ok(Audit {
-            frames: scores.len(),
-            alarms,
-            sources,
-        })
+        Ok(Audit { frames: scores.len(), alarms, sources })
     }
 }
 

@@ -16,10 +16,7 @@ const SMALLEST_STD: f64 = 1e-6;
 
 /// A table that says nothing, for heads that are not calibrated yet.
 pub fn no_table() -> TableArrays {
-    TableArrays {
-        scores: vec![0.0],
-        levels: vec![0.0],
-    }
+    TableArrays { scores: vec![0.0], levels: vec![0.0] }
 }
 
 /// Mean and inverse standard deviation of each column.
@@ -37,20 +34,12 @@ impl Scaling {
         let count = (rows.len() / columns.max(1)) as f64;
         let mut scaling = Scaling::default();
         for column in 0..columns {
-            let values = || {
-                rows.iter()
-                    .skip(column)
-                    .step_by(columns)
-                    .map(|value| f64::from(*value))
-            };
+            let values =
+                || rows.iter().skip(column).step_by(columns).map(|value| f64::from(*value));
             let mean = values().sum::<f64>() / count;
             let variance = values().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
             let std = variance.sqrt();
-            let std = if std > SMALLEST_STD {
-                std
-            } else {
-                SMALLEST_STD
-            };
+            let std = if std > SMALLEST_STD { std } else { SMALLEST_STD };
             scaling.mean.push(mean as f32);
             scaling.inverse_std.push((1.0 / std) as f32);
         }
@@ -108,10 +97,7 @@ impl Part<'_> {
 
     /// Source of each frame.
     pub fn source(&self) -> Vec<i64> {
-        self.frames
-            .iter()
-            .map(|frame| self.set.source[*frame])
-            .collect()
+        self.frames.iter().map(|frame| self.set.source[*frame]).collect()
     }
 
     /// Logits of a frame of the set.

@@ -40,12 +40,7 @@ pub fn image_statistics(rgb: &[u8], height: usize, width: usize) -> Result<[f64;
     let mut statistics = [0.0; 10];
     let pixels = (height * width) as f64;
     for channel in 0..3 {
-        let values = || {
-            rgb.iter()
-                .skip(channel)
-                .step_by(3)
-                .map(|byte| f64::from(*byte) / 255.0)
-        };
+        let values = || rgb.iter().skip(channel).step_by(3).map(|byte| f64::from(*byte) / 255.0);
         let mean = values().sum::<f64>() / pixels;
         let variance = values().map(|value| (value - mean).powi(2)).sum::<f64>() / pixels;
         statistics[channel] = mean;
@@ -68,11 +63,7 @@ pub fn image_statistics(rgb: &[u8], height: usize, width: usize) -> Result<[f64;
 fn steps(luma: &[f64], height: usize, width: usize) -> (f64, f64) {
     let (mut on, mut off) = ((0.0, 0usize), (0.0, 0usize));
     let mut add = |position: usize, step: f64| {
-        let place = if position.is_multiple_of(8) {
-            &mut on
-        } else {
-            &mut off
-        };
+        let place = if position.is_multiple_of(8) { &mut on } else { &mut off };
         place.0 += step.abs();
         place.1 += 1;
     };
@@ -127,15 +118,8 @@ mod tests {
             assert!((got - wanted).abs() < 1e-12, "{}: {got}", NAMES[index]);
         }
         // A step of 1 at every 8th column: only on the grid.
-        let blocks = picture(
-            16,
-            16,
-            |_, column| if column < 8 { [0; 3] } else { [255; 3] },
-        );
-        assert!(
-            blocks[8] > 1e4 && (blocks[6] - 16.0 / 480.0).abs() < 1e-12,
-            "{blocks:?}"
-        );
+        let blocks = picture(16, 16, |_, column| if column < 8 { [0; 3] } else { [255; 3] });
+        assert!(blocks[8] > 1e4 && (blocks[6] - 16.0 / 480.0).abs() < 1e-12, "{blocks:?}");
         // A checkerboard has the largest Laplacian there is.
         let board = picture(9, 9, |row, column| [((row + column) % 2 * 255) as u8; 3]);
         assert!((board[7] - 16.0).abs() < 1e-9 && (board[6] - 1.0).abs() < 1e-12);

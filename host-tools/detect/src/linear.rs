@@ -71,11 +71,7 @@ pub fn shrunk_covariance(rows: &[f64], n: usize) -> (Vec<f64>, f64) {
     // Distance of the sample covariance from the multiple of the identity, and its own noise.
     let spread = square - n as f64 * scale * scale;
     let noise = (fourth / count as f64 - square) / count as f64;
-    let weight = if spread > 0.0 {
-        (noise / spread).clamp(0.0, 1.0)
-    } else {
-        1.0
-    };
+    let weight = if spread > 0.0 { (noise / spread).clamp(0.0, 1.0) } else { 1.0 };
     for i in 0..n {
         for j in 0..=i {
             lower[triangle(i, j)] *= 1.0 - weight;
@@ -105,11 +101,7 @@ mod tests {
         let inverse = invert_lower(&factor, n);
         // L A L^T is the identity.
         let full = |m: &[f64], i: usize, j: usize| {
-            if i >= j {
-                m[triangle(i, j)]
-            } else {
-                m[triangle(j, i)]
-            }
+            if i >= j { m[triangle(i, j)] } else { m[triangle(j, i)] }
         };
         for i in 0..n {
             for j in 0..n {

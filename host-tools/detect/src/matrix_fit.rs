@@ -46,10 +46,8 @@ impl Matrix {
         }
         self.columns = columns;
         self.values.extend(rows);
-        self.anomalous
-            .resize(self.anomalous.len() + frames.len(), anomalous);
-        self.source
-            .extend(set.source.iter().map(|id| id.wrapping_add(offset)));
+        self.anomalous.resize(self.anomalous.len() + frames.len(), anomalous);
+        self.source.extend(set.source.iter().map(|id| id.wrapping_add(offset)));
         Ok(())
     }
 
@@ -57,15 +55,10 @@ impl Matrix {
         let mut rows = Rows::default();
         for index in (0..self.source.len()).filter(|index| keep(*index)) {
             let start = index * self.columns;
-            rows.values
-                .extend(&self.values[start..start + self.columns]);
+            rows.values.extend(&self.values[start..start + self.columns]);
             rows.anomalous.push(self.anomalous[index]);
         }
-        let groups: Vec<usize> = rows
-            .anomalous
-            .iter()
-            .map(|kind| usize::from(*kind))
-            .collect();
+        let groups: Vec<usize> = rows.anomalous.iter().map(|kind| usize::from(*kind)).collect();
         rows.weights = balanced_weights(&groups);
         rows
     }
@@ -98,9 +91,8 @@ pub fn cross_validate(
     // Kinds are dealt apart, so that each fold has its share of both.
     let mut fold = vec![0; matrix.source.len()];
     for kind in [false, true] {
-        let members: Vec<usize> = (0..fold.len())
-            .filter(|index| matrix.anomalous[*index] == kind)
-            .collect();
+        let members: Vec<usize> =
+            (0..fold.len()).filter(|index| matrix.anomalous[*index] == kind).collect();
         let source: Vec<i64> = members.iter().map(|index| matrix.source[*index]).collect();
         for (index, at) in members.iter().zip(folds(&source, count, training.seed)) {
             fold[*index] = at;
@@ -122,9 +114,7 @@ pub fn cross_validate(
         let got = outputs(&mlp, &test.values, matrix.columns);
         let of = |kind: bool| -> Vec<f32> {
             let all = got.iter().zip(&test.anomalous);
-            all.filter(|(_, anomalous)| **anomalous == kind)
-                .map(|(score, _)| *score)
-                .collect()
+            all.filter(|(_, anomalous)| **anomalous == kind).map(|(score, _)| *score).collect()
         };
         let value = auroc(&of(false), &of(true));
         if value.is_nan() {
@@ -134,16 +124,10 @@ pub fn cross_validate(
         }
         found.push(value);
         let members = (0..fold.len()).filter(|index| fold[*index] == held);
-        members
-            .zip(got)
-            .for_each(|(index, score)| scores[index] = score);
+        members.zip(got).for_each(|(index, score)| scores[index] = score);
     }
     let pooled = pool(matrix, &scores, training.seed)?;
-    Ok(CrossValidation {
-        mean: found.iter().sum::<f64>() / count as f64,
-        folds: found,
-        pooled,
-    })
+    Ok(CrossValidation { mean: found.iter().sum::<f64>() / count as f64, folds: found, pooled })
 }
 
 fn check(matrix: &Matrix, count: usize) -> Result<(), DetectError> {
@@ -175,19 +159,11 @@ fn keep_twins_together(matrix: &Matrix, fold: &mut [usize]) {
 fn pool(matrix: &Matrix, scores: &[f32], seed: u64) -> Result<Interval, DetectError> {
     let of = |kind: bool| -> (Vec<f32>, Vec<i64>) {
         let members = (0..scores.len()).filter(|index| matrix.anomalous[*index] == kind);
-        members
-            .map(|index| (scores[index], matrix.source[index]))
-            .unzip()
+        members.map(|index| (scores[index], matrix.source[index])).unzip()
     };
     let (normal, anomalous) = (of(false), of(true));
-    auroc_interval(
-        (&normal.0, &normal.1),
-        (&anomalous.0, &anomalous.1),
-        1_000,
-        0.95,
-        seed,
-    )
-    .ok_or_else(|| DetectError::Data("rows of only one kind".into()))
+    auroc_interval((&normal.0, &normal.1), (&anomalous.0, &anomalous.1), 1_000, 0.95, seed)
+        .ok_or_else(|| DetectError::Data("rows of only one kind".into()))
 }
 
 #[cfg(test)]
@@ -197,28 +173,16 @@ mod tests {
 
     fn matrix(shift: f64, inputs: Inputs) -> Matrix {
         let mut matrix = Matrix::default();
-        matrix
-            .add(&synthetic(300, 0.0, 1, 1), inputs, false, 0)
-            .unwrap();
-        matrix
-            .add(&synthetic(300, shift, 2, 1), inputs, true, 1 << 32)
-            .unwrap();
+        matrix.add(&synthetic(300, 0.0, 1, 1), inputs, false, 0).unwrap();
+        matrix.add(&synthetic(300, shift, 2, 1), inputs, true, 1 << 32).unwrap();
         matrix
     }
 
     #[test]
     fn planted_anomalies_are_found_and_nothing_is_found_in_nothing() {
-        let training = Training {
-            epochs: 60,
-            hidden: 16,
-            seed: 3,
-            ..Training::default()
-        };
+        let training = Training { epochs: 60, hidden: 16, seed: 3, ..Training::default() };
         let planted = cross_validate(&matrix(0.8, Inputs::NORM), 5, &training).unwrap();
-        assert!(
-            planted.mean > 0.95 && planted.pooled.value > 0.95,
-            "{planted:?}"
-        );
+        assert!(planted.mean > 0.95 && planted.pooled.value > 0.95, "{planted:?}");
         let nothing = cross_validate(&matrix(0.0, Inputs::NORM), 5, &training).unwrap();
         assert!((nothing.mean - 0.5).abs() < 0.08, "{nothing:?}");
         let again = cross_validate(&matrix(0.0, Inputs::NORM), 5, &training).unwrap();
@@ -228,10 +192,7 @@ mod tests {
     #[test]
     fn unusable_matrices_are_refused() {
         let good = matrix(0.5, Inputs::FORWARD);
-        let training = Training {
-            epochs: 1,
-            ..Training::default()
-        };
+        let training = Training { epochs: 1, ..Training::default() };
         assert!(cross_validate(&good, 1, &training).is_err());
         let mut bad = good.clone();
         bad.values[3] = f32::NAN;

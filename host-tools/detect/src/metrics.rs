@@ -62,9 +62,7 @@ pub fn aupr_in(normal: &[f32], anomalous: &[f32]) -> f64 {
 /// anomalous ones (OpenOOD's convention).
 pub fn fpr95(normal: &[f32], anomalous: &[f32]) -> f64 {
     let need = 0.95 * anomalous.len() as f64;
-    let enough = steps(normal, anomalous)
-        .into_iter()
-        .find(|(found, _)| *found as f64 >= need);
+    let enough = steps(normal, anomalous).into_iter().find(|(found, _)| *found as f64 >= need);
     enough.map_or(f64::NAN, |(_, wrong)| wrong as f64 / normal.len() as f64)
 }
 
@@ -145,10 +143,7 @@ mod tests {
             let wanted = brute_force(&n, &a);
             let got = [auroc(&n, &a), dtacc(&n, &a), fpr95(&n, &a)];
             for (got, wanted) in got.iter().zip(wanted) {
-                assert!(
-                    (got - wanted).abs() < 1e-12,
-                    "seed {seed} case {case}: {got} {wanted}"
-                );
+                assert!((got - wanted).abs() < 1e-12, "seed {seed} case {case}: {got} {wanted}");
             }
         }
     }

@@ -75,15 +75,7 @@ mod tests {
             square += x * x / f64::from(n);
             below[random.below(3)] += 1;
         }
-        assert!(
-            mean.abs() < 0.01 && (square - 1.0).abs() < 0.02,
-            "{mean} {square}"
-        );
-        assert!(
-            below
-                .iter()
-                .all(|count| count.abs_diff(n as usize / 3) < 1_000),
-            "{below:?}"
-        );
+        assert!(mean.abs() < 0.01 && (square - 1.0).abs() < 0.02, "{mean} {square}");
+        assert!(below.iter().all(|count| count.abs_diff(n as usize / 3) < 1_000), "{below:?}");
     }
 }

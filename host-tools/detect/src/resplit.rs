@@ -58,10 +58,8 @@ pub fn resplit(
         largest_rate: 0.0,
     };
     for split in 0..splits {
-        let options = FitOptions {
-            seed: options.seed.wrapping_add(split as u64),
-            ..options.clone()
-        };
+        let options =
+            FitOptions { seed: options.seed.wrapping_add(split as u64), ..options.clone() };
         let data = Data::new(normal, &[], &options)?;
         let model = data.fit_model(kind, inputs, &options, None)?;
         let (_, evidence) = data.calibrate(model, &options)?;
@@ -83,11 +81,7 @@ impl ResplitReport {
         let rate = f64::from(alarms) / f64::from(frames);
         let limit = (f64::from(frames) * self.promise).floor() as u64;
         self.mean_rate += rate;
-        self.largest_rate = if rate > self.largest_rate {
-            rate
-        } else {
-            self.largest_rate
-        };
+        self.largest_rate = if rate > self.largest_rate { rate } else { self.largest_rate };
         self.exceeded += usize::from(u64::from(alarms) > limit);
         self.expected += binomial::fresh_alarms_exceed(
             u64::from(evidence.calibration_sources),
@@ -116,9 +110,6 @@ mod tests {
         eprintln!("{report:?}");
         assert!(report.exceeded <= report.allowed, "{report:?}");
         assert!(report.refuted <= report.refuted_allowed, "{report:?}");
-        assert!(
-            report.mean_rate > 0.005 && report.mean_rate < 0.05,
-            "{report:?}"
-        );
+        assert!(report.mean_rate > 0.005 && report.mean_rate < 0.05, "{report:?}");
     }
 }

@@ -23,10 +23,7 @@ impl Scorer {
     pub fn new(model: &Model, shape: FeatureShape) -> Result<Scorer, DetectError> {
         let mut pool = vec![];
         let detector = model.to_wire(shape, &mut |values| {
-            let at = BlobRef {
-                offset: 4 * pool.len() as u32,
-                elements: values.len() as u32,
-            };
+            let at = BlobRef { offset: 4 * pool.len() as u32, elements: values.len() as u32 };
             pool.extend_from_slice(values);
             pool.resize(pool.len().next_multiple_of(4), 0.0);
             at
@@ -71,11 +68,7 @@ impl Scorer {
     /// # Errors
     /// As [`Scorer::judge`].
     pub fn scores(&self, set: &FeatureSet, frames: &[usize]) -> Result<Vec<f32>, DetectError> {
-        Ok(self
-            .judge(set, frames)?
-            .into_iter()
-            .map(|judgement| judgement.score)
-            .collect())
+        Ok(self.judge(set, frames)?.into_iter().map(|judgement| judgement.score).collect())
     }
 }
 

@@ -71,16 +71,8 @@ pub fn split_normal(source: &[i64], mode: SplitMode, seed: u64) -> (NormalParts,
 
 /// Splits an anomalous set: twins of normal sources follow them, other sources are dealt anew.
 pub fn split_anomalous(source: &[i64], normal: &SourceParts, seed: u64) -> AnomalousParts {
-    let fresh: Vec<i64> = source
-        .iter()
-        .copied()
-        .filter(|id| !normal.contains_key(id))
-        .collect();
-    let dealt = assign(
-        &fresh,
-        &[0.4, 0.2, 0.4],
-        &mut Random::new(seed, "split anomalous"),
-    );
+    let fresh: Vec<i64> = source.iter().copied().filter(|id| !normal.contains_key(id)).collect();
+    let dealt = assign(&fresh, &[0.4, 0.2, 0.4], &mut Random::new(seed, "split anomalous"));
     let mut parts = AnomalousParts::default();
     for (frame, id) in source.iter().enumerate() {
         match normal.get(id).or_else(|| dealt.get(id)) {
@@ -102,11 +94,7 @@ pub fn folds(source: &[i64], count: usize, seed: u64) -> Vec<usize> {
 
 /// Number of different sources among frames.
 pub fn count_sources(source: &[i64], frames: &[usize]) -> usize {
-    frames
-        .iter()
-        .map(|frame| source[*frame])
-        .collect::<BTreeSet<_>>()
-        .len()
+    frames.iter().map(|frame| source[*frame]).collect::<BTreeSet<_>>().len()
 }
 
 /// Shuffled sources, each to the part that lacks the largest share of its due.
@@ -143,19 +131,12 @@ mod tests {
             for seed in 0..5 {
                 let (parts, assigned) = split_normal(&source, SplitMode::Promise, seed);
                 let all = [&parts.train, &parts.early, &parts.calibration, &parts.audit];
-                assert_eq!(
-                    all.iter().map(|part| part.len()).sum::<usize>(),
-                    frames as usize
-                );
+                assert_eq!(all.iter().map(|part| part.len()).sum::<usize>(), frames as usize);
                 for (index, part) in all.iter().enumerate() {
                     assert!(part.iter().all(|frame| assigned[&source[*frame]] == index));
                     if frames == 1_000 {
                         let due = frames as f64 * SplitMode::Promise.shares()[index];
-                        assert!(
-                            (part.len() as f64 - due).abs() <= 14.0,
-                            "{index}: {}",
-                            part.len()
-                        );
+                        assert!((part.len() as f64 - due).abs() <= 14.0, "{index}: {}", part.len());
                     }
                 }
             }
@@ -174,10 +155,7 @@ mod tests {
     fn the_papers_split_has_no_calibration_part() {
         let source: Vec<i64> = (0..100).collect();
         let (parts, _) = split_normal(&source, SplitMode::Paper, 1);
-        assert_eq!(
-            (parts.train.len(), parts.early.len(), parts.audit.len()),
-            (40, 40, 20)
-        );
+        assert_eq!((parts.train.len(), parts.early.len(), parts.audit.len()), (40, 40, 20));
         assert!(parts.calibration.is_empty());
     }
 
@@ -189,10 +167,7 @@ mod tests {
         assert_eq!((&twins.train, &twins.early), (&normal.train, &normal.early));
         let strangers: Vec<i64> = (1_000..1_100).collect();
         let parts = split_anomalous(&strangers, &assigned, 1);
-        assert_eq!(
-            (parts.train.len(), parts.early.len(), parts.test.len()),
-            (40, 20, 40)
-        );
+        assert_eq!((parts.train.len(), parts.early.len(), parts.test.len()), (40, 20, 40));
     }
 
     #[test]
@@ -203,10 +178,6 @@ mod tests {
             let size = folds.iter().filter(|other| **other == fold).count();
             assert!(size.abs_diff(200) <= 4, "{size}");
         }
-        assert!(
-            folds
-                .chunks(4)
-                .all(|chunk| chunk.iter().all(|fold| *fold == chunk[0]))
-        );
+        assert!(folds.chunks(4).all(|chunk| chunk.iter().all(|fold| *fold == chunk[0])));
     }
 }

@@ -1,6 +1,8 @@
-//! Reverse-mode differentiation from a confounding label to the squared norms of parameter gradients.
+//! Reverse-mode differentiation from a confounding label to the squared norms of parameter
+//! gradients.
 //!
-//! The loss is the mean over classes of the binary cross-entropy with logits, so the cotangent of the
+//! The loss is the mean over classes of the binary cross-entropy with logits, so the cotangent of
+//! the
 //! logits is `(sigmoid(z) - c) / N`. Gradient rules live beside their ops and emit nodes of the
 //! same closed set. Weight gradients are per frame: shape `[1, ..parameter]`.
 
@@ -74,7 +76,9 @@ impl fmt::Display for ExpandError {
             Self::Shape(error) => write!(f, "gradient rule: {error}"),
             Self::Label(reason) => write!(f, "label: {reason}; give one finite number per class"),
             Self::NoTaps => write!(f, "no trainable parameter is tapped; widen --taps"),
-            Self::NotAClassifier => write!(f, "the graph has no image input or no [1, classes] logits"),
+            Self::NotAClassifier => {
+                write!(f, "the graph has no image input or no [1, classes] logits")
+            }
         }
     }
 }
@@ -127,7 +131,8 @@ pub fn expand(graph: &Graph, label: &Label, taps: &Taps) -> Result<Expanded, Exp
     };
     let &[1, classes] = graph.shape(logits) else { return Err(ExpandError::NotAClassifier) };
     let label = label.vector(classes)?;
-    let tapped: Vec<ValueId> = graph.parameters.iter().copied().filter(|&p| taps.selects(graph, p)).collect();
+    let tapped: Vec<ValueId> =
+        graph.parameters.iter().copied().filter(|&p| taps.selects(graph, p)).collect();
     if tapped.is_empty() && !taps.forward_only() {
         return Err(ExpandError::NoTaps);
     }
@@ -175,7 +180,8 @@ impl Backward {
             needed[parameter.0 as usize] = true;
         }
         for node in &graph.nodes {
-            needed[node.output.0 as usize] = node.inputs.iter().any(|input| needed[input.0 as usize]);
+            needed[node.output.0 as usize] =
+                node.inputs.iter().any(|input| needed[input.0 as usize]);
         }
         Self { graph, needed, cotangents: HashMap::new(), rules: Vec::new() }
     }
@@ -249,7 +255,12 @@ impl Backward {
         self.emit("loss", Op::Div, &[residual, classes])
     }
 
-    fn walk(&mut self, forward_nodes: usize, logits: ValueId, cotangent: ValueId) -> Result<(), ExpandError> {
+    fn walk(
+        &mut self,
+        forward_nodes: usize,
+        logits: ValueId,
+        cotangent: ValueId,
+    ) -> Result<(), ExpandError> {
         self.cotangents.insert(logits, vec![cotangent]);
         for index in (0..forward_nodes).rev() {
             let node = self.graph.nodes[index].clone();
@@ -275,7 +286,9 @@ impl Backward {
     fn gradient(&mut self, node: &Node, g: ValueId) -> Result<Vec<Option<ValueId>>, ExpandError> {
         match node.op.gradient(self, node, g) {
             Some(gradients) => Ok(gradients?),
-            None => Err(ExpandError::MissingGradient { node: node.name.clone(), op: node.op.name() }),
+            None => {
+                Err(ExpandError::MissingGradient { node: node.name.clone(), op: node.op.name() })
+            }
         }
     }
 

@@ -186,7 +186,8 @@ impl Graph {
         producers
     }
 
-    /// For every value, the nodes that read it, in order; a node that reads it twice is listed twice.
+    /// For every value, the nodes that read it, in order; a node that reads it twice is listed
+    /// twice.
     pub fn consumers(&self) -> Vec<Vec<NodeId>> {
         let mut consumers = vec![Vec::new(); self.values.len()];
         for (index, node) in self.nodes.iter().enumerate() {

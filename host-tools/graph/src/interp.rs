@@ -21,7 +21,8 @@ use crate::expand::Expanded;
 use crate::graph::{Graph, Node, ValueId};
 use crate::ops::Op;
 
-/// Signs of Relu outputs that replace the interpreter's own, by the Relu's output value. Used to compare
+/// Signs of Relu outputs that replace the interpreter's own, by the Relu's output value. Used to
+/// compare
 /// with an executor in which a unit near zero fell on the other side.
 pub type Masks = HashMap<ValueId, Vec<bool>>;
 
@@ -93,7 +94,12 @@ impl<'g> Interp<'g> {
         }
         for node in &self.graph.nodes {
             let result = self.evaluate(node, &data, masks);
-            debug_assert_eq!(result.len(), self.graph.value(node.output).elements(), "{}", node.name);
+            debug_assert_eq!(
+                result.len(),
+                self.graph.value(node.output).elements(),
+                "{}",
+                node.name
+            );
             data[node.output.0 as usize] = result;
         }
         Values { data }
@@ -105,7 +111,9 @@ impl<'g> Interp<'g> {
     /// As [`Interp::run`].
     pub fn features(&self, expanded: &Expanded, image: &[f64], masks: &Masks) -> Features {
         let values = self.run_masked(image, masks);
-        let norms = |taps: &[(ValueId, ValueId)]| taps.iter().map(|&(_, norm)| values.get(norm)[0]).collect();
+        let norms = |taps: &[(ValueId, ValueId)]| {
+            taps.iter().map(|&(_, norm)| values.get(norm)[0]).collect()
+        };
         Features {
             logits: expanded.graph.logits.map_or(Vec::new(), |id| values.get(id).to_vec()),
             squared_norms: norms(&expanded.squared_norms),
@@ -189,9 +197,15 @@ pub(crate) fn strides(shape: &[usize]) -> Vec<usize> {
     strides
 }
 
-/// Calls `visit(flat, offset)` for every index of `shape` in row-major order, `offset` being the index times
+/// Calls `visit(flat, offset)` for every index of `shape` in row-major order, `offset` being the
+/// index times
 /// `strides` plus `start`.
-pub(crate) fn for_each_index(shape: &[usize], strides: &[usize], start: usize, mut visit: impl FnMut(usize, usize)) {
+pub(crate) fn for_each_index(
+    shape: &[usize],
+    strides: &[usize],
+    start: usize,
+    mut visit: impl FnMut(usize, usize),
+) {
     let mut index = vec![0; shape.len()];
     let mut offset = start;
     for flat in 0..shape.iter().product::<usize>() {

@@ -1,8 +1,10 @@
 //! From an expanded graph to a schedule: memory layout, fusion, kernel choice.
 //!
-//! A frame value of rank 4, `[1,C,H,W]`, lies in memory as rows, columns, channels; every other value in
+//! A frame value of rank 4, `[1,C,H,W]`, lies in memory as rows, columns, channels; every other
+//! value in
 //! row-major order. Constants are laid out per use. `lower/<op>.rs` mirrors `ops/<op>.rs`; `fuse`
-//! finds chains of Conv or Gemm, normalisation, residual addition and activation that one step computes,
+//! finds chains of Conv or Gemm, normalisation, residual addition and activation that one step
+//! computes,
 //! and the backward nodes that one `ConvWeightNorm` step serves.
 
 mod batch_norm;
@@ -140,10 +142,16 @@ impl<'g> Lowering<'g> {
     fn plain(&mut self, node: &Node) -> Result<(), LowerError> {
         match &node.op {
             Op::Conv(_) | Op::Gemm { .. } => Err(self.refuse(node, "is in no group: a defect")),
-            Op::ConvInputGradient { .. } | Op::GemmInputGradient { .. } => self.input_gradient(node),
-            Op::ConvWeightGradient { .. } | Op::GemmWeightGradient { .. } => self.weight_gradient(node),
+            Op::ConvInputGradient { .. } | Op::GemmInputGradient { .. } => {
+                self.input_gradient(node)
+            }
+            Op::ConvWeightGradient { .. } | Op::GemmWeightGradient { .. } => {
+                self.weight_gradient(node)
+            }
             Op::BatchNorm { epsilon } => self.batch_norm(node, *epsilon),
-            Op::BatchNormInputGradient { epsilon } => self.batch_norm_input_gradient(node, *epsilon),
+            Op::BatchNormInputGradient { epsilon } => {
+                self.batch_norm_input_gradient(node, *epsilon)
+            }
             Op::BatchNormScaleGradient { .. } => self.batch_norm_scale_gradient(node),
             Op::Add | Op::Sub | Op::Mul | Op::Div => self.elementwise(node),
             Op::Relu | Op::LeakyRelu { .. } | Op::Clip { .. } | Op::Sigmoid => self.unary(node),
@@ -162,7 +170,9 @@ impl<'g> Lowering<'g> {
             Op::Concat { axis } => self.concat(node, *axis),
             Op::Slice { starts, steps, .. } => self.slice(node, starts, steps),
             Op::SliceGradient { starts, steps, .. } => self.scatter(node, starts, steps, 0.0),
-            Op::Pad { before, value, .. } => self.scatter(node, before, &vec![1; before.len()], *value),
+            Op::Pad { before, value, .. } => {
+                self.scatter(node, before, &vec![1; before.len()], *value)
+            }
             Op::Transpose { permutation } => self.transpose(node, permutation),
             Op::Reshape { .. } => self.reshape(node),
             Op::SquaredNorm => Ok(()),
@@ -174,7 +184,8 @@ impl<'g> Lowering<'g> {
         let Some(logits) = self.graph.logits.and_then(tensor) else {
             return Err(self.refuse_graph("the logits are not computed"));
         };
-        let &[1, channels, height, width] = self.graph.shape(self.graph.input.expect("checked")) else {
+        let &[1, channels, height, width] = self.graph.shape(self.graph.input.expect("checked"))
+        else {
             return Err(self.refuse_graph("the image is not of rank 4"));
         };
         let mut values: Vec<_> = self.tensor_of.iter().map(|(&v, &t)| (v, t)).collect();
@@ -221,13 +232,22 @@ impl<'g> Lowering<'g> {
     }
 
     /// A blob made from a constant by `make`, one per constant and kind.
-    fn blob(&mut self, value: ValueId, kind: &'static str, make: impl FnOnce() -> Vec<f32>) -> TensorId {
+    fn blob(
+        &mut self,
+        value: ValueId,
+        kind: &'static str,
+        make: impl FnOnce() -> Vec<f32>,
+    ) -> TensorId {
         if let Some(&id) = self.blobs.get(&(value, kind)) {
             return id;
         }
         let data = make();
         let name = format!("{}:{kind}", self.graph.value(value).name);
-        self.tensors.push(ScheduledTensor { name, elements: data.len(), storage: Storage::Blob(data) });
+        self.tensors.push(ScheduledTensor {
+            name,
+            elements: data.len(),
+            storage: Storage::Blob(data),
+        });
         let id = TensorId(self.tensors.len() - 1);
         self.blobs.insert((value, kind), id);
         id
@@ -239,7 +259,11 @@ impl<'g> Lowering<'g> {
         if let Some(&id) = self.vectors.get(&bits) {
             return id;
         }
-        self.tensors.push(ScheduledTensor { name, elements: data.len(), storage: Storage::Blob(data) });
+        self.tensors.push(ScheduledTensor {
+            name,
+            elements: data.len(),
+            storage: Storage::Blob(data),
+        });
         let id = TensorId(self.tensors.len() - 1);
         self.vectors.insert(bits, id);
         id

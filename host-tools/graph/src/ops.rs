@@ -5,9 +5,9 @@
 //! Operand order is part of the contract and stands beside each variant; `[..]` is optional.
 
 pub mod average_pool;
+pub mod batch_norm;
 #[cfg(test)]
 mod check;
-pub mod batch_norm;
 pub mod concat;
 pub mod conv;
 pub mod elementwise;
@@ -262,7 +262,9 @@ impl Op {
         let s = shapes.as_slice();
         match self {
             Op::Conv(conv) => conv::shape(conv, s),
-            Op::ConvInputGradient { conv, input_hw } => conv::input_gradient_shape(conv, *input_hw, s),
+            Op::ConvInputGradient { conv, input_hw } => {
+                conv::input_gradient_shape(conv, *input_hw, s)
+            }
             Op::ConvWeightGradient { conv, kernel_hw } => {
                 conv::weight_gradient_shape(conv, *kernel_hw, s)
             }

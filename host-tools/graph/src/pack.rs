@@ -33,11 +33,12 @@ impl fmt::Display for PackError {
         match self {
             Self::TooManyTensors(n) => write!(f, "{n} tensors, a bundle holds at most 65,534"),
             Self::TooManyFeatures(n) => write!(f, "{n} features, a bundle holds at most 65,534"),
-            Self::TooLong => write!(f, "the bundle would be longer than 4 GiB; use a smaller model"),
-            Self::Name(name) => write!(
-                f,
-                "the name {name:?} holds a comma or a line break; rename it in the model"
-            ),
+            Self::TooLong => {
+                write!(f, "the bundle would be longer than 4 GiB; use a smaller model")
+            }
+            Self::Name(name) => {
+                write!(f, "the name {name:?} holds a comma or a line break; rename it in the model")
+            }
         }
     }
 }

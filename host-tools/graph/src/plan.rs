@@ -1,8 +1,10 @@
 //! Places every arena tensor of a schedule: lifetimes, then offsets by best fit.
 //!
-//! 1. A tensor lives from the step that first writes it to the last step that touches it; the results
+//! 1. A tensor lives from the step that first writes it to the last step that touches it; the
+//! results
 //!    (features, logits, penultimate vector) live to the end and lie at the front.
-//! 2. Tensors are placed from the longest to the shortest, each at the lowest offset where no tensor that
+//! 2. Tensors are placed from the longest to the shortest, each at the lowest offset where no
+//! tensor that
 //!    lives at the same time lies, in the tightest such gap.
 //! 3. `check` looks at the result independently; `draw` shows it.
 //!
@@ -35,9 +37,13 @@ pub enum PlanError {
 impl fmt::Display for PlanError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ReadBeforeWrite(name) => write!(f, "tensor `{name}` is read before it is written"),
+            Self::ReadBeforeWrite(name) => {
+                write!(f, "tensor `{name}` is read before it is written")
+            }
             Self::Overlap(a, b) => write!(f, "tensors `{a}` and `{b}` overlap while both live"),
-            Self::TooLarge => write!(f, "the arena would be larger than 4 GiB; use a smaller model"),
+            Self::TooLarge => {
+                write!(f, "the arena would be larger than 4 GiB; use a smaller model")
+            }
         }
     }
 }
@@ -102,7 +108,8 @@ pub fn plan(schedule: &Schedule, options: PlanOptions) -> Result<Plan, PlanError
     if arena_elements > (u32::MAX / 4) as usize {
         return Err(PlanError::TooLarge);
     }
-    let plan = Plan { offsets, lifetimes, arena_elements, features_offset: 0, scratch_offset: front };
+    let plan =
+        Plan { offsets, lifetimes, arena_elements, features_offset: 0, scratch_offset: front };
     check::check(schedule, &plan)?;
     Ok(plan)
 }
@@ -154,14 +161,17 @@ fn best_fit(
     };
     let mut taken: Vec<Range<usize>> = (0..offsets.len())
         .filter(|&other| meets(other))
-        .filter_map(|other| offsets[other].map(|at| at..at + round_up(schedule.tensors[other].elements)))
+        .filter_map(|other| {
+            offsets[other].map(|at| at..at + round_up(schedule.tensors[other].elements))
+        })
         .collect();
     taken.sort_by_key(|range| range.start);
     let wanted = round_up(schedule.tensors[id].elements);
     let mut best: Option<Range<usize>> = None;
     let mut end = front;
     for range in taken {
-        if range.start >= end + wanted && best.as_ref().is_none_or(|b| range.start - end < b.len()) {
+        if range.start >= end + wanted && best.as_ref().is_none_or(|b| range.start - end < b.len())
+        {
             best = Some(end..range.start);
         }
         end = end.max(range.end);

@@ -55,7 +55,10 @@ impl Taps {
     /// Patterns that match no parameter of the graph: most likely a mistake of the user's.
     pub fn unmatched(&self, graph: &Graph) -> Vec<String> {
         let matches = |pattern: &String| {
-            graph.parameters.iter().any(|&p| glob(pattern.as_bytes(), graph.value(p).name.as_bytes()))
+            graph
+                .parameters
+                .iter()
+                .any(|&p| glob(pattern.as_bytes(), graph.value(p).name.as_bytes()))
         };
         self.include.iter().chain(&self.exclude).filter(|p| !matches(p)).cloned().collect()
     }
@@ -83,7 +86,8 @@ fn glob(pattern: &[u8], name: &[u8]) -> bool {
     pattern[p..].iter().all(|&c| c == b'*')
 }
 
-/// Layer outputs whose squared norm is a forward feature: for each Conv and Gemm, the value at the end
+/// Layer outputs whose squared norm is a forward feature: for each Conv and Gemm, the value at the
+/// end
 /// of its chain of sole consumers through normalisation, activation and residual addition.
 /// The logits are left out (they are features themselves); a value reached twice is listed once.
 pub fn layers(graph: &Graph) -> Vec<ValueId> {
@@ -98,7 +102,12 @@ pub fn layers(graph: &Graph) -> Vec<ValueId> {
             let next = &graph.nodes[only as usize];
             let continues = matches!(
                 next.op,
-                Op::BatchNorm { .. } | Op::Add | Op::Relu | Op::LeakyRelu { .. } | Op::Clip { .. } | Op::Sigmoid
+                Op::BatchNorm { .. }
+                    | Op::Add
+                    | Op::Relu
+                    | Op::LeakyRelu { .. }
+                    | Op::Clip { .. }
+                    | Op::Sigmoid
             );
             if !continues {
                 break;

@@ -66,7 +66,8 @@ fn a_thousand_nested_graphs_do_not_overflow_the_stack() {
 #[test]
 fn counts_over_the_limits_are_refused() {
     let bytes = convolution().encode_to_vec();
-    let tight: [(&str, fn(&mut Limits)); 6] = [
+    type Tighten = fn(&mut Limits);
+    let tight: [(&str, Tighten); 6] = [
         ("size in bytes", |limits| limits.file_bytes = 100),
         ("messages", |limits| limits.messages = 5),
         ("packed integers", |limits| limits.packed_bytes = 3),

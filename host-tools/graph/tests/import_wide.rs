@@ -52,7 +52,8 @@ fn check(path: &Path) {
 /// The same names; the order is that of first use, which a downsampling branch may exchange.
 fn assert_same_names(case: &str, names: &[&str], torch: &[&str]) {
     let (mut have, mut want) = (names.to_vec(), torch.to_vec());
-    (have.sort_unstable(), want.sort_unstable());
+    have.sort_unstable();
+    want.sort_unstable();
     assert_eq!(have, want, "{case}");
 }
 

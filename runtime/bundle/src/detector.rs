@@ -21,11 +21,8 @@ impl Inputs {
     /// Cosines against mean gradient directions; a later version computes them.
     pub const ALIGNMENT: Inputs = Inputs(4);
     /// Kinds with their names, in input order.
-    pub const NAMES: [(Inputs, &'static str); 3] = [
-        (Inputs::NORM, "norm"),
-        (Inputs::FORWARD, "forward"),
-        (Inputs::ALIGNMENT, "alignment"),
-    ];
+    pub const NAMES: [(Inputs, &'static str); 3] =
+        [(Inputs::NORM, "norm"), (Inputs::FORWARD, "forward"), (Inputs::ALIGNMENT, "alignment")];
 
     /// Whether every kind in `other` is in `self`.
     pub fn has(self, other: Inputs) -> bool {
@@ -78,11 +75,7 @@ impl FeatureShape {
 
     /// How many sorted logits are inputs.
     pub fn sorted_logits(&self) -> u32 {
-        if self.classes < SORTED_LOGITS {
-            self.classes
-        } else {
-            SORTED_LOGITS
-        }
+        if self.classes < SORTED_LOGITS { self.classes } else { SORTED_LOGITS }
     }
 
     /// Predicted classes to tell apart: a single logit has two.

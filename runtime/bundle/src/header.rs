@@ -1,6 +1,7 @@
 //! The variable part of a bundle: names, preprocessing, label, layout, detector, evidence, policy.
 //!
-//! Encoded with postcard and borrowed from the bundle's bytes; lists of names are one string, a name
+//! Encoded with postcard and borrowed from the bundle's bytes; lists of names are one string, a
+//! name
 //! a line, so that nothing is allocated. Field order is the wire order: append only.
 
 use serde::{Deserialize, Serialize};

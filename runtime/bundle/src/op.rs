@@ -46,10 +46,12 @@ opcodes! {
     /// `x, w, [scale], [shift], [skip] -> y`: per output channel `acc * scale + shift + skip`, then
     /// the activation. [`ConvParams`].
     Conv = 2,
-    /// `g, w, [scale] -> dx`: cotangent of the convolution's input; g is multiplied by scale on load.
+    /// `g, w, [scale] -> dx`: cotangent of the convolution's input; g is multiplied by scale on
+    /// load.
     /// [`ConvParams`].
     ConvInputGradient = 3,
-    /// `x, g, w, [scale], [inverse_sigma], [bias_minus_mean] -> scratch`: norms of the weight, its bias and
+    /// `x, g, w, [scale], [inverse_sigma], [bias_minus_mean] -> scratch`: norms of the weight, its
+    /// bias and
     /// the normalisation's scale and shift straight into features. Scratch holds three values per
     /// output channel. [`ConvWeightNormParams`].
     ConvWeightNorm = 4,
@@ -82,7 +84,8 @@ opcodes! {
     AveragePoolGradient = 16,
     /// `x -> y`: sum or mean over some axes. [`ReduceParams`].
     Reduce = 17,
-    /// `x -> y`: strided copy between boxes; serves Slice, Pad, Concat, Transpose, Expand, Reshape and
+    /// `x -> y`: strided copy between boxes; serves Slice, Pad, Concat, Transpose, Expand, Reshape
+    /// and
     /// their gradients. [`CopyParams`].
     Copy = 18,
     /// `x ->`: sum of squares into one feature. [`SquaredNormParams`].
@@ -106,7 +109,8 @@ macro_rules! params {
 pub const BOX_RANK: usize = 6;
 
 params! {
-    /// Frame to input tensor: `v = u8 / 255`, `v = low + v * (high - low)`, `(v - mean) / std`; a step whose
+    /// Frame to input tensor: `v = u8 / 255`, `v = low + v * (high - low)`, `(v - mean) / std`; a
+    /// step whose
     /// constants are the neutral ones is skipped. Frames are RGB or grey, rows top to bottom.
     PreprocessParams {
         /// Rows.
@@ -126,7 +130,8 @@ params! {
         /// Divided by per channel.
         std: [F32; 4],
     }
-    /// Geometry of a convolution plus its epilogue's activation. A Gemm is a 1 x 1 convolution over 1 x M pixels.
+    /// Geometry of a convolution plus its epilogue's activation. A Gemm is a 1 x 1 convolution
+    /// over 1 x M pixels.
     ConvParams {
         /// Input rows, columns, channels.
         input: [U16; 3],
@@ -255,7 +260,8 @@ params! {
     }
     /// `y[y_offset + i . y_strides] = x[x_offset + i . x_strides]` for every index i of the box.
     CopyParams {
-        /// 1: y is first filled with `fill`; 0: y was written in full before (Concat's later parts),
+        /// 1: y is first filled with `fill`; 0: y was written in full before (Concat's later
+        /// parts),
         /// or the box covers y exactly.
         fills: U32,
         /// The filling value.

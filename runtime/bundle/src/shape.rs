@@ -1,4 +1,5 @@
-//! Shape rules: how many elements each operand of a step has, and whether its parameters make sense.
+//! Shape rules: how many elements each operand of a step has, and whether its parameters make
+//! sense.
 //!
 //! The planner sizes buffers with these rules, the loader compares every record against them, and
 //! kernels then rely on them. All arithmetic is checked: parameters may come from outside.
@@ -159,7 +160,8 @@ impl<'a> Parameters<'a> {
         ))
     }
 
-    /// Elements of each operand, by place in the record; optional ones as if present, unused places 0.
+    /// Elements of each operand, by place in the record; optional ones as if present, unused
+    /// places 0.
     pub fn elements(&self) -> Result<[usize; OPERANDS], ShapeError> {
         match *self {
             Parameters::Preprocess(p) => preprocess(p),

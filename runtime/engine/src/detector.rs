@@ -43,9 +43,7 @@ pub fn evaluate(
 ) -> Result<Judgement, Fault> {
     check_lengths(view, frame)?;
     check_finite(frame)?;
-    let (x, rest) = scratch
-        .split_at_mut_checked(view.mean.len())
-        .ok_or(Fault::Length)?;
+    let (x, rest) = scratch.split_at_mut_checked(view.mean.len()).ok_or(Fault::Length)?;
     inputs::write(view, frame, x)?;
     let class = predicted(frame.logits);
     let scored = heads::score(view, frame, class, x, rest)?;
@@ -56,12 +54,7 @@ pub fn evaluate(
     if !p_value.is_finite() {
         return Err(Fault::Score);
     }
-    Ok(Judgement {
-        score: scored.score,
-        p_value,
-        reason: scored.reason,
-        class,
-    })
+    Ok(Judgement { score: scored.score, p_value, reason: scored.reason, class })
 }
 
 /// A score with what dominates it.
@@ -93,11 +86,7 @@ fn check_lengths(view: &DetectorView<'_>, frame: &FrameFeatures<'_>) -> Result<(
     let fine = fits(shape.norms, frame.norms, view.inputs.has(Inputs::NORM))
         && fits(shape.layers, frame.layers, view.inputs.has(Inputs::FORWARD))
         && fits(shape.classes, frame.logits, true)
-        && fits(
-            shape.penultimate,
-            frame.penultimate,
-            view.needs_penultimate(),
-        );
+        && fits(shape.penultimate, frame.penultimate, view.needs_penultimate());
     if fine { Ok(()) } else { Err(Fault::Length) }
 }
 

@@ -135,11 +135,7 @@ pub fn sigmoid(x: f32) -> f32 {
 
 /// Nearest integer, halves away from zero; for |x| < 2^23.
 fn round_to_integer(x: f32) -> i32 {
-    if x < 0.0 {
-        (x - 0.5) as i32
-    } else {
-        (x + 0.5) as i32
-    }
+    if x < 0.0 { (x - 0.5) as i32 } else { (x + 0.5) as i32 }
 }
 
 /// 2 to the k, for -126 <= k <= 127.
@@ -162,10 +158,7 @@ fn integer_parts(x: f32) -> (u32, i32) {
 /// A positive finite value as mantissa in [1/2, 1) times a power of two.
 fn split(x: f32) -> (f32, i32) {
     let (mantissa, exponent) = integer_parts(x);
-    (
-        f32::from_bits((mantissa & 0x007F_FFFF) | 0x3F00_0000),
-        exponent + 24,
-    )
+    (f32::from_bits((mantissa & 0x007F_FFFF) | 0x3F00_0000), exponent + 24)
 }
 
 #[cfg(test)]
@@ -180,11 +173,7 @@ mod tests {
             return 0.0;
         }
         if !y.is_finite() || !rounded.is_finite() {
-            return if y.to_bits() == rounded.to_bits() {
-                0.0
-            } else {
-                f64::INFINITY
-            };
+            return if y.to_bits() == rounded.to_bits() { 0.0 } else { f64::INFINITY };
         }
         let magnitude = rounded.abs();
         let next = f32::from_bits(magnitude.to_bits() + 1);
@@ -256,12 +245,7 @@ mod tests {
             (sigmoid, 0.0, 0.5),
         ];
         for (function, x, wanted) in cases {
-            assert_eq!(
-                function(x).to_bits(),
-                wanted.to_bits(),
-                "f({x}) = {}",
-                function(x)
-            );
+            assert_eq!(function(x).to_bits(), wanted.to_bits(), "f({x}) = {}", function(x));
         }
         let smallest = f32::from_bits(1);
         assert!((f64::from(ln(smallest)) - f64::from(smallest).ln()).abs() < 1e-5);

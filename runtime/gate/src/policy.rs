@@ -57,10 +57,7 @@ impl core::error::Error for PolicyError {}
 /// The first rule that is broken.
 pub fn check_policy(policy: &Policy) -> Result<(), PolicyError> {
     let rules = [
-        (
-            (1..=10_000_000).contains(&policy.frame_period_us),
-            PolicyError::FramePeriod,
-        ),
+        ((1..=10_000_000).contains(&policy.frame_period_us), PolicyError::FramePeriod),
         (policy.k >= 1 && policy.k <= policy.m, PolicyError::Blocks),
         (policy.m <= WINDOW_LIMIT, PolicyError::Window),
         ((1..=WINDOW_LIMIT).contains(&policy.n), PolicyError::Passes),
@@ -82,59 +79,18 @@ mod tests {
         let ok = DEFAULT_POLICY;
         let cases = [
             (ok, Ok(())),
-            (
-                Policy {
-                    enforce: true,
-                    k: 1,
-                    m: 1,
-                    n: 1,
-                    ..ok
-                },
-                Ok(()),
-            ),
-            (
-                Policy {
-                    k: 64,
-                    m: 64,
-                    n: 64,
-                    ..ok
-                },
-                Ok(()),
-            ),
-            (
-                Policy {
-                    frame_period_us: 0,
-                    ..ok
-                },
-                Err(PolicyError::FramePeriod),
-            ),
-            (
-                Policy {
-                    frame_period_us: 10_000_001,
-                    ..ok
-                },
-                Err(PolicyError::FramePeriod),
-            ),
+            (Policy { enforce: true, k: 1, m: 1, n: 1, ..ok }, Ok(())),
+            (Policy { k: 64, m: 64, n: 64, ..ok }, Ok(())),
+            (Policy { frame_period_us: 0, ..ok }, Err(PolicyError::FramePeriod)),
+            (Policy { frame_period_us: 10_000_001, ..ok }, Err(PolicyError::FramePeriod)),
             (Policy { k: 0, ..ok }, Err(PolicyError::Blocks)),
             (Policy { k: 6, m: 5, ..ok }, Err(PolicyError::Blocks)),
             (Policy { k: 0, m: 0, ..ok }, Err(PolicyError::Blocks)),
             (Policy { m: 65, ..ok }, Err(PolicyError::Window)),
             (Policy { n: 0, ..ok }, Err(PolicyError::Passes)),
             (Policy { n: 65, ..ok }, Err(PolicyError::Passes)),
-            (
-                Policy {
-                    lease_periods: 0,
-                    ..ok
-                },
-                Err(PolicyError::Lease),
-            ),
-            (
-                Policy {
-                    frozen_frames: 1,
-                    ..ok
-                },
-                Err(PolicyError::Frozen),
-            ),
+            (Policy { lease_periods: 0, ..ok }, Err(PolicyError::Lease)),
+            (Policy { frozen_frames: 1, ..ok }, Err(PolicyError::Frozen)),
         ];
         for (policy, wanted) in cases {
             assert_eq!(check_policy(&policy), wanted, "{policy:?}");

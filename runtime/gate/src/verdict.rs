@@ -44,10 +44,7 @@ pub struct Limits {
 
 impl From<&Detector> for Limits {
     fn from(detector: &Detector) -> Limits {
-        Limits {
-            threshold: detector.threshold,
-            caution: detector.caution,
-        }
+        Limits { threshold: detector.threshold, caution: detector.caution }
     }
 }
 
@@ -55,9 +52,7 @@ impl Limits {
     /// Whether a verdict can be drawn from them at all.
     pub fn are_sound(&self) -> bool {
         self.threshold.is_finite()
-            && self
-                .caution
-                .is_none_or(|caution| caution.is_finite() && caution <= self.threshold)
+            && self.caution.is_none_or(|caution| caution.is_finite() && caution <= self.threshold)
     }
 }
 
@@ -99,12 +94,7 @@ mod tests {
     use gradgate_bundle::detector::Reason;
 
     fn judged(score: f32, p_value: f32) -> Result<Judgement, Fault> {
-        Ok(Judgement {
-            score,
-            p_value,
-            reason: Reason::Shift,
-            class: 0,
-        })
+        Ok(Judgement { score, p_value, reason: Reason::Shift, class: 0 })
     }
 
     fn unknown(cause: Cause) -> Verdict {
@@ -113,14 +103,8 @@ mod tests {
 
     #[test]
     fn verdicts_by_table() {
-        let plain = Limits {
-            threshold: 2.0,
-            caution: None,
-        };
-        let careful = Limits {
-            threshold: 2.0,
-            caution: Some(1.0),
-        };
+        let plain = Limits { threshold: 2.0, caution: None };
+        let careful = Limits { threshold: 2.0, caution: Some(1.0) };
         let above = f32::from_bits(2.0f32.to_bits() + 1);
         let cases = [
             (judged(1.0, 0.5), plain, Verdict::Pass),
@@ -132,23 +116,11 @@ mod tests {
             (judged(1.5, 0.5), careful, unknown(Cause::Caution)),
             (judged(2.0, 0.5), careful, unknown(Cause::Caution)),
             (judged(above, 0.5), careful, Verdict::Block),
-            (
-                Err(Fault::Logit(3)),
-                plain,
-                unknown(Cause::Fault(Fault::Logit(3))),
-            ),
-            (
-                Err(Fault::Length),
-                careful,
-                unknown(Cause::Fault(Fault::Length)),
-            ),
+            (Err(Fault::Logit(3)), plain, unknown(Cause::Fault(Fault::Logit(3)))),
+            (Err(Fault::Length), careful, unknown(Cause::Fault(Fault::Length))),
         ];
         for (judgement, limits, wanted) in cases {
-            assert_eq!(
-                decide(&judgement, &limits),
-                wanted,
-                "{judgement:?} {limits:?}"
-            );
+            assert_eq!(decide(&judgement, &limits), wanted, "{judgement:?} {limits:?}");
         }
     }
 
@@ -182,10 +154,7 @@ mod tests {
 
     #[test]
     fn a_caution_threshold_above_the_threshold_is_refused() {
-        let limits = Limits {
-            threshold: 1.0,
-            caution: Some(1.5),
-        };
+        let limits = Limits { threshold: 1.0, caution: Some(1.5) };
         assert_eq!(decide(&judged(0.0, 1.0), &limits), unknown(Cause::Limits));
     }
 }

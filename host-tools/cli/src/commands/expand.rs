@@ -65,7 +65,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
     };
     let unmatched = recipe.taps.unmatched(&model.imported.graph);
     if !unmatched.is_empty() {
-        bail!("no parameter matches the taps {}; `gradgate check` lists them", unmatched.join(", "));
+        bail!(
+            "no parameter matches the taps {}; `gradgate check` lists them",
+            unmatched.join(", ")
+        );
     }
     let expanded = expand(&model.imported.graph, &recipe.label, &recipe.taps)
         .with_context(|| format!("{} cannot be expanded", args.model.display()))?;

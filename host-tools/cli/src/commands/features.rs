@@ -65,11 +65,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     inputs.push(&args.model);
     files::check_apart(&args.output, &inputs)?;
     files::check_writable(&args.output)?;
-    if files::is_bundle(&args.model)? {
-        of_bundle(&args)
-    } else {
-        of_model(&args)
-    }
+    if files::is_bundle(&args.model)? { of_bundle(&args) } else { of_model(&args) }
 }
 
 fn of_bundle(args: &Args) -> Result<ExitCode> {

@@ -13,10 +13,10 @@ use gradgate_graph::plan::draw::svg;
 use serde_json::{Value, json};
 
 use crate::executor::Packed;
+use crate::files;
 use crate::model::{Model, ModelArgs, Recipe};
 use crate::output::{bytes, hex, plain, print};
 use crate::steps::{StepLine, from_bundle, lines};
-use crate::files;
 
 /// Show what is in a bundle: schema, steps, arena, sizes, detector, evidence, policy.
 ///

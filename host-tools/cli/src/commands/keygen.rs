@@ -32,8 +32,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
         bail!("{name} exists already: keys are never overwritten, choose another name");
     }
     let mut seed = [0_u8; 32];
-    getrandom::fill(&mut seed)
-        .map_err(|error| anyhow!("the system gives no random numbers ({error}): no key was made"))?;
+    getrandom::fill(&mut seed).map_err(|error| {
+        anyhow!("the system gives no random numbers ({error}): no key was made")
+    })?;
     let key = from_seed(&seed);
     create_new(&args.output, secret_text(&key).as_bytes(), true)?;
     let public = key.verifying_key();

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
+use gradgate_bundle::detector::FeatureShape;
+use gradgate_bundle::header::BlobRef;
 use gradgate_bundle::keys::parse_secret;
 use gradgate_bundle::manifest::DeviceClass;
 use gradgate_bundle::write::sign;
 use gradgate_detect::DetectorFile;
 use gradgate_detect::file::Model as DetectorModel;
-use gradgate_bundle::detector::FeatureShape;
-use gradgate_bundle::header::BlobRef;
 
 use crate::bundle::{Contents, assemble};
 use crate::devices::{Device, Needs, parse_class};
@@ -138,10 +138,7 @@ fn scratch(detector: &DetectorModel, shape: FeatureShape) -> Result<usize> {
 
 fn check_device(class: DeviceClass, compiled: &Compiled, length: usize) -> Result<()> {
     let frame = compiled.schedule.input.iter().product::<usize>();
-    let needs = Needs {
-        ram: (compiled.plan.arena_bytes() + frame) as u64,
-        flash: length as u64,
-    };
+    let needs = Needs { ram: (compiled.plan.arena_bytes() + frame) as u64, flash: length as u64 };
     match Device::of(class) {
         Some(device) => device.check(&needs),
         None => Ok(()),

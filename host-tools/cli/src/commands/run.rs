@@ -111,7 +111,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
         },
     )?;
     let summary = counts.text();
-    if args.json { eprint!("{summary}") } else { print(&summary)? }
+    if args.json {
+        eprint!("{summary}")
+    } else {
+        print(&summary)?
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -38,20 +38,8 @@ impl FeatureSet {
         let n = source.values.len();
         let two = Some(n);
         let logits = array(&tensors, "logits", Dtype::F32, two, f32::from_le_bytes)?;
-        let norms = array(
-            &tensors,
-            "squared_norms",
-            Dtype::F64,
-            two,
-            f64::from_le_bytes,
-        )?;
-        let layers = array(
-            &tensors,
-            "activation_norms",
-            Dtype::F64,
-            two,
-            f64::from_le_bytes,
-        )?;
+        let norms = array(&tensors, "squared_norms", Dtype::F64, two, f64::from_le_bytes)?;
+        let layers = array(&tensors, "activation_norms", Dtype::F64, two, f64::from_le_bytes)?;
         let penultimate = array(&tensors, "penultimate", Dtype::F32, two, f32::from_le_bytes)?;
         let labels = array(&tensors, "labels", Dtype::I64, None, i64::from_le_bytes)?;
         let set = FeatureSet {
@@ -87,10 +75,7 @@ impl FeatureSet {
         let n = self.len();
         let mut data = Vec::new();
         let mut header = BTreeMap::new();
-        header.insert(
-            "__metadata__".to_owned(),
-            serde_json::json!(write_metadata(&self.metadata)),
-        );
+        header.insert("__metadata__".to_owned(), serde_json::json!(write_metadata(&self.metadata)));
         let mut add = |name: &str, dtype: &str, shape: Vec<usize>, bytes: Vec<u8>| {
             let start = data.len();
             data.extend(bytes);
@@ -102,44 +87,14 @@ impl FeatureSet {
         let meta = &self.metadata;
         // Eight-byte elements first, so that all tensors stay aligned.
         let norms = bytes_of(&self.squared_norms, f64::to_le_bytes);
-        add(
-            "squared_norms",
-            "F64",
-            vec![n, meta.parameters.len()],
-            norms,
-        );
+        add("squared_norms", "F64", vec![n, meta.parameters.len()], norms);
         let layers = bytes_of(&self.activation_norms, f64::to_le_bytes);
-        add(
-            "activation_norms",
-            "F64",
-            vec![n, meta.layers.len()],
-            layers,
-        );
-        add(
-            "labels",
-            "I64",
-            vec![n],
-            bytes_of(&self.labels, i64::to_le_bytes),
-        );
-        add(
-            "source",
-            "I64",
-            vec![n],
-            bytes_of(&self.source, i64::to_le_bytes),
-        );
-        add(
-            "logits",
-            "F32",
-            vec![n, self.classes],
-            bytes_of(&self.logits, f32::to_le_bytes),
-        );
+        add("activation_norms", "F64", vec![n, meta.layers.len()], layers);
+        add("labels", "I64", vec![n], bytes_of(&self.labels, i64::to_le_bytes));
+        add("source", "I64", vec![n], bytes_of(&self.source, i64::to_le_bytes));
+        add("logits", "F32", vec![n, self.classes], bytes_of(&self.logits, f32::to_le_bytes));
         let penultimate = bytes_of(&self.penultimate, f32::to_le_bytes);
-        add(
-            "penultimate",
-            "F32",
-            vec![n, self.penultimate_length],
-            penultimate,
-        );
+        add("penultimate", "F32", vec![n, self.penultimate_length], penultimate);
         let mut text = serde_json::to_vec(&header)
             .map_err(|error| DetectError::Data(format!("metadata: {error}")))?;
         text.resize(text.len().next_multiple_of(8), b' ');
@@ -155,9 +110,7 @@ impl FeatureSet {
 /// # Errors
 /// What the system says; the temporary file is removed.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), DetectError> {
-    let name = path
-        .file_name()
-        .ok_or_else(|| DetectError::file(path, "not a file name"))?;
+    let name = path.file_name().ok_or_else(|| DetectError::file(path, "not a file name"))?;
     let mut temporary = name.to_owned();
     temporary.push(format!(".{}.partial", std::process::id()));
     let temporary: PathBuf = path.with_file_name(temporary);
@@ -193,9 +146,7 @@ fn array<T, const N: usize>(
     value: fn([u8; N]) -> T,
 ) -> Result<Array<T>, DetectError> {
     let view = tensors.tensor(name).map_err(|_| {
-        DetectError::Data(format!(
-            "tensor \"{name}\" is missing; this is not a feature file"
-        ))
+        DetectError::Data(format!("tensor \"{name}\" is missing; this is not a feature file"))
     })?;
     let columns = match (rows, view.shape()) {
         (None, [_]) => 1,
@@ -209,15 +160,10 @@ fn array<T, const N: usize>(
     };
     if view.dtype() != dtype {
         let have = view.dtype();
-        return Err(DetectError::Data(format!(
-            "tensor \"{name}\" is {have:?}, not {dtype:?}"
-        )));
+        return Err(DetectError::Data(format!("tensor \"{name}\" is {have:?}, not {dtype:?}")));
     }
     let (chunks, _) = view.data().as_chunks::<N>();
-    Ok(Array {
-        values: chunks.iter().map(|chunk| value(*chunk)).collect(),
-        columns,
-    })
+    Ok(Array { values: chunks.iter().map(|chunk| value(*chunk)).collect(), columns })
 }
 
 fn write_metadata(metadata: &Metadata) -> BTreeMap<&'static str, String> {
@@ -253,11 +199,7 @@ fn read_metadata(text: &HashMap<String, String>) -> Result<Metadata, DetectError
     }
     let names = |name: &str| {
         let text = field(name)?;
-        let split = if text.is_empty() {
-            vec![]
-        } else {
-            text.split(',').collect()
-        };
+        let split = if text.is_empty() { vec![] } else { text.split(',').collect() };
         Ok(split.into_iter().map(str::to_owned).collect::<Vec<_>>())
     };
     Ok(Metadata {
@@ -293,10 +235,7 @@ mod tests {
         set.metadata.parameters.clear();
         set.squared_norms.clear();
         (set.penultimate_length, set.penultimate) = (0, vec![]);
-        assert_eq!(
-            FeatureSet::from_bytes(&set.to_bytes().unwrap()).unwrap(),
-            set
-        );
+        assert_eq!(FeatureSet::from_bytes(&set.to_bytes().unwrap()).unwrap(), set);
         fs::remove_dir_all(&folder).unwrap();
     }
 
@@ -304,9 +243,7 @@ mod tests {
     fn files_of_another_kind_are_refused() {
         let bytes = synthetic(4, 0.0, 3, 1).to_bytes().unwrap();
         let replaced = |from: &str, to: &str| {
-            let at = bytes
-                .windows(from.len())
-                .position(|window| window == from.as_bytes());
+            let at = bytes.windows(from.len()).position(|window| window == from.as_bytes());
             let at = at.unwrap_or_else(|| panic!("no {from} in the file"));
             let mut changed = bytes.clone();
             changed[at..at + from.len()].copy_from_slice(to.as_bytes());
@@ -316,11 +253,7 @@ mod tests {
             ("\"schema\":\"1\"", "\"schema\":\"2\"", "version 2"),
             ("\"executor\"", "\"executir\"", "\"executor\" is missing"),
             ("\"labels\"", "\"lebels\"", "\"labels\" is missing"),
-            (
-                "\"shape\":[4,4]",
-                "\"shape\":[2,8]",
-                "does not fit 4 frames",
-            ),
+            ("\"shape\":[4,4]", "\"shape\":[2,8]", "does not fit 4 frames"),
         ];
         for (from, to, wanted) in cases {
             let error = replaced(from, to);

@@ -141,57 +141,38 @@ impl HeadArrays {
 
 impl GaussianArrays {
     fn to_wire(&self, add: &mut Add<'_>) -> Gaussian {
-        Gaussian {
-            means: add(&self.means),
-            whitening: add(&self.whitening),
-        }
+        Gaussian { means: add(&self.means), whitening: add(&self.whitening) }
     }
 }
 
 impl PrototypeArrays {
     fn to_wire(&self, add: &mut Add<'_>) -> Prototypes {
-        Prototypes {
-            per_class: self.per_class,
-            vectors: add(&self.vectors),
-        }
+        Prototypes { per_class: self.per_class, vectors: add(&self.vectors) }
     }
 }
 
 impl EnergyNumbers {
     fn to_wire(self) -> Energy {
-        Energy {
-            median: self.median,
-            below: self.below,
-            above: self.above,
-        }
+        Energy { median: self.median, below: self.below, above: self.above }
     }
 }
 
 impl TableArrays {
     /// The wire type.
     pub fn to_wire(&self, add: &mut Add<'_>) -> Table {
-        Table {
-            scores: add(&self.scores),
-            levels: add(&self.levels),
-        }
+        Table { scores: add(&self.scores), levels: add(&self.levels) }
     }
 }
 
 impl CompositeArrays {
     fn to_wire(&self, add: &mut Add<'_>) -> Composite {
         Composite {
-            gaussian: self
-                .gaussian
-                .as_ref()
-                .map(|(part, t)| (part.to_wire(add), t.to_wire(add))),
+            gaussian: self.gaussian.as_ref().map(|(part, t)| (part.to_wire(add), t.to_wire(add))),
             prototypes: self
                 .prototypes
                 .as_ref()
                 .map(|(part, table)| (part.to_wire(add), table.to_wire(add))),
-            energy: self
-                .energy
-                .as_ref()
-                .map(|(part, table)| (part.to_wire(), table.to_wire(add))),
+            energy: self.energy.as_ref().map(|(part, table)| (part.to_wire(), table.to_wire(add))),
             confidence: self.confidence.as_ref().map(|table| table.to_wire(add)),
         }
     }

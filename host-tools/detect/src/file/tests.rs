@@ -12,10 +12,7 @@ use crate::fit::{Anomalous, HeadKind, fit};
 
 fn fitted(kind: HeadKind) -> (FeatureSet, DetectorFile) {
     let normal = synthetic(600, 0.0, 1, 1);
-    let other = Anomalous {
-        name: "planted".into(),
-        set: synthetic(200, 1.5, 2, 1),
-    };
+    let other = Anomalous { name: "planted".into(), set: synthetic(200, 1.5, 2, 1) };
     let caution_rate = Some(0.3);
     let options = FitOptions {
         head: Some(kind),
@@ -32,10 +29,7 @@ fn fitted(kind: HeadKind) -> (FeatureSet, DetectorFile) {
 fn floats(blobs: &[u8]) -> Vec<f32> {
     let (chunks, rest) = blobs.as_chunks::<4>();
     assert!(rest.is_empty());
-    chunks
-        .iter()
-        .map(|chunk| f32::from_le_bytes(*chunk))
-        .collect()
+    chunks.iter().map(|chunk| f32::from_le_bytes(*chunk)).collect()
 }
 
 fn view<'a>(
@@ -71,11 +65,7 @@ fn bundle_and_file_score_the_same_bits() {
         for (frame, wanted) in frames.iter().zip(wanted) {
             normal.load(*frame, &mut buffer);
             let got = evaluate(&view, &buffer.view(), &mut scratch).unwrap();
-            assert_eq!(
-                got.score.to_bits(),
-                wanted.score.to_bits(),
-                "{name} frame {frame}"
-            );
+            assert_eq!(got.score.to_bits(), wanted.score.to_bits(), "{name} frame {frame}");
             assert_eq!(got, wanted);
         }
     }
@@ -92,20 +82,14 @@ fn files_that_do_not_fit_are_refused() {
         ("mean", |f| f.fitted_for.parameters.truncate(1)),
         ("p_values", |f| f.detector.p_values.levels.truncate(1)),
         ("p_values", |f| f.detector.p_values.scores.reverse()),
-        ("caution", |f| {
-            f.detector.caution = Some(f.detector.threshold + 1.0)
-        }),
-        ("Empty", |f| {
-            f.detector.head = HeadArrays::Composite(Default::default())
-        }),
+        ("caution", |f| f.detector.caution = Some(f.detector.threshold + 1.0)),
+        ("Empty", |f| f.detector.head = HeadArrays::Composite(Default::default())),
         ("confidence", |f| f.options.confidence = 1.5),
     ];
     for (wanted, change) in changes {
         let mut other = file.clone();
         change(&mut other);
-        let error = DetectorFile::from_json(&other.to_json().unwrap())
-            .unwrap_err()
-            .to_string();
+        let error = DetectorFile::from_json(&other.to_json().unwrap()).unwrap_err().to_string();
         assert!(error.contains(wanted), "{wanted}: {error}");
     }
     let mut other = file.clone();
@@ -113,19 +97,9 @@ fn files_that_do_not_fit_are_refused() {
     assert!(other.to_json().is_err());
     let text = file.to_json().unwrap();
     let extra = text.replacen("{\"format\":1,", "{\"format\":1,\"surprise\":1,", 1);
-    assert!(
-        DetectorFile::from_json(&extra)
-            .unwrap_err()
-            .to_string()
-            .contains("surprise")
-    );
+    assert!(DetectorFile::from_json(&extra).unwrap_err().to_string().contains("surprise"));
     let future = text.replacen("{\"format\":1,", "{\"format\":7,\"surprise\":1,", 1);
-    assert!(
-        DetectorFile::from_json(&future)
-            .unwrap_err()
-            .to_string()
-            .contains("version 7")
-    );
+    assert!(DetectorFile::from_json(&future).unwrap_err().to_string().contains("version 7"));
     assert!(DetectorFile::from_json("{}").is_err());
 }
 
@@ -137,10 +111,7 @@ fn every_array_length_is_checked_at_load() {
         let mut refs = vec![];
         let shape = normal.shape();
         file.detector.to_wire(shape, &mut |values| {
-            let at = BlobRef {
-                offset: 4 * pool.len() as u32,
-                elements: values.len() as u32,
-            };
+            let at = BlobRef { offset: 4 * pool.len() as u32, elements: values.len() as u32 };
             pool.extend_from_slice(values);
             refs.push(at);
             at
@@ -157,18 +128,12 @@ fn every_array_length_is_checked_at_load() {
                     index += 1;
                     at
                 });
-                assert!(
-                    view(&detector, &shape, &pool).is_err(),
-                    "{name} {broken} {elements}"
-                );
+                assert!(view(&detector, &shape, &pool).is_err(), "{name} {broken} {elements}");
             }
             let mut bad = pool.clone();
             bad[refs[broken].offset as usize / 4] = f32::NAN;
             let detector = wire(&file, &refs);
-            assert!(
-                view(&detector, &shape, &bad).is_err(),
-                "{name} {broken} NaN"
-            );
+            assert!(view(&detector, &shape, &bad).is_err(), "{name} {broken} NaN");
             assert!(view(&detector, &shape, &pool).is_ok());
         }
         check_other_networks(&file, &refs, &pool, shape);
@@ -177,49 +142,28 @@ fn every_array_length_is_checked_at_load() {
 
 fn wire(file: &DetectorFile, refs: &[BlobRef]) -> Detector {
     let mut next = refs.iter();
-    file.detector
-        .to_wire(file.fitted_for.shape(), &mut |_| *next.next().unwrap())
+    file.detector.to_wire(file.fitted_for.shape(), &mut |_| *next.next().unwrap())
 }
 
 fn check_other_networks(file: &DetectorFile, refs: &[BlobRef], pool: &[f32], shape: FeatureShape) {
     let fits = |network: FeatureShape| view(&wire(file, refs), &network, pool).err();
-    assert_eq!(
-        fits(FeatureShape {
-            classes: 5,
-            ..shape
-        }),
-        Some(DetectorError::Shape)
-    );
+    assert_eq!(fits(FeatureShape { classes: 5, ..shape }), Some(DetectorError::Shape));
     if file.detector.inputs.has(Inputs::NORM) {
-        assert_eq!(
-            fits(FeatureShape { norms: 7, ..shape }),
-            Some(DetectorError::Shape)
-        );
+        assert_eq!(fits(FeatureShape { norms: 7, ..shape }), Some(DetectorError::Shape));
     }
     for bad in [f32::NAN, f32::INFINITY] {
         let mut detector = wire(file, refs);
         detector.threshold = bad;
-        let mut blob = |at: BlobRef| {
-            pool.get(at.offset as usize / 4..)?
-                .get(..at.elements as usize)
-        };
-        assert_eq!(
-            check(&detector, &shape, &mut blob),
-            Err(DetectorError::Value("threshold"))
-        );
+        let mut blob =
+            |at: BlobRef| pool.get(at.offset as usize / 4..)?.get(..at.elements as usize);
+        assert_eq!(check(&detector, &shape, &mut blob), Err(DetectorError::Value("threshold")));
         let mut detector = wire(file, refs);
         detector.caution = Some(bad);
-        assert_eq!(
-            check(&detector, &shape, &mut blob),
-            Err(DetectorError::Value("caution"))
-        );
+        assert_eq!(check(&detector, &shape, &mut blob), Err(DetectorError::Value("caution")));
     }
     let mut detector = wire(file, refs);
     detector.inputs = Inputs::ALIGNMENT;
-    assert_eq!(
-        view(&detector, &shape, pool).err(),
-        Some(DetectorError::Inputs)
-    );
+    assert_eq!(view(&detector, &shape, pool).err(), Some(DetectorError::Inputs));
 }
 
 #[test]
@@ -229,10 +173,7 @@ fn features_of_another_kind_are_refused() {
     let mut other = normal.metadata.clone();
     other.preprocessing = "range=-1,1".into();
     let text = file.check_features(&other).unwrap_err().to_string();
-    assert!(
-        text.contains("preprocessing") && text.contains("range=-1,1"),
-        "{text}"
-    );
+    assert!(text.contains("preprocessing") && text.contains("range=-1,1"), "{text}");
 }
 
 /// Every single input of every head, every bad value: no judgement, so never PASS.
@@ -252,10 +193,7 @@ fn no_bad_value_gets_a_score() {
             for at in 0..3 {
                 let mut set = good.clone();
                 set.activation_norms[at] = f64::from(bad);
-                assert!(
-                    scorer.judge(&set, &[0]).is_err(),
-                    "{name} activation {at} {bad}"
-                );
+                assert!(scorer.judge(&set, &[0]).is_err(), "{name} activation {at} {bad}");
             }
             for at in 0..4 {
                 let mut set = good.clone();
@@ -265,10 +203,7 @@ fn no_bad_value_gets_a_score() {
             for at in 0..8 {
                 let mut set = good.clone();
                 set.penultimate[at] = bad;
-                assert!(
-                    scorer.judge(&set, &[0]).is_err(),
-                    "{name} penultimate {at} {bad}"
-                );
+                assert!(scorer.judge(&set, &[0]).is_err(), "{name} penultimate {at} {bad}");
             }
         }
     }

@@ -37,9 +37,7 @@ impl HeadKind {
     /// An unknown name, with the known ones.
     pub fn parse(name: &str) -> Result<HeadKind, DetectError> {
         let known = HeadKind::NAMES.map(|(_, name)| name).join(", ");
-        let found = HeadKind::NAMES
-            .into_iter()
-            .find(|(_, other)| *other == name);
+        let found = HeadKind::NAMES.into_iter().find(|(_, other)| *other == name);
         found.map(|(kind, _)| kind).ok_or_else(|| {
             DetectError::Options(format!("unknown head \"{name}\"; choose one of {known}"))
         })
@@ -75,9 +73,7 @@ pub fn parse_inputs(text: &str) -> Result<Inputs, DetectError> {
             ));
         }
         if inputs.has(kind) {
-            return Err(DetectError::Options(format!(
-                "input \"{name}\" is named twice"
-            )));
+            return Err(DetectError::Options(format!("input \"{name}\" is named twice")));
         }
         inputs = inputs.with(kind);
     }
@@ -86,11 +82,8 @@ pub fn parse_inputs(text: &str) -> Result<Inputs, DetectError> {
 
 /// The set's names, comma-separated.
 pub fn input_names(inputs: Inputs) -> String {
-    let names: Vec<&str> = Inputs::NAMES
-        .iter()
-        .filter(|(kind, _)| inputs.has(*kind))
-        .map(|(_, name)| *name)
-        .collect();
+    let names: Vec<&str> =
+        Inputs::NAMES.iter().filter(|(kind, _)| inputs.has(*kind)).map(|(_, name)| *name).collect();
     names.join(",")
 }
 
@@ -152,39 +145,17 @@ impl FitOptions {
     pub fn check(&self) -> Result<(), DetectError> {
         let share = |value: f64| value > 0.0 && value < 1.0;
         let rules = [
+            (share(self.false_alarm_rate), "the false-alarm rate must lie between 0 and 1"),
+            (share(self.confidence), "the confidence must lie between 0 and 1"),
             (
-                share(self.false_alarm_rate),
-                "the false-alarm rate must lie between 0 and 1",
-            ),
-            (
-                share(self.confidence),
-                "the confidence must lie between 0 and 1",
-            ),
-            (
-                self.caution_rate
-                    .is_none_or(|rate| share(rate) && rate > self.false_alarm_rate),
+                self.caution_rate.is_none_or(|rate| share(rate) && rate > self.false_alarm_rate),
                 "the caution rate must lie between the false-alarm rate and 1",
             ),
-            (
-                (1..=4_096).contains(&self.hidden),
-                "hidden units must be 1 to 4096",
-            ),
-            (
-                (1..=100_000).contains(&self.epochs),
-                "epochs must be 1 to 100000",
-            ),
-            (
-                (1..=256).contains(&self.prototypes),
-                "prototypes must be 1 to 256",
-            ),
-            (
-                self.ridge >= 0.0 && self.ridge.is_finite(),
-                "the ridge must be at least 0",
-            ),
-            (
-                self.inputs != Inputs::default(),
-                "at least one kind of inputs is needed",
-            ),
+            ((1..=4_096).contains(&self.hidden), "hidden units must be 1 to 4096"),
+            ((1..=100_000).contains(&self.epochs), "epochs must be 1 to 100000"),
+            ((1..=256).contains(&self.prototypes), "prototypes must be 1 to 256"),
+            (self.ridge >= 0.0 && self.ridge.is_finite(), "the ridge must be at least 0"),
+            (self.inputs != Inputs::default(), "at least one kind of inputs is needed"),
         ];
         match rules.iter().find(|(holds, _)| !holds) {
             Some((_, problem)) => Err(DetectError::Options((*problem).into())),
@@ -242,11 +213,6 @@ mod tests {
         for (kind, name) in HeadKind::NAMES {
             assert_eq!(HeadKind::parse(name).unwrap(), kind);
         }
-        assert!(
-            HeadKind::parse("svm")
-                .unwrap_err()
-                .to_string()
-                .contains("composite")
-        );
+        assert!(HeadKind::parse("svm").unwrap_err().to_string().contains("composite"));
     }
 }

@@ -76,16 +76,11 @@ pub(super) fn measure(
         let model = if inputs == own {
             file.detector.clone()
         } else {
-            data.calibrate(data.fit_model(kind, inputs, options, None)?, options)?
-                .0
+            data.calibrate(data.fit_model(kind, inputs, options, None)?, options)?.0
         };
         rows.push(measure_inputs(data, kind, &model, options)?);
     }
-    Ok(FitReport {
-        detector: file,
-        inputs: rows,
-        fit_seconds,
-    })
+    Ok(FitReport { detector: file, inputs: rows, fit_seconds })
 }
 
 /// Sets of inputs worth comparing for this head and these features.
@@ -127,12 +122,7 @@ fn measure_inputs(
             left_out: leave_out(data, kind, model.inputs, &part, index, options)?,
         });
     }
-    sources.sort_by(|a, b| {
-        a.auroc
-            .value
-            .total_cmp(&b.auroc.value)
-            .then(a.name.cmp(&b.name))
-    });
+    sources.sort_by(|a, b| a.auroc.value.total_cmp(&b.auroc.value).then(a.name.cmp(&b.name)));
     Ok(InputsReport {
         inputs: input_names(model.inputs),
         threshold: model.threshold,
@@ -159,10 +149,7 @@ fn leave_out(
     let scores = part.scores(&model, shape)?;
     let normal = data.part(&data.parts.audit).scores(&model, shape)?;
     let detected = share_above(&scores, model.threshold);
-    Ok(Some(LeftOut {
-        auroc: auroc(&normal, &scores),
-        detected,
-    }))
+    Ok(Some(LeftOut { auroc: auroc(&normal, &scores), detected }))
 }
 
 impl FitReport {
@@ -189,11 +176,8 @@ impl FitReport {
         let mut text = String::new();
         let head = file.detector.head.name();
         let inputs = input_names(file.detector.inputs);
-        let _ = writeln!(
-            text,
-            "head {head}, inputs {inputs}, threshold {}",
-            file.detector.threshold
-        );
+        let _ =
+            writeln!(text, "head {head}, inputs {inputs}, threshold {}", file.detector.threshold);
         if let Some(caution) = file.detector.caution {
             let _ = writeln!(text, "caution above {caution}");
         }
@@ -214,15 +198,11 @@ impl FitReport {
         }
         if evidence.counting == Counting::Sources {
             text.push_str(
-                "frames share sources: each source counts once, as an alarm when any frame is one\n",
+                "frames share sources: a source counts once, as an alarm when any frame is one\n",
             );
         }
         let (alarms, frames) = (evidence.audit_alarms, evidence.audit_frames);
-        let _ = writeln!(
-            text,
-            "held out: {}",
-            rate_text(alarms as usize, frames as usize)
-        );
+        let _ = writeln!(text, "held out: {}", rate_text(alarms as usize, frames as usize));
         text
     }
 }
@@ -245,12 +225,8 @@ impl InputsReport {
         if self.sources.is_empty() {
             return;
         }
-        let width = self
-            .sources
-            .iter()
-            .map(|source| source.name.chars().count())
-            .max()
-            .unwrap_or(0);
+        let width =
+            self.sources.iter().map(|source| source.name.chars().count()).max().unwrap_or(0);
         let width = width.max("anomalous source".len());
         let _ = writeln!(
             text,
@@ -262,15 +238,9 @@ impl InputsReport {
             let auroc = source.auroc;
             let range = format!("[{:.2}, {:.2}]", 100.0 * auroc.low, 100.0 * auroc.high);
             let left_out =
-                source
-                    .left_out
-                    .map_or("                 -           -".into(), |other| {
-                        format!(
-                            "{:18.2}  {:10.2}",
-                            100.0 * other.auroc,
-                            100.0 * other.detected
-                        )
-                    });
+                source.left_out.map_or("                 -           -".into(), |other| {
+                    format!("{:18.2}  {:10.2}", 100.0 * other.auroc, 100.0 * other.detected)
+                });
             let _ = writeln!(
                 text,
                 "{:width$}  {:6}  {:7.2}  {range:15}  {:10.2}  {left_out}",

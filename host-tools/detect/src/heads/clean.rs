@@ -27,19 +27,14 @@ pub fn gaussian(
     ridge: f64,
 ) -> Result<GaussianArrays, DetectError> {
     let groups = train.set.shape().groups() as usize;
-    let class: Vec<usize> = train
-        .frames
-        .iter()
-        .map(|frame| predicted(train.logits(*frame)) as usize)
-        .collect();
+    let class: Vec<usize> =
+        train.frames.iter().map(|frame| predicted(train.logits(*frame)) as usize).collect();
     let mut sums = vec![0.0f64; groups * columns];
     let mut counts = vec![0.0f64; groups];
     for (row, class) in rows.chunks_exact(columns).zip(&class) {
         counts[*class] += 1.0;
         let sum = &mut sums[class * columns..(class + 1) * columns];
-        sum.iter_mut()
-            .zip(row)
-            .for_each(|(sum, value)| *sum += f64::from(*value));
+        sum.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(*value));
     }
     // Standardised rows have mean 0, so dividing by count + ridge shrinks towards the common mean.
     for (sum, count) in sums.chunks_exact_mut(columns).zip(&counts) {
@@ -49,11 +44,7 @@ pub fn gaussian(
     let mut residuals = Vec::with_capacity(rows.len());
     for (row, class) in rows.chunks_exact(columns).zip(&class) {
         let mean = &means[class * columns..(class + 1) * columns];
-        residuals.extend(
-            row.iter()
-                .zip(mean)
-                .map(|(value, mean)| f64::from(value - mean)),
-        );
+        residuals.extend(row.iter().zip(mean).map(|(value, mean)| f64::from(value - mean)));
     }
     let (covariance, _) = shrunk_covariance(&residuals, columns);
     let factor = cholesky(&covariance, columns).ok_or_else(|| {
@@ -62,10 +53,7 @@ pub fn gaussian(
                 .into(),
         )
     })?;
-    let whitening = invert_lower(&factor, columns)
-        .into_iter()
-        .map(|value| value as f32)
-        .collect();
+    let whitening = invert_lower(&factor, columns).into_iter().map(|value| value as f32).collect();
     Ok(GaussianArrays { means, whitening })
 }
 
@@ -105,33 +93,20 @@ pub fn prototype_arrays(
         let chosen = if own.is_empty() { &common } else { &own };
         vectors.extend(chosen.iter().flatten());
     }
-    Ok(PrototypeArrays {
-        per_class: options.prototypes,
-        vectors,
-    })
+    Ok(PrototypeArrays { per_class: options.prototypes, vectors })
 }
 
 /// Median energy, and each side's mean distance from it.
 pub fn energy_numbers(train: &Part<'_>) -> EnergyNumbers {
-    let mut energies: Vec<f64> = train
-        .frames
-        .iter()
-        .map(|frame| f64::from(energy(train.logits(*frame))))
-        .collect();
+    let mut energies: Vec<f64> =
+        train.frames.iter().map(|frame| f64::from(energy(train.logits(*frame)))).collect();
     energies.sort_by(f64::total_cmp);
     let median = energies[energies.len() / 2];
     let scale = |side: &dyn Fn(f64) -> f64| {
-        let distances: Vec<f64> = energies
-            .iter()
-            .map(|energy| side(*energy))
-            .filter(|value| *value > 0.0)
-            .collect();
+        let distances: Vec<f64> =
+            energies.iter().map(|energy| side(*energy)).filter(|value| *value > 0.0).collect();
         let mean = distances.iter().sum::<f64>() / distances.len().max(1) as f64;
-        let scale = if mean > SMALLEST_ENERGY_SCALE {
-            mean
-        } else {
-            SMALLEST_ENERGY_SCALE
-        };
+        let scale = if mean > SMALLEST_ENERGY_SCALE { mean } else { SMALLEST_ENERGY_SCALE };
         (1.0 / scale) as f32
     };
     EnergyNumbers {
@@ -184,14 +159,8 @@ fn confidence_table(
 ) -> Result<TableArrays, DetectError> {
     // Doubt lies between 0 and ln(classes); interpolation on this one segment returns it unchanged.
     const WIDE: f32 = 1024.0;
-    let identity = TableArrays {
-        scores: vec![0.0, WIDE],
-        levels: vec![0.0, WIDE],
-    };
-    let head = CompositeArrays {
-        confidence: Some(identity),
-        ..CompositeArrays::default()
-    };
+    let identity = TableArrays { scores: vec![0.0, WIDE], levels: vec![0.0, WIDE] };
+    let head = CompositeArrays { confidence: Some(identity), ..CompositeArrays::default() };
     let model: Model = scaling.model(inputs, HeadArrays::Composite(Box::new(head)));
     Ok(level_table(&early.scores(&model, early.set.shape())?))
 }

@@ -68,34 +68,16 @@ impl Network {
     fn start(columns: usize, hidden: usize, random: &mut Random) -> Network {
         let mut draw = |count: usize, fan_in: usize| -> Vec<f32> {
             let bound = 1.0 / (fan_in as f64).sqrt();
-            (0..count)
-                .map(|_| (bound * (2.0 * random.uniform() - 1.0)) as f32)
-                .collect()
+            (0..count).map(|_| (bound * (2.0 * random.uniform() - 1.0)) as f32).collect()
         };
         let (w1, b1) = (draw(columns * hidden, columns), draw(hidden, columns));
         let (w2, b2) = (draw(hidden, hidden), draw(1, hidden)[0]);
-        Network {
-            hidden,
-            w1,
-            b1,
-            w2,
-            b2,
-        }
+        Network { hidden, w1, b1, w2, b2 }
     }
 
     fn zeros(columns: usize, hidden: usize) -> Network {
-        let (w1, b1, w2) = (
-            vec![0.0; columns * hidden],
-            vec![0.0; hidden],
-            vec![0.0; hidden],
-        );
-        Network {
-            hidden,
-            w1,
-            b1,
-            w2,
-            b2: 0.0,
-        }
+        let (w1, b1, w2) = (vec![0.0; columns * hidden], vec![0.0; hidden], vec![0.0; hidden]);
+        Network { hidden, w1, b1, w2, b2: 0.0 }
     }
 
     /// Hidden values into `hidden`; returns the output logit.
@@ -127,18 +109,11 @@ impl Network {
 
     fn scores(&self, rows: &[f32], columns: usize) -> Vec<f32> {
         let mut hidden = vec![0.0; self.hidden];
-        rows.chunks_exact(columns)
-            .map(|row| self.forward(row, &mut hidden))
-            .collect()
+        rows.chunks_exact(columns).map(|row| self.forward(row, &mut hidden)).collect()
     }
 
     fn arrays(&mut self) -> [&mut [f32]; 4] {
-        [
-            &mut self.w1,
-            &mut self.b1,
-            &mut self.w2,
-            std::slice::from_mut(&mut self.b2),
-        ]
+        [&mut self.w1, &mut self.b1, &mut self.w2, std::slice::from_mut(&mut self.b2)]
     }
 }
 
@@ -183,12 +158,7 @@ pub fn balanced_weights(groups: &[usize]) -> Vec<f32> {
     let count = groups.iter().max().map_or(0, |last| last + 1);
     let mut sizes = vec![0usize; count];
     groups.iter().for_each(|group| sizes[*group] += 1);
-    let kinds = sizes
-        .iter()
-        .skip(1)
-        .filter(|size| **size > 0)
-        .count()
-        .max(1);
+    let kinds = sizes.iter().skip(1).filter(|size| **size > 0).count().max(1);
     let total = groups.len() as f64;
     let weight = |group: usize| {
         let share = if group == 0 { 0.5 } else { 0.5 / kinds as f64 };
@@ -249,9 +219,7 @@ fn separation(network: &Network, early: &Rows, columns: usize) -> f64 {
     let scores = network.scores(&early.values, columns);
     let of = |kind: bool| -> Vec<f32> {
         let all = scores.iter().zip(&early.anomalous);
-        all.filter(|(_, anomalous)| **anomalous == kind)
-            .map(|(score, _)| *score)
-            .collect()
+        all.filter(|(_, anomalous)| **anomalous == kind).map(|(score, _)| *score).collect()
     };
     auroc(&of(false), &of(true))
 }
@@ -279,16 +247,9 @@ pub fn outputs(mlp: &MlpArrays, rows: &[f32], columns: usize) -> Vec<f32> {
     let score = |row: &[f32]| {
         let mut sum = mlp.b2;
         for (unit, weights) in mlp.w1.chunks_exact(columns).enumerate() {
-            let products = weights
-                .iter()
-                .zip(row)
-                .map(|(weight, value)| weight * value);
+            let products = weights.iter().zip(row).map(|(weight, value)| weight * value);
             let value = mlp.b1[unit] + products.sum::<f32>();
-            sum += if value <= 0.0 {
-                0.0
-            } else {
-                value * mlp.w2[unit]
-            };
+            sum += if value <= 0.0 { 0.0 } else { value * mlp.w2[unit] };
         }
         sum
     };
@@ -320,35 +281,18 @@ mod tests {
     #[test]
     fn a_ring_is_learned_and_a_seed_repeats() {
         let (rows, early) = (rings(1_500, 6, 1), rings(600, 6, 2));
-        let training = Training {
-            hidden: 32,
-            seed: 5,
-            ..Training::default()
-        };
+        let training = Training { hidden: 32, seed: 5, ..Training::default() };
         let mlp = train(&rows, &early, 6, &training);
         let test = rings(600, 6, 3);
         let scores = outputs(&mlp, &test.values, 6);
         let of = |kind| -> Vec<f32> {
             let all = scores.iter().zip(&test.anomalous);
-            all.filter(|(_, a)| **a == kind)
-                .map(|(score, _)| *score)
-                .collect()
+            all.filter(|(_, a)| **a == kind).map(|(score, _)| *score).collect()
         };
         let found = auroc(&of(false), &of(true));
         assert!(found > 0.8, "{found}");
         assert_eq!(train(&rows, &early, 6, &training), mlp);
-        assert_ne!(
-            train(
-                &rows,
-                &early,
-                6,
-                &Training {
-                    seed: 6,
-                    ..training
-                }
-            ),
-            mlp
-        );
+        assert_ne!(train(&rows, &early, 6, &Training { seed: 6, ..training }), mlp);
     }
 
     #[test]

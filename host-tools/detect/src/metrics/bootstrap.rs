@@ -33,10 +33,7 @@ impl Clusters {
             sorted.push((*score, *numbers.entry(*id).or_insert(next)));
         }
         sorted.sort_by(|a, b| b.0.total_cmp(&a.0));
-        Clusters {
-            sorted,
-            sources: numbers.len(),
-        }
+        Clusters { sorted, sources: numbers.len() }
     }
 
     /// How often each source is drawn.
@@ -71,9 +68,7 @@ fn weighted(normal: &Clusters, anomalous: &Clusters, weights: [&[u32]; 2]) -> f6
         above += tied;
         total += here;
     }
-    above += next
-        .map(|(_, source)| f64::from(weights[1][*source]))
-        .sum::<f64>();
+    above += next.map(|(_, source)| f64::from(weights[1][*source])).sum::<f64>();
     pairs / (total * above)
 }
 
@@ -105,11 +100,7 @@ pub fn auroc_interval(
         n => values[((share * n as f64) as usize).min(n - 1)],
     };
     let tail = (1.0 - confidence) / 2.0;
-    Some(Interval {
-        value,
-        low: at(tail),
-        high: at(1.0 - tail),
-    })
+    Some(Interval { value, low: at(tail), high: at(1.0 - tail) })
 }
 
 #[cfg(test)]
@@ -126,10 +117,7 @@ mod tests {
             }
             (shift + center + 0.1 * random.normal()) as f32
         });
-        (
-            scores.collect(),
-            (0..n).map(|frame| (frame / per_source) as i64).collect(),
-        )
+        (scores.collect(), (0..n).map(|frame| (frame / per_source) as i64).collect())
     }
 
     #[test]
@@ -138,9 +126,7 @@ mod tests {
             let (mut n, ns) = data(50, 0.0, 5, seed);
             let (mut a, source) = data(40, 1.0, 1, seed + 100);
             // Rounded so that there are ties.
-            n.iter_mut()
-                .chain(&mut a)
-                .for_each(|score| *score = (*score * 3.0).round());
+            n.iter_mut().chain(&mut a).for_each(|score| *score = (*score * 3.0).round());
             let got = auroc_interval((&n, &ns), (&a, &source), 10, 0.95, 1).unwrap();
             assert!((got.value - auroc(&n, &a)).abs() < 1e-12, "seed {seed}");
         }

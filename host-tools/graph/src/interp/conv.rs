@@ -28,8 +28,15 @@ fn for_each_tap(conv: &Conv, weight: &[usize], mut visit: impl FnMut(Tap)) {
     }
 }
 
-/// Output indices along one axis whose tap `k` falls inside the input, and the input index of the first.
-fn reach(conv: &Conv, axis: usize, k: usize, input: usize, output: usize) -> (std::ops::Range<usize>, usize) {
+/// Output indices along one axis whose tap `k` falls inside the input, and the input index of the
+/// first.
+fn reach(
+    conv: &Conv,
+    axis: usize,
+    k: usize,
+    input: usize,
+    output: usize,
+) -> (std::ops::Range<usize>, usize) {
     let (stride, offset, pad) = (conv.strides[axis], k * conv.dilations[axis], conv.pads[axis]);
     let first = pad.saturating_sub(offset).div_ceil(stride);
     let end = (input + pad).saturating_sub(offset).div_ceil(stride).min(output);

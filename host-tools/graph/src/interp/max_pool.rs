@@ -3,12 +3,20 @@
 use super::Operand;
 use crate::ops::Pool;
 
-/// Calls `visit(output index, input indices of its window inside the image)`, windows in raster order.
-pub(super) fn for_each_window(pool: &Pool, input: &[usize], output: &[usize], mut visit: impl FnMut(usize, &[usize])) {
+/// Calls `visit(output index, input indices of its window inside the image)`, windows in raster
+/// order.
+pub(super) fn for_each_window(
+    pool: &Pool,
+    input: &[usize],
+    output: &[usize],
+    mut visit: impl FnMut(usize, &[usize]),
+) {
     let (h, w, oh, ow) = (input[2], input[3], output[2], output[3]);
     let taps = |o: usize, axis: usize, limit: usize| {
         let first = o * pool.strides[axis];
-        let inside = move |k: usize| (first + k * pool.dilations[axis]).checked_sub(pool.pads[axis]).filter(|&i| i < limit);
+        let inside = move |k: usize| {
+            (first + k * pool.dilations[axis]).checked_sub(pool.pads[axis]).filter(|&i| i < limit)
+        };
         (0..pool.kernel[axis]).filter_map(inside).collect::<Vec<_>>()
     };
     for channel in 0..input[1] {

@@ -15,7 +15,13 @@ pub fn evaluate(starts: &[usize], steps: &[usize], x: Operand<'_>, output: &[usi
     y
 }
 
-pub fn scatter(starts: &[usize], steps: &[usize], x: Operand<'_>, output: &[usize], fill: f64) -> Vec<f64> {
+pub fn scatter(
+    starts: &[usize],
+    steps: &[usize],
+    x: Operand<'_>,
+    output: &[usize],
+    fill: f64,
+) -> Vec<f64> {
     let (to, start) = walk(output, starts, steps);
     let mut y = vec![fill; output.iter().product()];
     for_each_index(x.shape, &to, start, |flat, at| y[at] = x.data[flat]);

@@ -8,7 +8,8 @@ fn for_each_line(shape: &[usize], axis: usize, mut f: impl FnMut(&[usize])) {
     let outer: usize = shape[..axis].iter().product();
     for o in 0..outer {
         for i in 0..inner {
-            let line: Vec<usize> = (0..shape[axis]).map(|k| (o * shape[axis] + k) * inner + i).collect();
+            let line: Vec<usize> =
+                (0..shape[axis]).map(|k| (o * shape[axis] + k) * inner + i).collect();
             f(&line);
         }
     }

@@ -9,7 +9,9 @@ fn sigmoid(x: f64) -> f64 {
 
 pub fn evaluate(op: &Op, o: &[Operand<'_>]) -> Vec<f64> {
     let one = |f: &dyn Fn(f64) -> f64| o[0].data.iter().map(|&x| f(x)).collect();
-    let two = |f: &dyn Fn(f64, f64) -> f64| o[0].data.iter().zip(o[1].data).map(|(&x, &g)| f(x, g)).collect();
+    let two = |f: &dyn Fn(f64, f64) -> f64| {
+        o[0].data.iter().zip(o[1].data).map(|(&x, &g)| f(x, g)).collect()
+    };
     let slope = |x: f64, alpha: f32| if x > 0.0 { 1.0 } else { f64::from(alpha) };
     match *op {
         Op::Relu => one(&|x| if x <= 0.0 { 0.0 } else { x }),

@@ -1,4 +1,5 @@
-//! Conv, its fused epilogue, its input gradient and its weight norms. Gemm is a 1 x 1 convolution and
+//! Conv, its fused epilogue, its input gradient and its weight norms. Gemm is a 1 x 1 convolution
+//! and
 //! shares all of it; `gemm` only says which.
 
 use gradgate_bundle::op::{Activation, ConvParams, ConvWeightNormParams, NONE, OpCode};
@@ -59,7 +60,8 @@ impl Linear {
     }
 }
 
-/// The four vectors of a normalisation fused with (or following) a linear op; f64 until the last rounding.
+/// The four vectors of a normalisation fused with (or following) a linear op; f64 until the last
+/// rounding.
 pub(super) struct Affine {
     pub scale: Vec<f32>,
     pub shift: Vec<f32>,
@@ -113,7 +115,8 @@ impl Lowering<'_> {
         index: WeightOrder,
         weight: ValueId,
     ) -> Result<Linear, LowerError> {
-        let shape = ConvShape::new(&params).map_err(|e| self.refuse(node, format!("geometry {e:?}")))?;
+        let shape =
+            ConvShape::new(&params).map_err(|e| self.refuse(node, format!("geometry {e:?}")))?;
         Ok(Linear { params, shape, index, weight })
     }
 
@@ -126,7 +129,9 @@ impl Lowering<'_> {
             Op::ConvInputGradient { conv, .. } => {
                 self.conv_geometry(node, conv, output, first, node.inputs[1])
             }
-            Op::Gemm { transpose_b } => self.gemm_geometry(node, *transpose_b, first, node.inputs[1]),
+            Op::Gemm { transpose_b } => {
+                self.gemm_geometry(node, *transpose_b, first, node.inputs[1])
+            }
             Op::GemmInputGradient { transpose_b } => {
                 self.gemm_geometry(node, *transpose_b, output, node.inputs[1])
             }
@@ -190,7 +195,9 @@ impl Lowering<'_> {
     pub(super) fn conv_weight_norm(&mut self, group: Group) -> Result<(), LowerError> {
         let graph = self.graph;
         let node = &graph.nodes[group.linear.0 as usize];
-        let Some(cotangent) = group.cotangent else { return Err(self.refuse(node, "has no cotangent")) };
+        let Some(cotangent) = group.cotangent else {
+            return Err(self.refuse(node, "has no cotangent"));
+        };
         let linear = self.linear_of(node)?;
         let x = self.linear_operand(node, node.inputs[0])?;
         let g = self.linear_operand(node, cotangent)?;
@@ -256,7 +263,12 @@ impl Lowering<'_> {
         let bias = node.inputs.get(2).map_or(&[][..], |&bias| self.constant(bias));
         let batch_norm = group.batch_norm.map(|node| &self.graph.nodes[node.0 as usize]);
         batch_norm.map_or_else(
-            || Affine { scale: vec![], shift: vec![], inverse_sigma: vec![], bias_minus_mean: vec![] },
+            || Affine {
+                scale: vec![],
+                shift: vec![],
+                inverse_sigma: vec![],
+                bias_minus_mean: vec![],
+            },
             |node| self.affine(node, bias),
         )
     }
@@ -271,7 +283,9 @@ impl Lowering<'_> {
 pub(super) fn activation_of(op: &Op) -> (Activation, f32, f32) {
     match op {
         Op::Relu | Op::ReluGradient => (Activation::Relu, 0.0, 0.0),
-        Op::LeakyRelu { alpha } | Op::LeakyReluGradient { alpha } => (Activation::LeakyRelu, *alpha, 0.0),
+        Op::LeakyRelu { alpha } | Op::LeakyReluGradient { alpha } => {
+            (Activation::LeakyRelu, *alpha, 0.0)
+        }
         Op::Clip { min, max } | Op::ClipGradient { min, max } => (Activation::Clip, *min, *max),
         Op::Sigmoid | Op::SigmoidGradient => (Activation::Sigmoid, 0.0, 0.0),
         _ => (Activation::Identity, 0.0, 0.0),

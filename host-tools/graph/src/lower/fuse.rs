@@ -1,6 +1,7 @@
 //! Which nodes one step computes together.
 //!
-//! Forward: Conv or Gemm, then its normalisation, a residual addition, an activation, as long as nothing
+//! Forward: Conv or Gemm, then its normalisation, a residual addition, an activation, as long as
+//! nothing
 //! else reads what lies between. Backward: the norms of weight, bias, scale and shift of such a
 //! group come from one step over the group's input and the cotangent before the normalisation.
 
@@ -91,7 +92,8 @@ impl Fusion {
         self.served.contains(&node)
     }
 
-    /// The group whose normalisation's input gradient is `value`, if that was not computed by itself.
+    /// The group whose normalisation's input gradient is `value`, if that was not computed by
+    /// itself.
     pub fn scaled_cotangent(&self, value: ValueId) -> Option<Group> {
         self.scaled.get(&value).map(|&group| self.groups[group].clone())
     }
@@ -133,7 +135,9 @@ impl Fusion {
         if let Some(rule) = linear_rule {
             for node in rule.emitted.clone() {
                 match a.graph.nodes[node].op {
-                    Op::ConvWeightGradient { .. } | Op::GemmWeightGradient { .. } => take(self, group, node, 0),
+                    Op::ConvWeightGradient { .. } | Op::GemmWeightGradient { .. } => {
+                        take(self, group, node, 0)
+                    }
                     Op::ReduceSum { .. } => take(self, group, node, 1),
                     _ => {}
                 }
@@ -149,13 +153,16 @@ impl Fusion {
         }
     }
 
-    /// Leaves out the normalisation's own input gradient when only the linear op's rule reads it and
+    /// Leaves out the normalisation's own input gradient when only the linear op's rule reads it
+    /// and
     /// every such reader scales on load.
     fn scale_on_load(&mut self, a: &Analysis<'_>, linear: &Rule, index: usize) {
         let scales = |node: &NodeId| {
             let op = &a.graph.nodes[node.0 as usize].op;
-            let input_gradient = matches!(op, Op::ConvInputGradient { .. } | Op::GemmInputGradient { .. });
-            linear.emitted.contains(&(node.0 as usize)) && (input_gradient || self.served.contains(node))
+            let input_gradient =
+                matches!(op, Op::ConvInputGradient { .. } | Op::GemmInputGradient { .. });
+            linear.emitted.contains(&(node.0 as usize))
+                && (input_gradient || self.served.contains(node))
         };
         let value = linear.cotangent;
         if a.consumers[value.0 as usize].iter().all(scales) {
@@ -257,7 +264,8 @@ impl<'g> Analysis<'g> {
         group
     }
 
-    /// The normalisation of `value`, if the gradient of its scale needs no more than its norm: the group
+    /// The normalisation of `value`, if the gradient of its scale needs no more than its norm: the
+    /// group
     /// never holds the value itself.
     fn batch_norm_after(&self, value: ValueId) -> Option<NodeId> {
         let (reader, backward) = self.sole_reader(value)?;
@@ -275,7 +283,8 @@ impl<'g> Analysis<'g> {
         let (reader, backward) = self.sole_reader(value)?;
         let node = &self.graph.nodes[reader.0 as usize];
         let skip = *node.inputs.iter().find(|&&input| input != value)?;
-        let same = self.graph.shape(skip) == self.graph.shape(value) && self.graph.value(skip).is_frame();
+        let same =
+            self.graph.shape(skip) == self.graph.shape(value) && self.graph.value(skip).is_frame();
         // The skip must exist when the chain's step runs, and the chain must end after it.
         (node.op == Op::Add && same && backward.is_empty()).then_some((reader, skip))
     }

@@ -45,7 +45,11 @@ impl Lowering<'_> {
     }
 
     /// An operand of a linear op's step: channels last for Conv, row-major for Gemm.
-    pub(super) fn linear_operand(&mut self, node: &Node, value: ValueId) -> Result<TensorId, LowerError> {
+    pub(super) fn linear_operand(
+        &mut self,
+        node: &Node,
+        value: ValueId,
+    ) -> Result<TensorId, LowerError> {
         match is_conv(&node.op) {
             true => Ok(self.operand(value)),
             false => self.row_major(node, value),
@@ -69,7 +73,11 @@ impl Lowering<'_> {
     }
 
     /// A weight gradient computed as `[N, K]` becomes the model's `[K, N]`.
-    pub(super) fn gemm_weight_transposed(&mut self, node: &Node, dw: TensorId) -> Result<(), LowerError> {
+    pub(super) fn gemm_weight_transposed(
+        &mut self,
+        node: &Node,
+        dw: TensorId,
+    ) -> Result<(), LowerError> {
         let shape = self.graph.shape(node.output).to_vec();
         let y = self.arena_for(node.output);
         let x = Side { tensor: dw, offset: 0, strides: vec![0, 1, shape[1]] };

@@ -3,7 +3,7 @@
 use gradgate_bundle::op::{BOX_RANK, CopyParams, OpCode};
 use zerocopy::little_endian::U32;
 
-use super::{Lowering, LowerError};
+use super::{LowerError, Lowering};
 use crate::graph::{Node, Value, ValueId};
 use crate::schedule::TensorId;
 
@@ -56,14 +56,17 @@ pub struct Box {
 }
 
 impl Box {
-    /// Axes of `lengths` with the strides of each operand; axes of length 1 are dropped and neighbours that
+    /// Axes of `lengths` with the strides of each operand; axes of length 1 are dropped and
+    /// neighbours that
     /// are contiguous in every operand are merged.
     pub fn new(lengths: &[usize], strides: &[Vec<usize>]) -> Option<Self> {
         let mut axes: Vec<(usize, Vec<usize>)> = Vec::new();
         for (axis, &length) in lengths.iter().enumerate().filter(|&(_, &length)| length != 1) {
             let steps: Vec<usize> = strides.iter().map(|list| list[axis]).collect();
             match axes.last_mut() {
-                Some((outer, outer_steps)) if outer_steps.iter().zip(&steps).all(|(o, s)| *o == s * length) => {
+                Some((outer, outer_steps))
+                    if outer_steps.iter().zip(&steps).all(|(o, s)| *o == s * length) =>
+                {
                     *outer *= length;
                     *outer_steps = steps;
                 }
@@ -103,7 +106,8 @@ pub struct Side {
 }
 
 impl Lowering<'_> {
-    /// Emits a copy of a box; `order` lists the box's axes from slowest to fastest, `fill` fills y first.
+    /// Emits a copy of a box; `order` lists the box's axes from slowest to fastest, `fill` fills y
+    /// first.
     pub(super) fn copy(
         &mut self,
         node: &Node,
@@ -115,8 +119,9 @@ impl Lowering<'_> {
     ) -> Result<(), LowerError> {
         let by_order = |list: &[usize]| order.iter().map(|&axis| list[axis]).collect::<Vec<_>>();
         let lists = [by_order(&x.strides), by_order(&y.strides)];
-        let walk = Box::new(&by_order(lengths), &lists)
-            .ok_or_else(|| self.refuse(node, format!("more than {BOX_RANK} axes remain to copy")))?;
+        let walk = Box::new(&by_order(lengths), &lists).ok_or_else(|| {
+            self.refuse(node, format!("more than {BOX_RANK} axes remain to copy"))
+        })?;
         let number = |n: usize| U32::new(n as u32);
         let params = CopyParams {
             fills: number(usize::from(fill.is_some())),
@@ -134,7 +139,11 @@ impl Lowering<'_> {
     }
 
     /// A tensor that holds a frame value in row-major order: its own, or a copy.
-    pub(super) fn row_major(&mut self, node: &Node, value: ValueId) -> Result<TensorId, LowerError> {
+    pub(super) fn row_major(
+        &mut self,
+        node: &Node,
+        value: ValueId,
+    ) -> Result<TensorId, LowerError> {
         let v = self.graph.value(value);
         let tensor = self.operand(value);
         if is_row_major(v) {
@@ -149,7 +158,11 @@ impl Lowering<'_> {
     }
 
     /// Makes `tensor`, row-major, the value of `node`'s output, by name alone or by a copy.
-    pub(super) fn from_row_major(&mut self, node: &Node, tensor: TensorId) -> Result<(), LowerError> {
+    pub(super) fn from_row_major(
+        &mut self,
+        node: &Node,
+        tensor: TensorId,
+    ) -> Result<(), LowerError> {
         let v = self.graph.value(node.output);
         if is_row_major(v) {
             self.tensor_of.insert(node.output, tensor);

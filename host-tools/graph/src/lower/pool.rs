@@ -33,7 +33,8 @@ impl Lowering<'_> {
             channels: half(input[1]),
             count_include_pad: half(usize::from(pool.count_include_pad)),
         };
-        let mut operands: Vec<_> = node.inputs.iter().map(|&input| Some(self.operand(input))).collect();
+        let mut operands: Vec<_> =
+            node.inputs.iter().map(|&input| Some(self.operand(input))).collect();
         operands.push(Some(self.arena_for(node.output)));
         self.step(&node.name, opcode, &params, &operands, 0);
         Ok(())

@@ -8,18 +8,25 @@ use crate::graph::Node;
 use crate::ops::Op;
 
 impl Lowering<'_> {
-    pub(super) fn reduce(&mut self, node: &Node, axes: &[usize], mean: bool) -> Result<(), LowerError> {
+    pub(super) fn reduce(
+        &mut self,
+        node: &Node,
+        axes: &[usize],
+        mean: bool,
+    ) -> Result<(), LowerError> {
         let (x, y) = (self.graph.value(node.inputs[0]), self.graph.value(node.output));
         let own = strides(x);
         let keeps = matches!(node.op, Op::ReduceMean { keep_dims, .. } | Op::ReduceSum { keep_dims, .. } if keep_dims);
         let kept_axes: Vec<usize> = match keeps {
             true => memory_order(y).into_iter().filter(|axis| !axes.contains(axis)).collect(),
             false => {
-                let kept: Vec<usize> = (0..x.shape.len()).filter(|axis| !axes.contains(axis)).collect();
+                let kept: Vec<usize> =
+                    (0..x.shape.len()).filter(|axis| !axes.contains(axis)).collect();
                 memory_order(y).into_iter().map(|axis| kept[axis]).collect()
             }
         };
-        let reduced_axes: Vec<usize> = memory_order(x).into_iter().filter(|axis| axes.contains(axis)).collect();
+        let reduced_axes: Vec<usize> =
+            memory_order(x).into_iter().filter(|axis| axes.contains(axis)).collect();
         let walk = |axes: &[usize]| {
             let lengths: Vec<usize> = axes.iter().map(|&axis| x.shape[axis]).collect();
             let steps: Vec<usize> = axes.iter().map(|&axis| own[axis]).collect();

@@ -11,7 +11,12 @@ fn walk(own: &[usize], starts: &[usize], steps: &[usize]) -> (usize, Vec<usize>)
 }
 
 impl Lowering<'_> {
-    pub(super) fn slice(&mut self, node: &Node, starts: &[usize], steps: &[usize]) -> Result<(), LowerError> {
+    pub(super) fn slice(
+        &mut self,
+        node: &Node,
+        starts: &[usize],
+        steps: &[usize],
+    ) -> Result<(), LowerError> {
         let graph = self.graph;
         let output = graph.value(node.output);
         let (offset, from) = walk(&strides(graph.value(node.inputs[0])), starts, steps);
@@ -36,7 +41,11 @@ impl Lowering<'_> {
         self.copy(node, &operand.shape, &memory_order(output), x, y, Some(fill))
     }
 
-    pub(super) fn transpose(&mut self, node: &Node, permutation: &[usize]) -> Result<(), LowerError> {
+    pub(super) fn transpose(
+        &mut self,
+        node: &Node,
+        permutation: &[usize],
+    ) -> Result<(), LowerError> {
         let graph = self.graph;
         let output = graph.value(node.output);
         let own = strides(graph.value(node.inputs[0]));

@@ -22,7 +22,8 @@ impl Lowering<'_> {
             Op::Softmax { .. } => OpCode::Softmax,
             _ => OpCode::SoftmaxGradient,
         };
-        let mut operands: Vec<_> = node.inputs.iter().map(|&input| Some(self.operand(input))).collect();
+        let mut operands: Vec<_> =
+            node.inputs.iter().map(|&input| Some(self.operand(input))).collect();
         operands.push(Some(self.arena_for(node.output)));
         self.step(&node.name, opcode, &params, &operands, 0);
         Ok(())

@@ -25,7 +25,8 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// What decides the mask. Clip and LeakyRelu of positive slope go by x in the graph; where a fused
+    /// What decides the mask. Clip and LeakyRelu of positive slope go by x in the graph; where a
+    /// fused
     /// step never held x, the result decides alike: strictly inside the bounds, or above zero,
     /// are the same for both.
     fn gradient_source(&self, node: &Node) -> ValueId {

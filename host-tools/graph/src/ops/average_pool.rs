@@ -8,7 +8,11 @@ use super::pool::{self, Pool};
 use super::{arity, expect_shape};
 
 /// Shape rule: g.
-pub fn gradient_shape(pool: &Pool, input_hw: [usize; 2], s: &[&[usize]]) -> Result<Vec<usize>, String> {
+pub fn gradient_shape(
+    pool: &Pool,
+    input_hw: [usize; 2],
+    s: &[&[usize]],
+) -> Result<Vec<usize>, String> {
     arity(s, 1, 1)?;
     let &[1, channels, ..] = s[0] else { return Err(format!("cotangent {:?}", s[0])) };
     let input = [1, channels, input_hw[0], input_hw[1]];

@@ -1,6 +1,7 @@
 //! Batch normalisation in inference mode and its two gradients.
 //!
-//! With sigma = sqrt(variance + epsilon): y = (x - mean) / sigma * scale + shift. The gradient of the
+//! With sigma = sqrt(variance + epsilon): y = (x - mean) / sigma * scale + shift. The gradient of
+//! the
 //! shift is a plain `ReduceSum` of the cotangent over pixels.
 
 use crate::expand::Backward;
@@ -68,7 +69,12 @@ pub fn gradient(epsilon: f64, b: &mut Backward, node: &Node, g: ValueId) -> Grad
 }
 
 /// Gradient rule of the input gradient with respect to its cotangent: the same linear map.
-pub fn input_gradient_gradient(epsilon: f64, b: &mut Backward, node: &Node, h: ValueId) -> Gradients {
+pub fn input_gradient_gradient(
+    epsilon: f64,
+    b: &mut Backward,
+    node: &Node,
+    h: ValueId,
+) -> Gradients {
     let op = Op::BatchNormInputGradient { epsilon };
     let gradient = b.emit("batch_norm_input", op, &[h, node.inputs[1], node.inputs[2]])?;
     Ok(vec![Some(gradient), None, None])

@@ -69,7 +69,8 @@ impl CaseOperand {
 
 /// Checks 100 random cases of an op; a failure prints the seed and the case.
 pub fn gradients(name: &str, mut case: impl FnMut(&mut Rng) -> (Op, Vec<CaseOperand>)) {
-    let seed = name.bytes().fold(7u64, |hash, byte| hash.wrapping_mul(131).wrapping_add(u64::from(byte)));
+    let seed =
+        name.bytes().fold(7u64, |hash, byte| hash.wrapping_mul(131).wrapping_add(u64::from(byte)));
     println!("{name}: seed {seed}");
     let mut rng = Rng(seed);
     for number in 0..100 {
@@ -81,7 +82,8 @@ pub fn gradients(name: &str, mut case: impl FnMut(&mut Rng) -> (Op, Vec<CaseOper
 }
 
 fn check(rng: &mut Rng, op: &Op, operands: &[CaseOperand]) -> Result<(), String> {
-    // Values one part in 2^20 apart from each other and from kinks would flip under the difference step
+    // Values one part in 2^20 apart from each other and from kinks would flip under the difference
+    // step
     // of 1e-6; spreading each operand over distinct multiples avoids ties.
     let data: Vec<Vec<f64>> = operands
         .iter()
@@ -152,7 +154,13 @@ fn compare(
     Ok(())
 }
 
-fn loss(op: &Op, operands: &[CaseOperand], data: &[Vec<f64>], output: &[usize], weights: &[f64]) -> f64 {
+fn loss(
+    op: &Op,
+    operands: &[CaseOperand],
+    data: &[Vec<f64>],
+    output: &[usize],
+    weights: &[f64],
+) -> f64 {
     let operands: Vec<Operand<'_>> =
         operands.iter().zip(data).map(|(o, data)| Operand { shape: &o.shape, data }).collect();
     evaluate(op, &operands, output).iter().zip(weights).map(|(y, w)| y * w).sum()

@@ -46,7 +46,10 @@ pub fn shape(conv: &Conv, s: &[&[usize]]) -> Result<Vec<usize>, String> {
         return Err(format!("zero stride, dilation or group in {conv:?}"));
     }
     if channels != per_group * conv.groups || out % conv.groups != 0 || kh * kw * out == 0 {
-        return Err(format!("weight {:?} with {} groups over {channels} channels", s[1], conv.groups));
+        return Err(format!(
+            "weight {:?} with {} groups over {channels} channels",
+            s[1], conv.groups
+        ));
     }
     if let Some(bias) = s.get(2) {
         expect_shape("bias", bias, &[out])?;
@@ -58,7 +61,11 @@ pub fn shape(conv: &Conv, s: &[&[usize]]) -> Result<Vec<usize>, String> {
 }
 
 /// Shape rule of the input gradient: operands g, w.
-pub fn input_gradient_shape(conv: &Conv, input_hw: [usize; 2], s: &[&[usize]]) -> Result<Vec<usize>, String> {
+pub fn input_gradient_shape(
+    conv: &Conv,
+    input_hw: [usize; 2],
+    s: &[&[usize]],
+) -> Result<Vec<usize>, String> {
     arity(s, 2, 2)?;
     let &[_, per_group, ..] = s[1] else { return Err("weight is not of rank 4".into()) };
     let input = [1, per_group * conv.groups, input_hw[0], input_hw[1]];
@@ -67,7 +74,11 @@ pub fn input_gradient_shape(conv: &Conv, input_hw: [usize; 2], s: &[&[usize]]) -
 }
 
 /// Shape rule of the weight gradient: operands x, g.
-pub fn weight_gradient_shape(conv: &Conv, kernel_hw: [usize; 2], s: &[&[usize]]) -> Result<Vec<usize>, String> {
+pub fn weight_gradient_shape(
+    conv: &Conv,
+    kernel_hw: [usize; 2],
+    s: &[&[usize]],
+) -> Result<Vec<usize>, String> {
     arity(s, 2, 2)?;
     let (&[_, channels, ..], &[_, out, ..]) = (s[0], s[1]) else {
         return Err("operands are not of rank 4".into());
@@ -99,7 +110,12 @@ pub fn gradient(conv: &Conv, b: &mut Backward, node: &Node, g: ValueId) -> Gradi
 }
 
 /// Gradient rule of the input gradient with respect to its cotangent: the convolution itself.
-pub fn input_gradient_gradient(conv: &Conv, b: &mut Backward, node: &Node, h: ValueId) -> Gradients {
+pub fn input_gradient_gradient(
+    conv: &Conv,
+    b: &mut Backward,
+    node: &Node,
+    h: ValueId,
+) -> Gradients {
     let forward = b.emit("conv", Op::Conv(conv.clone()), &[h, node.inputs[1]])?;
     Ok(vec![Some(forward), None])
 }

@@ -57,10 +57,12 @@ pub fn gradient(transpose_b: bool, b: &mut Backward, node: &Node, g: ValueId) ->
     let (x, w) = (node.inputs[0], node.inputs[1]);
     let mut gradients = vec![None; node.inputs.len()];
     if b.needs(x) {
-        gradients[0] = Some(b.emit("gemm_input", Op::GemmInputGradient { transpose_b }, &[g, w])?);
+        gradients[0] =
+            Some(b.emit("gemm_input", Op::GemmInputGradient { transpose_b }, &[g, w])?);
     }
     if b.needs(w) {
-        gradients[1] = Some(b.emit("gemm_weight", Op::GemmWeightGradient { transpose_b }, &[x, g])?);
+        gradients[1] =
+            Some(b.emit("gemm_weight", Op::GemmWeightGradient { transpose_b }, &[x, g])?);
     }
     if let Some(&bias) = node.inputs.get(2).filter(|&&bias| b.needs(bias)) {
         gradients[2] = Some(b.unbroadcast(g, bias)?);
@@ -69,7 +71,12 @@ pub fn gradient(transpose_b: bool, b: &mut Backward, node: &Node, g: ValueId) ->
 }
 
 /// Gradient rule of the input gradient with respect to its cotangent: the product itself.
-pub fn input_gradient_gradient(transpose_b: bool, b: &mut Backward, node: &Node, h: ValueId) -> Gradients {
+pub fn input_gradient_gradient(
+    transpose_b: bool,
+    b: &mut Backward,
+    node: &Node,
+    h: ValueId,
+) -> Gradients {
     let forward = b.emit("gemm", Op::Gemm { transpose_b }, &[h, node.inputs[1]])?;
     Ok(vec![Some(forward), None])
 }

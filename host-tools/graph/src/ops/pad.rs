@@ -9,7 +9,11 @@ use super::arity;
 /// Shape rule: x.
 pub fn shape(before: &[usize], after: &[usize], s: &[&[usize]]) -> Result<Vec<usize>, String> {
     arity(s, 1, 1)?;
-    if before.len() != s[0].len() || after.len() != s[0].len() || before.first() != Some(&0) || after[0] != 0 {
+    if before.len() != s[0].len()
+        || after.len() != s[0].len()
+        || before.first() != Some(&0)
+        || after[0] != 0
+    {
         return Err(format!("padding {before:?}, {after:?} of {:?} (axis 0 is the frame)", s[0]));
     }
     Ok(s[0].iter().zip(before.iter().zip(after)).map(|(x, (b, a))| x + b + a).collect())

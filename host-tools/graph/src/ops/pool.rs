@@ -30,7 +30,10 @@ impl Pool {
             let room = padded.checked_sub(window)?;
             output[axis] = room / self.strides[axis] + 1;
             let last = output[axis] * self.strides[axis];
-            if self.ceil_mode && room % self.strides[axis] != 0 && last < input_hw[axis] + self.pads[axis] {
+            if self.ceil_mode
+                && room % self.strides[axis] != 0
+                && last < input_hw[axis] + self.pads[axis]
+            {
                 output[axis] += 1;
             }
         }
@@ -41,13 +44,15 @@ impl Pool {
 /// Shape rule of MaxPool and AveragePool.
 pub fn shape(pool: &Pool, s: &[&[usize]]) -> Result<Vec<usize>, String> {
     arity(s, 1, 1)?;
-    let &[1, channels, h, w] = s[0] else { return Err(format!("input {:?} is not of rank 4", s[0])) };
+    let &[1, channels, h, w] = s[0] else {
+        return Err(format!("input {:?} is not of rank 4", s[0]));
+    };
     if pool.strides.contains(&0) || pool.dilations.contains(&0) || pool.kernel.contains(&0) {
         return Err(format!("zero kernel, stride or dilation in {pool:?}"));
     }
-    let [oh, ow] = pool
-        .output_hw([h, w])
-        .ok_or_else(|| format!("window {:?} does not fit the padded input {h} x {w}", pool.kernel))?;
+    let [oh, ow] = pool.output_hw([h, w]).ok_or_else(|| {
+        format!("window {:?} does not fit the padded input {h} x {w}", pool.kernel)
+    })?;
     if (0..2).any(|axis| !every_window_sees(pool, axis, [h, w][axis], [oh, ow][axis])) {
         return Err(format!("a window of {pool:?} lies wholly in the padding of {h} x {w}"));
     }

@@ -10,7 +10,8 @@ use super::{arity, expect_shape};
 /// Shape rule of the reductions: x.
 pub fn shape(axes: &[usize], keep_dims: bool, s: &[&[usize]]) -> Result<Vec<usize>, String> {
     arity(s, 1, 1)?;
-    if !axes.is_sorted_by(|a, b| a < b) || axes.iter().any(|&axis| axis == 0 || axis >= s[0].len()) {
+    if !axes.is_sorted_by(|a, b| a < b) || axes.iter().any(|&axis| axis == 0 || axis >= s[0].len())
+    {
         return Err(format!("axes {axes:?} of {:?} (axis 0 is the frame)", s[0]));
     }
     let kept = |axis: &usize| !axes.contains(axis);
@@ -29,7 +30,13 @@ pub fn expand_shape(target: &[usize], s: &[&[usize]]) -> Result<Vec<usize>, Stri
 }
 
 /// Gradient rule: the cotangent, divided by the count for a mean, spreads over the reduced axes.
-pub fn gradient(mean: bool, axes: &[usize], b: &mut Backward, node: &Node, g: ValueId) -> Gradients {
+pub fn gradient(
+    mean: bool,
+    axes: &[usize],
+    b: &mut Backward,
+    node: &Node,
+    g: ValueId,
+) -> Gradients {
     let shape = b.graph().shape(node.inputs[0]).to_vec();
     let mut kept = shape.clone();
     for &axis in axes {

@@ -2,7 +2,7 @@
 
 use crate::expand::Backward;
 use crate::graph::{Node, ValueId};
-use crate::ops::{Gradients};
+use crate::ops::Gradients;
 
 use super::arity;
 

@@ -23,7 +23,9 @@ pub fn gradient_shape(s: &[&[usize]]) -> Result<Vec<usize>, String> {
 pub fn gradient(b: &mut Backward, node: &Node, g: ValueId) -> Gradients {
     let (x, y) = (node.inputs[0], node.output);
     let gradient = match node.op {
-        Op::LeakyRelu { alpha } => b.emit("leaky_relu", Op::LeakyReluGradient { alpha }, &[x, g])?,
+        Op::LeakyRelu { alpha } => {
+            b.emit("leaky_relu", Op::LeakyReluGradient { alpha }, &[x, g])?
+        }
         Op::Clip { min, max } => b.emit("clip", Op::ClipGradient { min, max }, &[x, g])?,
         Op::Sigmoid => b.emit("sigmoid", Op::SigmoidGradient, &[y, g])?,
         _ => b.emit("relu", Op::ReluGradient, &[y, g])?,

@@ -1,6 +1,7 @@
 //! An independent look at a plan: replays the steps with an owner per arena element.
 //!
-//! Shares no code with the planner. A read must find the elements that the tensor's own steps wrote,
+//! Shares no code with the planner. A read must find the elements that the tensor's own steps
+//! wrote,
 //! untouched by any other tensor.
 
 use gradgate_bundle::shape::operands;
@@ -28,7 +29,9 @@ pub fn check(schedule: &Schedule, plan: &Plan) -> Result<(), PlanError> {
     };
     for step in &schedule.steps {
         let arena = |operand: &Option<TensorId>| {
-            operand.map(|TensorId(id)| id).filter(|&id| schedule.tensors[id].storage == Storage::Arena)
+            operand
+                .map(|TensorId(id)| id)
+                .filter(|&id| schedule.tensors[id].storage == Storage::Arena)
         };
         let roles = operands(step.opcode);
         for (operand, role) in step.operands.iter().zip(roles) {
@@ -52,5 +55,8 @@ pub fn check(schedule: &Schedule, plan: &Plan) -> Result<(), PlanError> {
             }
         }
     }
-    [Some(schedule.logits), schedule.penultimate].into_iter().flatten().try_for_each(|id| read(&owners, id.0))
+    [Some(schedule.logits), schedule.penultimate]
+        .into_iter()
+        .flatten()
+        .try_for_each(|id| read(&owners, id.0))
 }

@@ -9,7 +9,8 @@ const WIDTH: f64 = 1200.0;
 const HEIGHT: f64 = 700.0;
 const MARGIN: f64 = 60.0;
 
-/// The plan as a self-contained SVG; every rectangle has the tensor's name, size and lifetime as title.
+/// The plan as a self-contained SVG; every rectangle has the tensor's name, size and lifetime as
+/// title.
 pub fn svg(schedule: &Schedule, plan: &Plan) -> String {
     let steps = schedule.steps.len().max(1) as f64;
     let arena = plan.arena_elements.max(1) as f64;

@@ -22,12 +22,7 @@ pub fn score(
     scratch: &mut [f32],
 ) -> Result<Scored, Fault> {
     let class = class as usize;
-    let shift = |score| {
-        Ok(Scored {
-            score,
-            reason: Reason::Shift,
-        })
-    };
+    let shift = |score| Ok(Scored { score, reason: Reason::Shift });
     match &view.head {
         HeadView::Mlp(head) => shift(mlp(head, x, scratch)?),
         HeadView::Gaussian(head) => shift(gaussian(head, class, x, scratch)?),
@@ -59,10 +54,7 @@ fn gaussian(
 ) -> Result<f32, Fault> {
     let difference = scratch.get_mut(..x.len()).ok_or(Fault::Length)?;
     let start = class * x.len();
-    let mean = head
-        .means
-        .get(start..start + x.len())
-        .ok_or(Fault::Length)?;
+    let mean = head.means.get(start..start + x.len()).ok_or(Fault::Length)?;
     for ((place, value), mean) in difference.iter_mut().zip(x).zip(mean) {
         *place = value - mean;
     }
@@ -88,10 +80,7 @@ fn prototypes(head: &PrototypesView<'_>, class: usize, vector: &[f32]) -> Result
     let length = math::sqrt(square);
     let block = head.per_class * vector.len();
     let start = class * block;
-    let vectors = head
-        .vectors
-        .get(start..start + block)
-        .ok_or(Fault::Length)?;
+    let vectors = head.vectors.get(start..start + block).ok_or(Fault::Length)?;
     let mut best = -1.0f32;
     for prototype in vectors.chunks_exact(vector.len()) {
         let cosine = dot(prototype, vector) / length;
@@ -109,15 +98,9 @@ fn energy_distance(head: &Energy, logits: &[f32]) -> Result<Scored, Fault> {
         return Err(Fault::Intermediate);
     }
     Ok(if energy <= head.median {
-        Scored {
-            score: (head.median - energy) * head.below,
-            reason: Reason::Doubt,
-        }
+        Scored { score: (head.median - energy) * head.below, reason: Reason::Doubt }
     } else {
-        Scored {
-            score: (energy - head.median) * head.above,
-            reason: Reason::Shift,
-        }
+        Scored { score: (energy - head.median) * head.above, reason: Reason::Shift }
     })
 }
 
@@ -137,10 +120,7 @@ fn composite(
     x: &[f32],
     scratch: &mut [f32],
 ) -> Result<Scored, Fault> {
-    let mut total = Scored {
-        score: 0.0,
-        reason: Reason::Shift,
-    };
+    let mut total = Scored { score: 0.0, reason: Reason::Shift };
     let mut strongest = -1.0f32;
     let mut add = |table: &TableView<'_>, part: Scored| {
         // Before the table, which would give an infinite score its last level.
@@ -154,10 +134,7 @@ fn composite(
         }
         Ok(())
     };
-    let shift = |score| Scored {
-        score,
-        reason: Reason::Shift,
-    };
+    let shift = |score| Scored { score, reason: Reason::Shift };
     if let Some((part, table)) = &head.gaussian {
         add(table, shift(gaussian(part, class, x, scratch)?))?;
     }
@@ -168,13 +145,7 @@ fn composite(
         add(table, energy_distance(part, frame.logits)?)?;
     }
     if let Some(table) = &head.confidence {
-        add(
-            table,
-            Scored {
-                score: doubt(frame.logits),
-                reason: Reason::Doubt,
-            },
-        )?;
+        add(table, Scored { score: doubt(frame.logits), reason: Reason::Doubt })?;
     }
     Ok(total)
 }

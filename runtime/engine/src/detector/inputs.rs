@@ -48,11 +48,7 @@ pub fn raw_inputs(
         last[0] = energy(frame.logits);
         rest = after;
     }
-    if rest.is_empty() {
-        Ok(())
-    } else {
-        Err(Fault::Length)
-    }
+    if rest.is_empty() { Ok(()) } else { Err(Fault::Length) }
 }
 
 fn split(values: &mut [f32], at: usize) -> Result<(&mut [f32], &mut [f32]), Fault> {
@@ -63,11 +59,7 @@ fn split(values: &mut [f32], at: usize) -> Result<(&mut [f32], &mut [f32]), Faul
 fn logarithms<'x>(features: &[f32], x: &'x mut [f32]) -> Result<&'x mut [f32], Fault> {
     let (place, after) = split(x, features.len())?;
     for (value, feature) in place.iter_mut().zip(features) {
-        let floored = if *feature <= SMALLEST_NORM {
-            SMALLEST_NORM
-        } else {
-            *feature
-        };
+        let floored = if *feature <= SMALLEST_NORM { SMALLEST_NORM } else { *feature };
         *value = math::ln(floored);
     }
     Ok(after)
@@ -84,11 +76,7 @@ fn sort_largest(values: &[f32], sorted: &mut [f32]) {
         if place == sorted.len() {
             continue;
         }
-        filled = if filled < sorted.len() {
-            filled + 1
-        } else {
-            filled
-        };
+        filled = if filled < sorted.len() { filled + 1 } else { filled };
         sorted.copy_within(place..filled - 1, place + 1);
         sorted[place] = value;
     }

@@ -27,10 +27,7 @@ pub struct Sum {
 impl Sum {
     /// An empty sum.
     pub fn new() -> Sum {
-        Sum {
-            lanes: [0.0; LANES],
-            next: 0,
-        }
+        Sum { lanes: [0.0; LANES], next: 0 }
     }
 
     /// Adds one value.

@@ -11,13 +11,8 @@ use gradgate_bundle::header::BlobRef;
 
 use super::*;
 
-const SHAPE: FeatureShape = FeatureShape {
-    norms: 5,
-    layers: 2,
-    alignments: 0,
-    classes: 3,
-    penultimate: 4,
-};
+const SHAPE: FeatureShape =
+    FeatureShape { norms: 5, layers: 2, alignments: 0, classes: 3, penultimate: 4 };
 /// 5 norms, 2 activation norms, 3 logits, energy.
 const INPUTS: usize = 11;
 
@@ -29,25 +24,16 @@ struct Pool {
 
 impl Pool {
     fn new(seed: u64) -> Pool {
-        Pool {
-            values: vec![],
-            state: seed,
-        }
+        Pool { values: vec![], state: seed }
     }
 
     fn number(&mut self) -> f32 {
-        self.state = self
-            .state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
+        self.state = self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         ((self.state >> 40) as f32 / (1u64 << 24) as f32) * 2.0 - 1.0
     }
 
     fn add(&mut self, values: &[f32]) -> BlobRef {
-        let at = BlobRef {
-            offset: 4 * self.values.len() as u32,
-            elements: values.len() as u32,
-        };
+        let at = BlobRef { offset: 4 * self.values.len() as u32, elements: values.len() as u32 };
         self.values.extend_from_slice(values);
         at
     }
@@ -58,10 +44,7 @@ impl Pool {
     }
 
     fn table(&mut self) -> Table {
-        Table {
-            scores: self.add(&[0.0, 1.0, 40.0]),
-            levels: self.add(&[0.0, 0.5, 9.0]),
-        }
+        Table { scores: self.add(&[0.0, 1.0, 40.0]), levels: self.add(&[0.0, 0.5, 9.0]) }
     }
 
     fn get(&self, at: BlobRef) -> &[f32] {
@@ -75,15 +58,8 @@ impl Pool {
             means: self.random(3 * INPUTS),
             whitening: self.random(INPUTS * (INPUTS + 1) / 2),
         };
-        let prototypes = Prototypes {
-            per_class: 2,
-            vectors: self.random(3 * 2 * 4),
-        };
-        let energy = Energy {
-            median: 1.0,
-            below: 2.0,
-            above: 3.0,
-        };
+        let prototypes = Prototypes { per_class: 2, vectors: self.random(3 * 2 * 4) };
+        let energy = Energy { median: 1.0, below: 2.0, above: 3.0 };
         let head = match kind {
             0 => Head::Mlp(Mlp {
                 hidden: 7,
@@ -105,16 +81,7 @@ impl Pool {
         let inputs = Inputs::NORM.with(Inputs::FORWARD);
         let p_values = self.table();
         let (threshold, caution) = (1.0, None);
-        Detector {
-            inputs,
-            shape: SHAPE,
-            mean,
-            inverse_std,
-            head,
-            p_values,
-            threshold,
-            caution,
-        }
+        Detector { inputs, shape: SHAPE, mean, inverse_std, head, p_values, threshold, caution }
     }
 
     fn view(&self, detector: &Detector) -> DetectorView<'_> {
@@ -129,28 +96,14 @@ fn frame(pool: &mut Pool) -> Frame {
     let mut values = |count: usize, offset: f32| -> Vec<f32> {
         (0..count).map(|_| pool.number() + offset).collect()
     };
-    [
-        values(5, 2.0),
-        values(2, 2.0),
-        values(3, 0.0),
-        values(4, 0.5),
-    ]
+    [values(5, 2.0), values(2, 2.0), values(3, 0.0), values(4, 0.5)]
 }
 
 fn judge(detector: &Detector, pool: &Pool, frame: &Frame) -> Result<Judgement, Fault> {
     let view = pool.view(detector);
     let [norms, layers, logits, penultimate] = frame;
-    let features = FrameFeatures {
-        norms,
-        layers,
-        logits,
-        penultimate,
-    };
-    evaluate(
-        &view,
-        &features,
-        &mut vec![f32::NAN; detector.scratch_elements().unwrap()],
-    )
+    let features = FrameFeatures { norms, layers, logits, penultimate };
+    evaluate(&view, &features, &mut vec![f32::NAN; detector.scratch_elements().unwrap()])
 }
 
 fn wide(values: &[f32]) -> Vec<f64> {
@@ -159,19 +112,12 @@ fn wide(values: &[f32]) -> Vec<f64> {
 
 /// The input vector in f64.
 fn reference_inputs(detector: &Detector, pool: &Pool, frame: &Frame) -> Vec<f64> {
-    let mut x: Vec<f64> = wide(&frame[0])
-        .into_iter()
-        .chain(wide(&frame[1]))
-        .map(f64::ln)
-        .collect();
+    let mut x: Vec<f64> = wide(&frame[0]).into_iter().chain(wide(&frame[1])).map(f64::ln).collect();
     let mut sorted = wide(&frame[2]);
     sorted.sort_by(|a, b| b.total_cmp(a));
     x.extend(&sorted);
     x.push(sorted.iter().map(|z| z.exp()).sum::<f64>().ln());
-    let (mean, inverse) = (
-        wide(pool.get(detector.mean)),
-        wide(pool.get(detector.inverse_std)),
-    );
+    let (mean, inverse) = (wide(pool.get(detector.mean)), wide(pool.get(detector.inverse_std)));
     x.iter()
         .zip(mean.iter().zip(inverse))
         .map(|(x, (mean, inverse))| (x - mean) * inverse)
@@ -179,11 +125,7 @@ fn reference_inputs(detector: &Detector, pool: &Pool, frame: &Frame) -> Vec<f64>
 }
 
 fn reference_level(score: f64) -> f64 {
-    if score <= 1.0 {
-        0.5 * score.max(0.0)
-    } else {
-        0.5 + 8.5 * (score.min(40.0) - 1.0) / 39.0
-    }
+    if score <= 1.0 { 0.5 * score.max(0.0) } else { 0.5 + 8.5 * (score.min(40.0) - 1.0) / 39.0 }
 }
 
 /// The score in f64.
@@ -218,21 +160,14 @@ fn reference(head: &Head, pool: &Pool, frame: &Frame, x: &[f64]) -> f64 {
         }
         Head::Energy(part) => {
             let over = total - f64::from(part.median);
-            if over <= 0.0 {
-                -over * f64::from(part.below)
-            } else {
-                over * f64::from(part.above)
-            }
+            if over <= 0.0 { -over * f64::from(part.below) } else { over * f64::from(part.above) }
         }
         Head::Composite(all) => {
             let (gaussian, _) = all.gaussian.clone().unwrap();
             let (prototypes, _) = all.prototypes.clone().unwrap();
             let (energy, _) = all.energy.unwrap();
-            let parts = [
-                Head::Gaussian(gaussian),
-                Head::Prototypes(prototypes),
-                Head::Energy(energy),
-            ];
+            let parts =
+                [Head::Gaussian(gaussian), Head::Prototypes(prototypes), Head::Energy(energy)];
             let doubt = total - logits.iter().copied().fold(f64::MIN, f64::max);
             let scores = parts.iter().map(|part| reference(part, pool, frame, x));
             scores.chain([doubt]).map(reference_level).sum()
@@ -262,12 +197,8 @@ fn heads_match_plain_formulas() {
 
 #[test]
 fn every_bad_input_is_a_named_fault() {
-    let faults: [fn(u32) -> Fault; 4] = [
-        Fault::Norm,
-        Fault::Activation,
-        Fault::Logit,
-        Fault::Penultimate,
-    ];
+    let faults: [fn(u32) -> Fault; 4] =
+        [Fault::Norm, Fault::Activation, Fault::Logit, Fault::Penultimate];
     for kind in 0..5 {
         let mut pool = Pool::new(3);
         let detector = pool.detector(kind);
@@ -292,9 +223,7 @@ fn overflow_inside_is_a_fault_not_a_score() {
     let mut pool = Pool::new(3);
     let detector = pool.detector(0);
     let good = frame(&mut pool);
-    let Head::Mlp(mlp) = &detector.head else {
-        unreachable!()
-    };
+    let Head::Mlp(mlp) = &detector.head else { unreachable!() };
     let start = mlp.w1.offset as usize / 4;
     pool.values[start..start + INPUTS].fill(-huge);
     assert_eq!(judge(&detector, &pool, &good), Err(Fault::Intermediate));
@@ -309,18 +238,14 @@ fn overflow_inside_is_a_fault_not_a_score() {
     // A whitened square that overflows.
     let mut pool = Pool::new(3);
     let detector = pool.detector(1);
-    let Head::Gaussian(part) = &detector.head else {
-        unreachable!()
-    };
+    let Head::Gaussian(part) = &detector.head else { unreachable!() };
     let start = part.whitening.offset as usize / 4;
     pool.values[start] = huge;
     assert_eq!(judge(&detector, &pool, &good), Err(Fault::Score));
     // The same inside a composite.
     let mut pool = Pool::new(3);
     let detector = pool.detector(4);
-    let Head::Composite(all) = &detector.head else {
-        unreachable!()
-    };
+    let Head::Composite(all) = &detector.head else { unreachable!() };
     let whitening = all.gaussian.as_ref().unwrap().0.whitening;
     let start = whitening.offset as usize / 4;
     pool.values[start] = huge;
@@ -338,10 +263,7 @@ fn dead_norms_and_extreme_finite_values_are_defined() {
             let mut frame = good.clone();
             frame[0].fill(value);
             frame[1].fill(value);
-            assert!(
-                judge(&detector, &pool, &frame).unwrap().score.is_finite(),
-                "{kind} {value}"
-            );
+            assert!(judge(&detector, &pool, &frame).unwrap().score.is_finite(), "{kind} {value}");
         }
         let mut frame = good.clone();
         frame[2] = vec![3e38, -3e38, 0.0];
@@ -364,17 +286,9 @@ fn lengths_must_fit() {
     }
     let view = pool.view(&detector);
     let [norms, layers, logits, penultimate] = &good;
-    let features = FrameFeatures {
-        norms,
-        layers,
-        logits,
-        penultimate,
-    };
+    let features = FrameFeatures { norms, layers, logits, penultimate };
     for length in 0..detector.scratch_elements().unwrap() {
-        assert_eq!(
-            evaluate(&view, &features, &mut vec![0.0; length]),
-            Err(Fault::Length)
-        );
+        assert_eq!(evaluate(&view, &features, &mut vec![0.0; length]), Err(Fault::Length));
     }
 }
 
@@ -384,41 +298,22 @@ fn reasons_follow_the_strongest_component() {
     let detector = pool.detector(3);
     let mut frame = frame(&mut pool);
     frame[2] = vec![-2.0, -2.0, -2.0];
-    assert_eq!(
-        judge(&detector, &pool, &frame).unwrap().reason,
-        Reason::Doubt
-    );
+    assert_eq!(judge(&detector, &pool, &frame).unwrap().reason, Reason::Doubt);
     frame[2] = vec![9.0, -2.0, -2.0];
-    assert_eq!(
-        judge(&detector, &pool, &frame).unwrap().reason,
-        Reason::Shift
-    );
+    assert_eq!(judge(&detector, &pool, &frame).unwrap().reason, Reason::Shift);
 }
 
 #[test]
 fn the_largest_logits_come_sorted() {
-    let shape = FeatureShape {
-        classes: 40,
-        ..SHAPE
-    };
+    let shape = FeatureShape { classes: 40, ..SHAPE };
     let mut pool = Pool::new(8);
     let mut logits: Vec<f32> = (0..40).map(|_| pool.number()).collect();
     logits[7] = logits[3];
     let mut x = [0.0; 33];
     let [norms, layers] = [[]; 2];
-    let features = FrameFeatures {
-        norms: &norms,
-        layers: &layers,
-        logits: &logits,
-        penultimate: &[],
-    };
-    raw_inputs(
-        Inputs::FORWARD,
-        &FeatureShape { layers: 0, ..shape },
-        &features,
-        &mut x,
-    )
-    .unwrap();
+    let features =
+        FrameFeatures { norms: &norms, layers: &layers, logits: &logits, penultimate: &[] };
+    raw_inputs(Inputs::FORWARD, &FeatureShape { layers: 0, ..shape }, &features, &mut x).unwrap();
     let mut sorted = logits.clone();
     sorted.sort_by(|a, b| b.total_cmp(a));
     assert_eq!(x[..32], sorted[..32]);
@@ -427,13 +322,8 @@ fn the_largest_logits_come_sorted() {
 
 #[test]
 fn classes_are_the_first_largest_logit() {
-    let cases: [(&[f32], u32); 5] = [
-        (&[0.0, 1.0, 1.0], 1),
-        (&[2.0, 1.0], 0),
-        (&[0.5], 1),
-        (&[0.0], 0),
-        (&[-3.0], 0),
-    ];
+    let cases: [(&[f32], u32); 5] =
+        [(&[0.0, 1.0, 1.0], 1), (&[2.0, 1.0], 0), (&[0.5], 1), (&[0.0], 0), (&[-3.0], 0)];
     for (logits, wanted) in cases {
         assert_eq!(predicted(logits), wanted, "{logits:?}");
     }

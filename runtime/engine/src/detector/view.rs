@@ -123,23 +123,13 @@ impl<'a> DetectorView<'a> {
     ) -> Result<Self, DetectorError> {
         let inputs = check_inputs(detector)?;
         let shape = detector.shape;
-        let mut reader = Reader {
-            blob,
-            shape,
-            inputs,
-        };
+        let mut reader = Reader { blob, shape, inputs };
         let mean = reader.array("mean", detector.mean, inputs)?;
         let inverse_std = reader.array("inverse_std", detector.inverse_std, inputs)?;
         let p_values = reader.table("p_values", &detector.p_values)?;
         let head = reader.head(&detector.head)?;
-        let view = DetectorView {
-            inputs: detector.inputs,
-            shape,
-            mean,
-            inverse_std,
-            head,
-            p_values,
-        };
+        let view =
+            DetectorView { inputs: detector.inputs, shape, mean, inverse_std, head, p_values };
         view.check_network(network)?;
         view.check_numbers(detector)?;
         Ok(view)
@@ -156,25 +146,11 @@ impl<'a> DetectorView<'a> {
 
     fn check_network(&self, network: &FeatureShape) -> Result<(), DetectorError> {
         let same = |used: bool, ours: u32, theirs: u32| !used || ours == theirs;
-        let fits = same(
-            self.inputs.has(Inputs::NORM),
-            self.shape.norms,
-            network.norms,
-        ) && same(
-            self.inputs.has(Inputs::FORWARD),
-            self.shape.layers,
-            network.layers,
-        ) && self.shape.classes == network.classes
-            && same(
-                self.needs_penultimate(),
-                self.shape.penultimate,
-                network.penultimate,
-            );
-        if fits {
-            Ok(())
-        } else {
-            Err(DetectorError::Shape)
-        }
+        let fits = same(self.inputs.has(Inputs::NORM), self.shape.norms, network.norms)
+            && same(self.inputs.has(Inputs::FORWARD), self.shape.layers, network.layers)
+            && self.shape.classes == network.classes
+            && same(self.needs_penultimate(), self.shape.penultimate, network.penultimate);
+        if fits { Ok(()) } else { Err(DetectorError::Shape) }
     }
 
     fn check_numbers(&self, detector: &Detector) -> Result<(), DetectorError> {
@@ -198,10 +174,7 @@ fn check_inputs(detector: &Detector) -> Result<usize, DetectorError> {
     if !known.has(detector.inputs) || detector.shape.classes == 0 {
         return Err(DetectorError::Inputs);
     }
-    let inputs = detector
-        .shape
-        .inputs(detector.inputs)
-        .ok_or(DetectorError::Inputs)?;
+    let inputs = detector.shape.inputs(detector.inputs).ok_or(DetectorError::Inputs)?;
     if inputs == 0 || detector.scratch_elements().is_none() {
         return Err(DetectorError::Inputs);
     }
@@ -238,9 +211,7 @@ impl<'a> Reader<'_, 'a> {
         at: BlobRef,
         lengths: [u32; 3],
     ) -> Result<&'a [f32], DetectorError> {
-        let product = lengths
-            .iter()
-            .try_fold(1u32, |product, length| product.checked_mul(*length));
+        let product = lengths.iter().try_fold(1u32, |product, length| product.checked_mul(*length));
         let length = product.ok_or(DetectorError::Array(name))?;
         self.array(name, at, length as usize)
     }
@@ -282,11 +253,7 @@ impl<'a> Reader<'_, 'a> {
             w2: self.array("w2", mlp.w2, hidden)?,
             b2: mlp.b2,
         };
-        if view.b2.is_finite() {
-            Ok(view)
-        } else {
-            Err(DetectorError::Value("b2"))
-        }
+        if view.b2.is_finite() { Ok(view) } else { Err(DetectorError::Value("b2")) }
     }
 
     fn gaussian(&mut self, part: &Gaussian) -> Result<GaussianView<'a>, DetectorError> {
@@ -294,11 +261,7 @@ impl<'a> Reader<'_, 'a> {
         let triangle = u32::try_from(inputs * (inputs + 1) / 2)
             .map_err(|_| DetectorError::Array("whitening"))?;
         Ok(GaussianView {
-            means: self.block(
-                "means",
-                part.means,
-                [self.shape.groups(), self.inputs as u32, 1],
-            )?,
+            means: self.block("means", part.means, [self.shape.groups(), self.inputs as u32, 1])?,
             whitening: self.array("whitening", part.whitening, triangle as usize)?,
         })
     }
@@ -315,12 +278,8 @@ impl<'a> Reader<'_, 'a> {
     }
 
     fn composite(&mut self, composite: &Composite) -> Result<CompositeView<'a>, DetectorError> {
-        let mut view = CompositeView {
-            gaussian: None,
-            prototypes: None,
-            energy: None,
-            confidence: None,
-        };
+        let mut view =
+            CompositeView { gaussian: None, prototypes: None, energy: None, confidence: None };
         if let Some((part, table)) = &composite.gaussian {
             view.gaussian = Some((self.gaussian(part)?, self.table("gaussian levels", table)?));
         }

@@ -1,4 +1,8 @@
-//! Activations and their gradients; NaN passes through every one of them.
+//! Activations and their gradients; what is not finite stays so through every one of them.
+//!
+//! A bound would hide an infinity (an overflow before Relu comes out as 0), and the frame could
+//! pass. So
+//! where a bound takes effect, `x - x` is added: +0 for a finite x, NaN for an infinite one.
 
 use gradgate_bundle::op::Activation;
 
@@ -29,13 +33,13 @@ impl Act {
         let (low, high) = (self.low, self.high);
         match self.kind {
             Activation::Identity => {}
-            Activation::Relu => each(values, |x| if x <= 0.0 { 0.0 } else { x }),
+            Activation::Relu => each(values, |x| if x <= 0.0 { x - x } else { x }),
             Activation::LeakyRelu => each(values, |x| if x <= 0.0 { low * x } else { x }),
             Activation::Clip => each(values, |x| {
-                let x = if x <= low { low } else { x };
-                if x >= high { high } else { x }
+                let x = if x <= low { low + (x - x) } else { x };
+                if x >= high { high + (x - x) } else { x }
             }),
-            Activation::Sigmoid => each(values, |x| 1.0 / (1.0 + exp(-x))),
+            Activation::Sigmoid => each(values, |x| 1.0 / (1.0 + exp(-x)) + (x - x)),
         }
     }
 
@@ -118,6 +122,16 @@ mod tests {
                 "{kind:?} {dx:?}"
             );
             assert!(!dx[3].is_nan(), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn infinities_stay_not_finite() {
+        for kind in KINDS {
+            let mut values = [f32::INFINITY, f32::NEG_INFINITY, 1.0, f32::MAX, f32::MIN];
+            act(kind).apply(&mut values);
+            assert!(values[..2].iter().all(|x| !x.is_finite()), "{kind:?} {values:?}");
+            assert!(values[2..].iter().all(|x| x.is_finite()), "{kind:?} {values:?}");
         }
     }
 

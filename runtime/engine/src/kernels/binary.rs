@@ -23,7 +23,8 @@ pub fn binary(
         BinaryKind::Add => walk.each(y, |a, b| a + b),
         BinaryKind::Sub => walk.each(y, |a, b| a - b),
         BinaryKind::Mul => walk.each(y, |a, b| a * b),
-        BinaryKind::Div => walk.each(y, |a, b| a / b),
+        // A division by infinity would come out as a plain 0.
+        BinaryKind::Div => walk.each(y, |a, b| if b.is_finite() { a / b } else { b - b }),
     }
 }
 

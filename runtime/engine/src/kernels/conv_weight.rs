@@ -1,7 +1,8 @@
 //! Weight-gradient tiles: what the norm and the gradient itself share.
 //!
 //! `D[o][ky][kx][c] = sum over output pixels, in raster order, of g[p][o] * x[..][c]`, skipping
-//! pixels whose tap lies in the padding. A tile of 4 input channels by 8 (4 on 32-bit Arm) output channels
+//! pixels whose tap lies in the padding. A tile of 4 input channels by 8 (4 on 32-bit Arm) output
+//! channels
 //! stays in registers while the pixels pass.
 
 use gradgate_bundle::shape::ConvShape;
@@ -36,7 +37,8 @@ impl<'a> TapPixels<'a> {
         }
     }
 
-    /// Rows of x from `input` channel on and of g from `output` channel on, cut so that chunks of the
+    /// Rows of x from `input` channel on and of g from `output` channel on, cut so that chunks of
+    /// the
     /// pixel strides begin at each pixel's channel.
     #[inline(always)]
     fn row(

@@ -42,7 +42,8 @@ pub struct Norms {
 }
 
 impl WeightNorm<'_> {
-    /// Direct method. `scratch` holds, per output channel, `r = |D|^2`, `q = <W, D>` and `s`, the sum
+    /// Direct method. `scratch` holds, per output channel, `r = |D|^2`, `q = <W, D>` and `s`, the
+    /// sum
     /// of g: three rows of `co` values.
     pub fn direct(&self, scratch: &mut [f32]) -> Option<Norms> {
         let (r, q, s) = self.rows(scratch)?;

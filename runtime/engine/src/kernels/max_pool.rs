@@ -1,4 +1,5 @@
-//! Max pooling and its gradient: the first maximum in raster order wins, NaN wins over everything,
+//! Max pooling and its gradient: the first maximum in raster order wins, what is not finite wins
+//! over everything (so that it cannot hide),
 //! padding is never a candidate.
 
 use gradgate_bundle::op::LANES;
@@ -28,7 +29,8 @@ pub fn max_pool_gradient(s: &PoolShape, x: &[f32], g: &[f32], dx: &mut [f32]) ->
     })
 }
 
-/// Calls `f(first output element, maxima, their elements in x)` for up to 16 channels of each output
+/// Calls `f(first output element, maxima, their elements in x)` for up to 16 channels of each
+/// output
 /// pixel in turn.
 #[inline(always)]
 fn each_window(
@@ -90,8 +92,7 @@ impl Window {
             .zip(&mut self.from)
             .zip(x.iter().enumerate())
         {
-            // `!(v <= best)` lets a NaN in; once best is NaN, only its own check keeps it.
-            let wins = self.empty || (*v > *best || v.is_nan()) && !best.is_nan();
+            let wins = self.empty || (*v > *best || !v.is_finite()) && best.is_finite();
             if wins {
                 *best = *v;
                 *from = (at + i) as u32;

@@ -28,7 +28,8 @@ impl SoftmaxBox {
     }
 }
 
-/// `y = exp(x - max) / sum of exp(x - max)`, the sum in 16 lanes. NaN makes its whole line NaN.
+/// `y = exp(x - max) / sum of exp(x - max)`, the sum in 16 lanes. What is not finite makes its
+/// whole line NaN.
 pub fn softmax(b: SoftmaxBox, x: &[f32], y: &mut [f32]) -> Option<()> {
     for first in b.lines() {
         let mut max = *x.get(first)?;
@@ -37,7 +38,9 @@ pub fn softmax(b: SoftmaxBox, x: &[f32], y: &mut [f32]) -> Option<()> {
             max = if v <= max { max } else { v };
         }
         for at in b.line(first) {
-            *y.get_mut(at)? = exp(*x.get(at)? - max);
+            let v = *x.get(at)?;
+            // exp would turn -inf into a plain 0.
+            *y.get_mut(at)? = exp(v - max) + (v - v);
         }
         let total = sum(b.line(first).map_while(|at| y.get(at).copied()));
         for at in b.line(first) {

@@ -3,7 +3,8 @@
 /// The indices `i` of `0..count` with `pad <= fixed + i * step < pad + input`, as `first..end`.
 ///
 /// With `fixed = o * stride, step = dilation, count = kernel` these are the taps of output o that
-/// lie in the input; with `fixed = k * dilation, step = stride, count = outputs` the outputs of tap k.
+/// lie in the input; with `fixed = k * dilation, step = stride, count = outputs` the outputs of
+/// tap k.
 pub fn valid(fixed: usize, step: usize, count: usize, pad: usize, input: usize) -> (usize, usize) {
     let end = count.min(divide_up((pad + input).saturating_sub(fixed), step));
     (end.min(divide_up(pad.saturating_sub(fixed), step)), end)

@@ -134,6 +134,9 @@ pub(super) fn select(call: &Call, limits: &Limits) -> Outcome<Constant> {
     Ok(Constant::computed(shape, data))
 }
 
+/// One step of a reduction; `None` on overflow.
+type Step = fn(i64, i64) -> Option<i64>;
+
 /// Reductions of integers: products and sums of lengths.
 pub(super) fn reduce(call: &Call) -> Outcome<Constant> {
     let input = call.required_constant(0)?;
@@ -151,7 +154,7 @@ pub(super) fn reduce(call: &Call) -> Outcome<Constant> {
         [] => (0..input.shape.len()).collect(),
         list => axes(list, input.shape.len())?,
     };
-    let (start, step): (i64, fn(i64, i64) -> Option<i64>) = match call.proto.op_type.as_str() {
+    let (start, step): (i64, Step) = match call.proto.op_type.as_str() {
         "ReduceProd" => (1, i64::checked_mul),
         "ReduceSum" => (0, i64::checked_add),
         "ReduceMin" => (i64::MAX, |a, b| Some(a.min(b))),
