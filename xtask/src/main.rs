@@ -4,6 +4,7 @@
 //! Depends on no crate of the workspace, so that it builds when they do not.
 
 mod golden;
+mod no_panic;
 mod oracle;
 mod process;
 mod qemu;
@@ -58,6 +59,12 @@ const COMMANDS: &[Command] = &[
         arguments: "",
         about: "code, constants and static data of the board image, in bytes",
         run: size::run,
+    },
+    Command {
+        name: "no-panic",
+        arguments: "",
+        about: "that no panic can be reached in what a device does with every frame",
+        run: no_panic::run,
     },
 ];
 

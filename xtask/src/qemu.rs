@@ -17,7 +17,8 @@ use crate::{repo, setup, test};
 
 /// The board's package and binary.
 pub const PACKAGE: &str = "gradgate-mps2-an386";
-const TARGET: &str = "thumbv7em-none-eabihf";
+/// What it is built for.
+pub const TARGET: &str = "thumbv7em-none-eabihf";
 const EMULATOR: &str = "qemu-system-arm";
 /// One frame of ResNet-20 takes some ten seconds of emulation.
 const RUN_LIMIT: Duration = Duration::from_secs(300);

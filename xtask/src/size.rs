@@ -24,9 +24,17 @@ pub fn run(args: &[String]) -> Result<bool> {
     }
     let image = qemu::build()?;
     let sizes = read(&image)?;
-    println!("{:>10} {:>10} {:>10}  image", "text", "data", "bss");
-    println!("{:>10} {:>10} {:>10}  {}", sizes.text, sizes.data, sizes.bss, qemu::PACKAGE);
+    print!("{}", table(qemu::PACKAGE, sizes));
     Ok(true)
+}
+
+/// Two lines: headings, then one image.
+pub fn table(image: &str, sizes: Sizes) -> String {
+    let Sizes { text, data, bss } = sizes;
+    format!(
+        "{:>10} {:>10} {:>10}  image\n{text:>10} {data:>10} {bss:>10}  {image}\n",
+        "text", "data", "bss"
+    )
 }
 
 fn read(image: &Path) -> Result<Sizes> {
@@ -35,23 +43,13 @@ fn read(image: &Path) -> Result<Sizes> {
 }
 
 /// Adds up the allocated sections of a 32-bit little-endian ELF file.
-fn sum_sections(elf: &[u8]) -> Option<Sizes> {
+pub fn sum_sections(elf: &[u8]) -> Option<Sizes> {
     const WRITE: u64 = 1;
     const ALLOC: u64 = 2;
     const NO_BITS: u64 = 8;
-    let number = |at: usize, length: usize| {
-        let bytes = elf.get(at..at.checked_add(length)?)?;
-        Some(bytes.iter().rev().fold(0u64, |sum, byte| sum << 8 | u64::from(*byte)))
-    };
-    if elf.get(..6)? != [0x7f, b'E', b'L', b'F', 1, 1] {
-        return None;
-    }
-    let table = usize::try_from(number(0x20, 4)?).ok()?;
-    let entry = usize::try_from(number(0x2e, 2)?).ok()?;
-    let count = usize::try_from(number(0x30, 2)?).ok()?;
     let mut sizes = Sizes::default();
-    for index in 0..count {
-        let at = table.checked_add(index.checked_mul(entry)?)?;
+    for at in section_headers(elf)? {
+        let number = |at, length| number(elf, at, length);
         let (kind, flags, size) = (number(at + 4, 4)?, number(at + 8, 4)?, number(at + 20, 4)?);
         match (flags & ALLOC != 0, kind == NO_BITS, flags & WRITE != 0) {
             (false, _, _) => {}
@@ -61,6 +59,23 @@ fn sum_sections(elf: &[u8]) -> Option<Sizes> {
         }
     }
     Some(sizes)
+}
+
+/// Offsets of the section headers of a 32-bit little-endian ELF file.
+pub fn section_headers(elf: &[u8]) -> Option<Vec<usize>> {
+    if elf.get(..6)? != [0x7f, b'E', b'L', b'F', 1, 1] {
+        return None;
+    }
+    let table = usize::try_from(number(elf, 0x20, 4)?).ok()?;
+    let entry = usize::try_from(number(elf, 0x2e, 2)?).ok()?;
+    let count = usize::try_from(number(elf, 0x30, 2)?).ok()?;
+    (0..count).map(|index| table.checked_add(index.checked_mul(entry)?)).collect()
+}
+
+/// A little-endian number of `length` bytes at `at`.
+pub fn number(bytes: &[u8], at: usize, length: usize) -> Option<u64> {
+    let bytes = bytes.get(at..at.checked_add(length)?)?;
+    Some(bytes.iter().rev().fold(0u64, |sum, byte| sum << 8 | u64::from(*byte)))
 }
 
 #[cfg(test)]

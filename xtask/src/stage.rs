@@ -127,8 +127,10 @@ pub fn conclude(reports: &[Report]) -> bool {
 
 /// The test runner's own count, from nextest or from libtest.
 fn summary(log: &str) -> Option<String> {
-    if let Some(line) = log.lines().rev().find(|line| line.trim_start().starts_with("Summary [")) {
-        return line.split_once(']').map(|(_, counts)| counts.trim().to_owned());
+    let runs = log.lines().filter(|line| line.trim_start().starts_with("Summary ["));
+    let runs: Vec<&str> = runs.filter_map(|line| Some(line.split_once(']')?.1.trim())).collect();
+    if !runs.is_empty() {
+        return Some(runs.join("; "));
     }
     let mut total = [0u64; 2];
     let mut seen = false;

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::stage::{self, Outcome, Report, Stage};
-use crate::{oracle, process, qemu, repo, setup, tidy};
+use crate::{no_panic, oracle, process, qemu, repo, setup, tidy};
 
 /// Crates that run on a device.
 const DEVICE_CRATES: [&str; 4] =
@@ -29,6 +29,7 @@ const STAGES: &[Entry] = &[
     ("doc tests", true, doc_tests_stage),
     ("documentation", false, documentation_stage),
     ("bare targets", false, bare_stage),
+    ("no panic", false, no_panic::stage),
     ("aarch64 tests", false, arm_linux_stage),
     ("board in QEMU", false, qemu::stage),
     ("python oracles", true, oracle::stage),

@@ -11,10 +11,24 @@ use crate::label;
 use crate::model::{Compiled, Model, Recipe, taps_of};
 use crate::output::hex;
 
-/// Label, taps and preprocessing that the detector inherited.
-pub fn recipe(file: &DetectorFile, path: &Path) -> Result<Recipe> {
+/// What a refused detector's owner should do.
+const AGAIN: &str = "compute the features with this model and fit again";
+
+/// Label, taps and preprocessing that the detector inherited. Refuses another model's detector.
+pub fn recipe(file: &DetectorFile, path: &Path, model: &Model) -> Result<Recipe> {
     let ours = &file.fitted_for;
-    let name = path.display();
+    let (name, other) = (path.display(), model.path.display());
+    if ours.model_digest != hex(&model.digest) {
+        bail!(
+            "{name} was fitted for another model than {other} (SHA-256 {:.12}.., not {:.12}..; \
+             --input-size and --logits count, too): {AGAIN}",
+            ours.model_digest,
+            hex(&model.digest)
+        );
+    }
+    if ours.numerics != "exact" {
+        bail!("{name} was fitted with {} numerics, bundles are exact: {AGAIN}", ours.numerics);
+    }
     let preprocessing: Preprocessing = ours
         .preprocessing
         .parse()
@@ -26,23 +40,11 @@ pub fn recipe(file: &DetectorFile, path: &Path) -> Result<Recipe> {
     })
 }
 
-/// Refuses a detector whose model, features or numerics are not this model's.
+/// Refuses a detector whose features are not this model's.
 pub fn check(file: &DetectorFile, path: &Path, model: &Model, compiled: &Compiled) -> Result<()> {
     let ours = &file.fitted_for;
     let (name, other) = (path.display(), model.path.display());
-    let again = "compute the features with this model and fit again";
-    if ours.model_digest != hex(&model.digest) {
-        bail!(
-            "{name} was fitted for another model than {other} (SHA-256 {:.12}.., not {:.12}..; \
-             --input-size and --logits count, too): {again}",
-            ours.model_digest,
-            hex(&model.digest)
-        );
-    }
-    if ours.numerics != "exact" {
-        bail!("{name} was fitted with {} numerics, bundles are exact: {again}", ours.numerics);
-    }
-    let recipe = recipe(file, path)?;
+    let recipe = recipe(file, path, model)?;
     let theirs = metadata_of_model(model, compiled, &recipe, Kind::Engine);
     for (what, ours, theirs) in [
         ("parameters", &ours.parameters, &theirs.parameters),
@@ -50,11 +52,11 @@ pub fn check(file: &DetectorFile, path: &Path, model: &Model, compiled: &Compile
         ("alignments", &ours.alignments, &theirs.alignments),
     ] {
         if ours != theirs {
-            bail!("{name}: its {what} are not those of {other}: {again}");
+            bail!("{name}: its {what} are not those of {other}: {AGAIN}");
         }
     }
     if ours.shape() != compiled.shape() || ours.schema_digest != theirs.schema_digest {
-        bail!("{name}: its feature schema is not that of {other}: {again}");
+        bail!("{name}: its feature schema is not that of {other}: {AGAIN}");
     }
     Ok(())
 }

@@ -36,7 +36,7 @@ pub struct Header<'a> {
     /// From camera pixels to the input tensor, as text (`range=0,1 order=rgb ..`); the numbers that
     /// the engine uses stand in the `Preprocess` step.
     pub preprocessing: &'a str,
-    /// The confounding label, as text (`ones`, `zeros`, `custom:<digest>`).
+    /// The confounding label, as text (`ones`, `zeros`, `custom:` and one number a class).
     pub label: &'a str,
     /// Where the results lie.
     pub layout: Layout,

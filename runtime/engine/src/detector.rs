@@ -69,10 +69,10 @@ pub fn predicted(logits: &[f32]) -> u32 {
     if let [single] = logits {
         return u32::from(*single > 0.0);
     }
-    let mut best = 0;
+    let (mut best, mut top) = (0, logits.first().copied().unwrap_or(f32::NAN));
     for (index, value) in logits.iter().enumerate() {
-        if *value > logits[best] {
-            best = index;
+        if *value > top {
+            (best, top) = (index, *value);
         }
     }
     best as u32

@@ -22,10 +22,7 @@ pub struct Memory {
 
 /// Why there is no verdict.
 #[derive(Clone, Copy, Debug)]
-#[expect(
-    dead_code,
-    reason = "read by the derived Debug, which is what the host sees"
-)]
+#[expect(dead_code, reason = "read by the derived Debug, which is what the host sees")]
 pub enum BoardError {
     /// No input.
     Host(HostError),
@@ -36,10 +33,7 @@ pub enum BoardError {
     /// A frame or an arena of the wrong length.
     Run(RunError),
     /// Larger than the board's.
-    Arena {
-        elements: usize,
-        elements_max: usize,
-    },
+    Arena { elements: usize, elements_max: usize },
     /// The self-test could not be judged.
     Fault(Fault),
     /// The self-test gave other bits; `index` counts logits, features, then the score.
@@ -59,23 +53,15 @@ pub fn run(memory: Memory) -> Result<(), BoardError> {
     let bundle = Bundle::parse(bytes).map_err(BoardError::Parse)?;
     check_device_class(bundle.manifest(), DeviceClass::CortexM4F).map_err(BoardError::Parse)?;
     let engine = Engine::load(bundle).map_err(BoardError::Load)?;
-    println!(
-        "# bundle {} bytes, arena {} bytes",
-        bytes.len(),
-        engine.arena_elements() * 4
-    );
+    println!("# bundle {} bytes, arena {} bytes", bytes.len(), engine.arena_elements() * 4);
     let (elements, elements_max) = (engine.arena_elements(), memory.arena.len());
-    let arena = memory.arena.get_mut(..elements).ok_or(BoardError::Arena {
-        elements,
-        elements_max,
-    })?;
+    let arena =
+        memory.arena.get_mut(..elements).ok_or(BoardError::Arena { elements, elements_max })?;
     self_test(&engine, arena)?;
     let Some(frame) = frame else { return Ok(()) };
     let frame = host::read(&frame, memory.frame).map_err(BoardError::Host)?;
     let before = counter::instructions();
-    let outcome = engine
-        .judge(Frame::U8(frame), arena)
-        .map_err(BoardError::Run)?;
+    let outcome = engine.judge(Frame::U8(frame), arena).map_err(BoardError::Run)?;
     let instructions = counter::instructions() - before;
     print(&outcome);
     println!("# instructions {instructions}");
@@ -87,18 +73,9 @@ fn self_test(engine: &Engine<'_>, arena: &mut [f32]) -> Result<(), BoardError> {
         println!("self-test absent");
         return Ok(());
     };
-    let (features, judgement) = engine
-        .judge(Frame::U8(frame), arena)
-        .map_err(BoardError::Run)?;
-    let score = judgement
-        .transpose()
-        .map_err(BoardError::Fault)?
-        .map(|seen| seen.score);
-    let parts = [
-        features.logits,
-        features.squared_norms,
-        features.activation_norms,
-    ];
+    let (features, judgement) = engine.judge(Frame::U8(frame), arena).map_err(BoardError::Run)?;
+    let score = judgement.transpose().map_err(BoardError::Fault)?.map(|seen| seen.score);
+    let parts = [features.logits, features.squared_norms, features.activation_norms];
     let mut seen = parts.into_iter().flatten().copied().chain(score);
     for (index, expected) in expected.iter().enumerate() {
         let seen = seen.next().ok_or(BoardError::SelfTestLength)?;

@@ -32,11 +32,7 @@ fn main() -> ! {
     static mut FRAME: [u8; FRAME_BYTES_MAX] = [0; FRAME_BYTES_MAX];
     static mut ARENA: [f32; ARENA_ELEMENTS_MAX] = [0.0; ARENA_ELEMENTS_MAX];
     counter::start(cortex_m::Peripherals::take());
-    let memory = Memory {
-        bundle: &mut BUNDLE.0,
-        frame: FRAME,
-        arena: ARENA,
-    };
+    let memory = Memory { bundle: &mut BUNDLE.0, frame: FRAME, arena: ARENA };
     match judge::run(memory) {
         Ok(()) => process::exit(0),
         Err(error) => {

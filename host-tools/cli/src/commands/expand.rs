@@ -56,7 +56,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let (recipe, detector) = match &args.detector {
         Some(path) => {
             let file = DetectorFile::read(path)?;
-            let recipe = fitted::recipe(&file, path)?;
+            let recipe = fitted::recipe(&file, path, &model)?;
             let compiled = model.compile(&recipe, 0)?;
             fitted::check(&file, path, &model, &compiled)?;
             (recipe, Some(file))

@@ -83,7 +83,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     };
     let file = DetectorFile::read(&args.detector)?;
     let model = Model::read(&args.model, &args.choices)?;
-    let recipe = fitted::recipe(&file, &args.detector)?;
+    let recipe = fitted::recipe(&file, &args.detector, &model)?;
     let scratch = scratch(&file.detector, file.fitted_for.shape())?;
     let compiled = model.compile(&recipe, scratch)?;
     fitted::check(&file, &args.detector, &model, &compiled)?;

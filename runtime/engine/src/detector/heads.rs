@@ -34,8 +34,10 @@ pub fn score(
 
 fn mlp(head: &MlpView<'_>, x: &[f32], scratch: &mut [f32]) -> Result<f32, Fault> {
     let hidden = scratch.get_mut(..head.b1.len()).ok_or(Fault::Length)?;
-    let rows = head.w1.chunks_exact(x.len());
-    for ((value, row), bias) in hidden.iter_mut().zip(rows).zip(head.b1) {
+    let mut rest = head.w1;
+    for (value, bias) in hidden.iter_mut().zip(head.b1) {
+        let (row, after) = rest.split_at_checked(x.len()).ok_or(Fault::Length)?;
+        rest = after;
         let sum = dot(row, x) + bias;
         // Before the ReLU, which would hide an overflow to -Inf.
         if !sum.is_finite() {
@@ -62,7 +64,7 @@ fn gaussian(
     let mut rest = head.whitening;
     for row in 1..=x.len() {
         let (weights, after) = rest.split_at_checked(row).ok_or(Fault::Length)?;
-        let whitened = dot(weights, &difference[..row]);
+        let whitened = dot(weights, difference.get(..row).ok_or(Fault::Length)?);
         sum.add(whitened * whitened);
         rest = after;
     }
@@ -80,9 +82,11 @@ fn prototypes(head: &PrototypesView<'_>, class: usize, vector: &[f32]) -> Result
     let length = math::sqrt(square);
     let block = head.per_class * vector.len();
     let start = class * block;
-    let vectors = head.vectors.get(start..start + block).ok_or(Fault::Length)?;
+    let mut rest = head.vectors.get(start..start + block).ok_or(Fault::Length)?;
     let mut best = -1.0f32;
-    for prototype in vectors.chunks_exact(vector.len()) {
+    for _ in 0..head.per_class {
+        let (prototype, after) = rest.split_at_checked(vector.len()).ok_or(Fault::Length)?;
+        rest = after;
         let cosine = dot(prototype, vector) / length;
         if !cosine.is_finite() {
             return Err(Fault::Intermediate);

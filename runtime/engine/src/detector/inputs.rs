@@ -1,5 +1,7 @@
 //! The input vector: norms, forward features, each standardised.
 
+use core::mem::swap;
+
 use gradgate_bundle::detector::{Fault, FeatureShape, Inputs};
 
 use super::lanes::Sum;
@@ -44,8 +46,8 @@ pub fn raw_inputs(
         rest = logarithms(frame.layers, rest)?;
         let (sorted, after) = split(rest, shape.sorted_logits() as usize)?;
         sort_largest(frame.logits, sorted);
-        let (last, after) = split(after, 1)?;
-        last[0] = energy(frame.logits);
+        let (last, after) = after.split_first_mut().ok_or(Fault::Length)?;
+        *last = energy(frame.logits);
         rest = after;
     }
     if rest.is_empty() { Ok(()) } else { Err(Fault::Length) }
@@ -65,20 +67,21 @@ fn logarithms<'x>(features: &[f32], x: &'x mut [f32]) -> Result<&'x mut [f32], F
     Ok(after)
 }
 
-/// The largest values in descending order, as many as `sorted` holds; values are finite.
+/// The largest values in descending order, as many as `sorted` holds; values are finite. Equal ones
+/// keep their order, which tells -0 from 0.
 fn sort_largest(values: &[f32], sorted: &mut [f32]) {
-    let mut filled = 0;
-    for &value in values {
-        let mut place = filled;
-        while place > 0 && sorted[place - 1] < value {
-            place -= 1;
+    for (filled, &value) in values.iter().enumerate() {
+        let mut carried = value;
+        let mut shifts = false;
+        for place in sorted.iter_mut().take(filled) {
+            shifts |= *place < carried;
+            if shifts {
+                swap(place, &mut carried);
+            }
         }
-        if place == sorted.len() {
-            continue;
+        if let Some(place) = sorted.get_mut(filled) {
+            *place = carried;
         }
-        filled = if filled < sorted.len() { filled + 1 } else { filled };
-        sorted.copy_within(place..filled - 1, place + 1);
-        sorted[place] = value;
     }
 }
 

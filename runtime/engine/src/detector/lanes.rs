@@ -1,6 +1,6 @@
-//! The fixed order of a reduction: 16 lanes (index mod 16), folded 8-4-2-1.
+//! Sums of the detector, in the engine's fixed order: 16 lanes (index mod 16), folded 8-4-2-1.
 
-const LANES: usize = 16;
+use crate::kernels::lanes::{REDUCE_LANES as LANES, fold};
 
 /// `sum a_i b_i` over the shorter of both.
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
@@ -15,7 +15,7 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     for (lane, (a, b)) in lanes.iter_mut().zip(a_rest.iter().zip(b_rest)) {
         *lane += a * b;
     }
-    fold(lanes)
+    fold(&lanes)
 }
 
 /// Sums values as they come, in the same order as [`dot`].
@@ -32,21 +32,14 @@ impl Sum {
 
     /// Adds one value.
     pub fn add(&mut self, value: f32) {
-        self.lanes[self.next] += value;
-        self.next = (self.next + 1) % LANES;
+        // The remainder on use, not on storing, shows the compiler that no index is out of range.
+        let lane = self.next % LANES;
+        self.lanes[lane] += value;
+        self.next = lane + 1;
     }
 
     /// The total.
     pub fn total(self) -> f32 {
-        fold(self.lanes)
+        fold(&self.lanes)
     }
-}
-
-fn fold(mut lanes: [f32; LANES]) -> f32 {
-    for half in [8, 4, 2, 1] {
-        for lane in 0..half {
-            lanes[lane] += lanes[lane + half];
-        }
-    }
-    lanes[0]
 }

@@ -76,7 +76,7 @@ impl TableView<'_> {
     pub fn step(&self, score: f32) -> f32 {
         match self.scores.partition_point(|knot| *knot <= score) {
             0 => 0.0,
-            above => self.levels[above - 1],
+            above => knot(self.levels, above - 1),
         }
     }
 
@@ -87,15 +87,20 @@ impl TableView<'_> {
         }
         let above = self.scores.partition_point(|knot| *knot <= score);
         if above == 0 {
-            return self.levels[0];
+            return knot(self.levels, 0);
         }
-        let (low, start) = (self.scores[above - 1], self.levels[above - 1]);
+        let (low, start) = (knot(self.scores, above - 1), knot(self.levels, above - 1));
         if above == self.scores.len() {
             return start;
         }
-        let part = (score - low) / (self.scores[above] - low);
-        start + part * (self.levels[above] - start)
+        let part = (score - low) / (knot(self.scores, above) - low);
+        start + part * (knot(self.levels, above) - start)
     }
+}
+
+/// One value of a table; NaN, which ends as a fault, instead of a panic where there is none.
+fn knot(values: &[f32], index: usize) -> f32 {
+    values.get(index).copied().unwrap_or(f32::NAN)
 }
 
 /// Whether a detector fits the network and its arrays are sound.
@@ -223,8 +228,8 @@ impl<'a> Reader<'_, 'a> {
         }
         let scores = self.array(name, table.scores, knots)?;
         let levels = self.array(name, table.levels, knots)?;
-        let ascending = scores.windows(2).all(|pair| pair[0] < pair[1]);
-        let sound = levels[0] >= 0.0 && levels.windows(2).all(|pair| pair[0] <= pair[1]);
+        let ascending = scores.is_sorted_by(|low, high| low < high);
+        let sound = knot(levels, 0) >= 0.0 && levels.is_sorted_by(|low, high| low <= high);
         if ascending && sound {
             Ok(TableView { scores, levels })
         } else {

@@ -121,8 +121,9 @@ pub fn records(count: usize, seed: u64, strange: bool) -> Vec<u8> {
     let mut bytes = Vec::new();
     for index in 0..count {
         bytes.push((index % 4) as u8);
+        // Slopes are never 0: a picture of noise alone is a sensor fault.
         let (a, b, base) =
-            (random(&mut state) % 4, random(&mut state) % 4, random(&mut state) % 40);
+            (1 + random(&mut state) % 4, 1 + random(&mut state) % 4, random(&mut state) % 40);
         for at in 0..3072_u64 {
             let (plane, y, x) = (at / 1024, at / 32 % 32, at % 32);
             let soft = base + a * x / 2 + b * y / 2 + 20 * plane + random(&mut state) % 8;

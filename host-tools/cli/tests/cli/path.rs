@@ -1,9 +1,7 @@
 //! The whole path through the built command, on a tiny model and generated frames.
 
-mod support;
-
+use crate::support::{Bench, ppm};
 use serde_json::Value;
-use support::{Bench, ppm};
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
@@ -119,7 +117,7 @@ fn results_do_not_depend_on_threads_and_files_repeat() {
 #[test]
 fn interpreter_and_engine_agree() {
     let bench = Bench::new();
-    bench.write("f.bin", support::records(5, 3, false));
+    bench.write("f.bin", crate::support::records(30, 3, false));
     bench.good("features tiny.onnx f.bin -o engine.safetensors");
     bench.good("features tiny.onnx f.bin -o interp.safetensors --executor interp");
     let norms = |name: &str| -> Vec<f64> {
@@ -129,7 +127,7 @@ fn interpreter_and_engine_agree() {
         data.as_chunks().0.iter().map(|chunk| f64::from_le_bytes(*chunk)).collect()
     };
     let (engine, interp) = (norms("engine.safetensors"), norms("interp.safetensors"));
-    assert_eq!(engine.len(), 5 * 11);
+    assert_eq!(engine.len(), 30 * 11);
     for (at, (a, b)) in engine.iter().zip(&interp).enumerate() {
         // f32 against f64 over sums of some hundred terms.
         assert!((a - b).abs() <= 1e-4 * b.abs().max(1e-12), "{at}: {a} {b}");
@@ -160,7 +158,7 @@ fn every_head_is_expanded_and_packed() {
 fn labels_and_taps_travel_to_the_bundle() {
     let bench = Bench::new();
     bench.write("label.txt", "1 0\n0.5 1");
-    bench.write("normal.bin", support::records(320, 1, false));
+    bench.write("normal.bin", crate::support::records(320, 1, false));
     let chosen = "--label label.txt --taps fc.*,conv1.weight";
     bench.good(&format!("features tiny.onnx normal.bin -o f {chosen}"));
     bench.good("fit --normal f -o d.json");
@@ -180,7 +178,7 @@ fn labels_and_taps_travel_to_the_bundle() {
 fn sensor_faults_are_unknown() {
     let bench = Bench::new();
     bench.bundle();
-    let mut records = support::records(4, 9, false);
+    let mut records = crate::support::records(4, 9, false);
     records[1..3073].fill(7);
     let repeated = records[3073..2 * 3073].to_vec();
     records.extend([repeated.clone(), repeated.clone(), repeated].concat());

@@ -1,8 +1,6 @@
 //! Bad input: exit code 2, one error with the culprit and the remedy, nothing left behind.
 
-mod support;
-
-use support::{Bench, records};
+use crate::support::{Bench, records};
 
 #[test]
 fn bad_inputs_by_table() {

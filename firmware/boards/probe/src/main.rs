@@ -1,0 +1,38 @@
+//! What a device does with every frame, linked and never run: judge, then decide.
+//!
+//! The engine is a parameter, so nothing of loading is linked. `cargo xtask no-panic` reads the
+//! image's symbols: [`gradgate_panicked`] is among them exactly when some panic can be reached.
+#![no_std]
+#![no_main]
+
+use core::panic::PanicInfo;
+
+use gradgate_engine::{Engine, Frame};
+use gradgate_gate::{Cause, Limits, Verdict, decide};
+
+/// One frame to one verdict; the image's entry.
+// SAFETY: no other symbol of the image has this name.
+#[unsafe(no_mangle)]
+pub fn gradgate_probe(engine: &Engine<'_>, frame: Frame<'_>, arena: &mut [f32]) -> Option<Verdict> {
+    let limits = engine.bundle().header().detector.as_ref().map(Limits::from);
+    let (_, judgement) = engine.judge(frame, arena).ok()?;
+    Some(match (judgement, limits) {
+        (Some(judgement), Some(limits)) => decide(&judgement, &limits),
+        _ => Verdict::Unknown { cause: Cause::NoDetector },
+    })
+}
+
+/// Stands for every panic: not inlined, so that its symbol tells.
+// SAFETY: no other symbol of the image has this name.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn gradgate_panicked() -> ! {
+    loop {
+        core::hint::spin_loop();
+    }
+}
+
+#[panic_handler]
+fn panic(_: &PanicInfo) -> ! {
+    gradgate_panicked()
+}

@@ -1,0 +1,5 @@
+//! The built command on tiny models and generated frames: the whole path, and what is refused.
+
+mod path;
+mod refusals;
+mod support;
