@@ -1,7 +1,9 @@
 //! A value that is not finite, at any tensor boundary, never passes.
 //!
-//! After every step, NaN and both infinities are put into the first, middle and last value of everything
-//! that the step wrote. A value that nothing reads any more is dead: it must leave the score's bits as
+//! After every step, NaN and both infinities are put into the first, middle and last value of
+//! everything
+//! that the step wrote. A value that nothing reads any more is dead: it must leave the score's
+//! bits as
 //! they were.
 
 use gradgate_bundle::Bundle;

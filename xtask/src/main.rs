@@ -63,7 +63,7 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "no-panic",
         arguments: "",
-        about: "that no panic can be reached in what a device does with every frame",
+        about: "that no panic can be reached in loading a bundle and judging a frame",
         run: no_panic::run,
     },
 ];

@@ -1,6 +1,6 @@
-//! `cargo xtask no-panic`: in what a device does with every frame, no panic can be reached.
+//! `cargo xtask no-panic`: in loading a bundle and judging a frame, no panic can be reached.
 //!
-//! firmware/boards/probe holds that path alone. The linker drops what nothing reaches, so a panic
+//! firmware/boards/probe holds these paths alone. The linker drops what nothing reaches, so a panic
 //! that is left stands among the image's symbols; its callers are found in the machine code.
 
 use std::fmt::Write;
@@ -14,8 +14,8 @@ use crate::{qemu, repo, setup, size, test};
 
 /// The probe's package and binary.
 const PACKAGE: &str = "gradgate-probe";
-/// The image's entry; where it is absent the image is not the probe, or stripped.
-const ENTRY: &str = "gradgate_probe";
+/// The image's entries; where one is absent the image is not the probe, or stripped.
+const ENTRIES: [&str; 2] = ["gradgate_probe", "gradgate_probe_load"];
 /// Parts of the names of what panics, mangled or not; the probe's handler is among them, so that
 /// a panic under a new name is found as well.
 const PANICS: [&str; 7] = [
@@ -56,7 +56,7 @@ pub fn run(args: &[String]) -> Result<bool> {
     for line in &panics {
         println!("{line}");
     }
-    println!("{} panics can be reached", panics.len());
+    println!("panics that can be reached: {}", panics.len());
     Ok(panics.is_empty())
 }
 
@@ -87,8 +87,10 @@ fn inspect(path: &Path) -> Result<(size::Sizes, Vec<String>)> {
     let bytes = std::fs::read(path).with_context(|| format!("{}", path.display()))?;
     let sizes = size::sum_sections(&bytes).context("not a 32-bit ELF file")?;
     let image = Image::read(&bytes).context("the symbols or the code cannot be read")?;
-    if !image.functions.iter().any(|function| function.name == ENTRY) {
-        bail!("{} has no symbol {ENTRY}: nothing was checked", path.display());
+    for entry in ENTRIES {
+        if !image.functions.iter().any(|function| function.name == entry) {
+            bail!("{} has no symbol {entry}: nothing was checked", path.display());
+        }
     }
     if sizes.text < TEXT_MIN {
         bail!("{} has lost the engine: {} bytes of code", path.display(), sizes.text);
@@ -109,21 +111,21 @@ impl Image {
         let mut image = Image { functions: Vec::new(), calls: Vec::new() };
         let sections = size::section_headers(elf)?;
         for &at in &sections {
-            let content = content(elf, at)?;
             if size::number(elf, at + 4, 4)? == SYMBOLS {
-                let names = content(elf, *sections.get(word(at + 24)?)?)?;
-                image.functions.extend(functions(content, names)?);
+                let names = section(elf, *sections.get(word(at + 24)?)?)?;
+                image.functions.extend(functions(section(elf, at)?, names)?);
             }
             if size::number(elf, at + 8, 4)? & EXECUTABLE != 0 {
                 let address = size::number(elf, at + 12, 4)?;
-                image.calls.extend(calls(content, address));
+                image.calls.extend(calls(section(elf, at)?, address));
             }
         }
         Some(image)
     }
 
+    /// A line for each panic that is called from elsewhere; for every one if none is found called.
     fn panics(&self) -> Vec<String> {
-        let mut lines = Vec::new();
+        let (mut called, mut all) = (Vec::new(), Vec::new());
         for panic in self.functions.iter().filter(|function| is_panic(function)) {
             let mut line = panic.name.clone();
             for caller in self.functions.iter().filter(|function| !is_panic(function)) {
@@ -133,14 +135,17 @@ impl Image {
                     let _ = write!(line, ", called by {}", caller.name);
                 }
             }
-            lines.push(line);
+            if line != panic.name {
+                called.push(line.clone());
+            }
+            all.push(line);
         }
-        lines
+        if called.is_empty() { all } else { called }
     }
 }
 
 /// Bytes of the section whose header lies at `at`.
-fn content(elf: &[u8], at: usize) -> Option<&[u8]> {
+fn section(elf: &[u8], at: usize) -> Option<&[u8]> {
     let start = size::number(elf, at + 16, 4)? as usize;
     elf.get(start..)?.get(..size::number(elf, at + 20, 4)? as usize)
 }
@@ -194,7 +199,7 @@ mod tests {
     fn a_panic_is_named_with_its_callers() {
         let mangled = "_RNvNtCs7ldSeZOOJos_4core9panicking18panic_bounds_check";
         let functions = vec![
-            function(ENTRY, 0x100, 8),
+            function(ENTRIES[0], 0x100, 8),
             function("_ZN15gradgate_engine4fold17h0E", 0x108, 8),
             function(mangled, 0x110, 4),
             function("gradgate_panicked", 0x114, 4),
@@ -202,8 +207,9 @@ mod tests {
         let calls = vec![(0x100, 0x108), (0x10c, 0x110), (0x110, 0x114)];
         let image = Image { functions, calls };
         let caller = "_ZN15gradgate_engine4fold17h0E";
-        let expected = [format!("{mangled}, called by {caller}"), "gradgate_panicked".to_owned()];
-        assert_eq!(image.panics(), expected);
+        assert_eq!(image.panics(), [format!("{mangled}, called by {caller}")]);
+        let unknown = Image { calls: Vec::new(), ..image };
+        assert_eq!(unknown.panics(), [mangled, "gradgate_panicked"]);
     }
 
     #[test]
@@ -218,7 +224,7 @@ mod tests {
         for name in panics {
             assert!(is_panic(&function(name, 0, 0)), "{name}");
         }
-        for name in [ENTRY, "memcpy", "_ZN15gradgate_engine5check17h0E"] {
+        for name in [ENTRIES[0], "memcpy", "_ZN15gradgate_engine5check17h0E"] {
             assert!(!is_panic(&function(name, 0, 0)), "{name}");
         }
     }
@@ -240,10 +246,10 @@ mod tests {
 
     #[test]
     fn a_cut_symbol_table_is_no_panic_here() {
-        let table: Vec<u8> = [&[1, 0, 0, 0, 0x11, 1, 0, 0, 6, 0, 0, 0, 2, 0, 1, 0]].concat();
+        let table = [1, 0, 0, 0, 0x11, 1, 0, 0, 6, 0, 0, 0, 2, 0, 1, 0];
         let names = b"\0gradgate_probe\0";
-        assert_eq!(functions(&table, names), Some(vec![function(ENTRY, 0x110, 6)]));
+        assert_eq!(functions(&table, names), Some(vec![function(ENTRIES[0], 0x110, 6)]));
         assert_eq!(functions(&table, b""), None);
-        assert_eq!(content(&table, 8), None);
+        assert_eq!(section(&table, 8), None);
     }
 }

@@ -13,9 +13,6 @@ use gradgate_graph::export::{Attribute, Builder, DetectorExport, ExportError, Fe
 /// Squared norms below this count as this, as in the engine.
 const SMALLEST_NORM: f32 = 1e-30;
 
-/// Standardised values beyond this are cut off before a table's straight lines are added up.
-const LARGEST: f32 = f32::MAX;
-
 /// Writes a detector file.
 pub struct OnnxDetector<'a>(pub &'a DetectorFile);
 
@@ -263,9 +260,7 @@ impl Emitter<'_> {
         let widths = self.builder.initializer_f32("widths", &shape, &pairs(&table.scores));
         let rises = self.builder.initializer_f32("rises", &shape, &pairs(&table.levels));
         let (zero, one) = (self.builder.scalar(0.0), self.builder.scalar(1.0));
-        let limit = self.builder.scalar(LARGEST);
-        let score = self.builder.node("Min", &[score, &limit], &[]);
-        let offset = self.builder.node("Sub", &[&score, &knots], &[]);
+        let offset = self.builder.node("Sub", &[score, &knots], &[]);
         let share = self.builder.node("Div", &[&offset, &widths], &[]);
         let share = self.builder.node("Clip", &[&share, &zero, &one], &[]);
         let parts = self.builder.node("Mul", &[&share, &rises], &[]);

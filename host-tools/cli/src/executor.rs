@@ -103,7 +103,7 @@ impl Packed {
 /// Runs frames one at a time; shared by all threads.
 pub enum Executor<'a> {
     /// The engine.
-    Engine(Engine<'a>),
+    Engine(Box<Engine<'a>>),
     /// The interpreter.
     Interp(Reference<'a>),
 }
@@ -130,6 +130,11 @@ pub struct FrameFeatures {
 }
 
 impl<'a> Executor<'a> {
+    /// The engine over a loaded bundle.
+    pub fn engine(engine: Engine<'a>) -> Executor<'a> {
+        Executor::Engine(Box::new(engine))
+    }
+
     /// The interpreter over a compiled model.
     pub fn interp(compiled: &'a Compiled, preprocessing: Preprocessing) -> Executor<'a> {
         Executor::Interp(Reference {

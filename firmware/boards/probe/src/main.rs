@@ -1,14 +1,23 @@
-//! What a device does with every frame, linked and never run: judge, then decide.
+//! What a device does with a bundle and with every frame, linked and never run.
 //!
-//! The engine is a parameter, so nothing of loading is linked. `cargo xtask no-panic` reads the
-//! image's symbols: [`gradgate_panicked`] is among them exactly when some panic can be reached.
+//! Two entries, so that neither is optimised with what the other knows: parse and load; judge and
+//! decide. `cargo xtask no-panic` reads the image's symbols: [`gradgate_panicked`] is among them
+//! exactly when some panic can be reached. Signatures are not covered: their crate may panic.
 #![no_std]
 #![no_main]
 
 use core::panic::PanicInfo;
 
+use gradgate_bundle::Bundle;
 use gradgate_engine::{Engine, Frame};
 use gradgate_gate::{Cause, Limits, Verdict, decide};
+
+/// A bundle's bytes to an engine; `None` where they are refused.
+// SAFETY: no other symbol of the image has this name.
+#[unsafe(no_mangle)]
+pub fn gradgate_probe_load(bytes: &[u8]) -> Option<Engine<'_>> {
+    Engine::load(Bundle::parse(bytes).ok()?).ok()
+}
 
 /// One frame to one verdict; the image's entry.
 // SAFETY: no other symbol of the image has this name.

@@ -162,8 +162,8 @@ fn model(args: &Args) -> Result<Outcome> {
     let both = Packed::of_model(&model, &compiled, &recipe)?;
     let alone = Packed::of_model(&model, &forward, &forward_recipe)?;
     Ok(Outcome {
-        verdict: time(&Executor::Engine(both.engine(&args.model)?))?,
-        forward: time(&Executor::Engine(alone.engine(&args.model)?))?,
+        verdict: time(&Executor::engine(both.engine(&args.model)?))?,
+        forward: time(&Executor::engine(alone.engine(&args.model)?))?,
         arena_bytes,
     })
 }

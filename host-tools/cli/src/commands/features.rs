@@ -87,7 +87,7 @@ fn of_bundle(args: &Args) -> Result<ExitCode> {
     let shape = engine.bundle().manifest().input.map(|side| side.get() as usize);
     let frames = args.frames.open(shape)?;
     let metadata = metadata_of_bundle(engine.bundle());
-    compute(args, &Executor::Engine(engine), &frames, metadata)
+    compute(args, &Executor::engine(engine), &frames, metadata)
 }
 
 fn of_model(args: &Args) -> Result<ExitCode> {
@@ -105,7 +105,7 @@ fn of_model(args: &Args) -> Result<ExitCode> {
         }
         Kind::Engine => {
             let packed = Packed::of_model(&model, &compiled, &recipe)?;
-            compute(args, &Executor::Engine(packed.engine(&args.model)?), &frames, metadata)
+            compute(args, &Executor::engine(packed.engine(&args.model)?), &frames, metadata)
         }
     }
 }

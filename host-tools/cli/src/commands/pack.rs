@@ -151,7 +151,7 @@ fn classes(path: Option<&Path>, expected: u32) -> Result<String> {
     let text = files::read_text(path)?;
     let names: Vec<&str> = text.lines().map(str::trim).collect();
     let names = match names.split_last() {
-        Some((last, rest)) if last.is_empty() => rest,
+        Some((&"", rest)) => rest,
         _ => &names,
     };
     // A single logit tells two classes apart.
