@@ -24,10 +24,9 @@ pub(crate) fn layout(
         Err(FramesError::malformed(path, Problem::new("", what, remedy)))
     };
     match (asked, fits(1), fits(2)) {
-        (RecordLayout::Auto, true, true) => malformed(
-            format!("{len} bytes could be CIFAR-10 or CIFAR-100 records"),
-            "say which",
-        ),
+        (RecordLayout::Auto, true, true) => {
+            malformed(format!("{len} bytes could be CIFAR-10 or CIFAR-100 records"), "say which")
+        }
         (RecordLayout::Auto | RecordLayout::Cifar10, true, _) => Ok(Some(RecordLayout::Cifar10)),
         (RecordLayout::Auto | RecordLayout::Cifar100, _, true) => Ok(Some(RecordLayout::Cifar100)),
         _ => Ok(None),
@@ -50,18 +49,9 @@ impl Cifar {
         group: Option<usize>,
     ) -> Result<Self, FramesError> {
         let records = Records::open(path)?;
-        let labels = if layout == RecordLayout::Cifar100 {
-            2
-        } else {
-            1
-        };
+        let labels = if layout == RecordLayout::Cifar100 { 2 } else { 1 };
         let len = (records.len() / (labels + SAMPLES) as u64) as usize;
-        Ok(Cifar {
-            records,
-            labels,
-            len,
-            group,
-        })
+        Ok(Cifar { records, labels, len, group })
     }
 }
 
@@ -110,18 +100,9 @@ mod tests {
             (3073, RecordLayout::Cifar100, None),
         ];
         for (len, asked, expected) in cases {
-            assert_eq!(
-                layout(Path::new("x"), len, asked).unwrap(),
-                expected,
-                "{len} {asked:?}"
-            );
+            assert_eq!(layout(Path::new("x"), len, asked).unwrap(), expected, "{len} {asked:?}");
         }
-        let error = layout(Path::new("x.bin"), both, auto)
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("x.bin") && error.contains("say which"),
-            "{error}"
-        );
+        let error = layout(Path::new("x.bin"), both, auto).unwrap_err().to_string();
+        assert!(error.contains("x.bin") && error.contains("say which"), "{error}");
     }
 }

@@ -61,21 +61,12 @@ pub enum FramesError {
 
 impl FramesError {
     pub(crate) fn io(path: &Path, doing: &'static str, error: io::Error) -> Self {
-        FramesError::Io {
-            path: path.to_owned(),
-            doing,
-            error,
-        }
+        FramesError::Io { path: path.to_owned(), doing, error }
     }
 
     pub(crate) fn malformed(path: &Path, problem: Problem) -> Self {
         let Problem { at, what, remedy } = problem;
-        FramesError::Malformed {
-            path: path.to_owned(),
-            at,
-            what,
-            remedy,
-        }
+        FramesError::Malformed { path: path.to_owned(), at, what, remedy }
     }
 }
 
@@ -89,11 +80,7 @@ pub(crate) struct Problem {
 
 impl Problem {
     pub fn new(at: impl Into<String>, what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Problem {
-            at: at.into(),
-            what: what.into(),
-            remedy: remedy.into(),
-        }
+        Problem { at: at.into(), what: what.into(), remedy: remedy.into() }
     }
 
     /// The data ends before the format says so.
@@ -122,12 +109,7 @@ impl fmt::Display for FramesError {
             FramesError::Empty { path, found } => {
                 write!(f, "{}: no frames: {found}", path.display())
             }
-            FramesError::Malformed {
-                path,
-                at,
-                what,
-                remedy,
-            } => {
+            FramesError::Malformed { path, at, what, remedy } => {
                 write!(f, "{}", path.display())?;
                 if !at.is_empty() {
                     write!(f, ", {at}")?;
@@ -135,10 +117,7 @@ impl fmt::Display for FramesError {
                 write!(f, ": {what}; {remedy}")
             }
             FramesError::Index { index, len } => {
-                write!(
-                    f,
-                    "frame {index} was asked for, but there are {len} (counted from 0)"
-                )
+                write!(f, "frame {index} was asked for, but there are {len} (counted from 0)")
             }
             FramesError::Unwritable { path, what } => {
                 write!(f, "cannot write {}: {what}", path.display())

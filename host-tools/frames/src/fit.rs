@@ -22,17 +22,13 @@ pub(crate) fn interleave<T: Copy>(planes: &[T], channels: usize) -> Vec<T> {
         let pixels = red.iter().zip(green).zip(blue);
         return pixels.flat_map(|((&r, &g), &b)| [r, g, b]).collect();
     }
-    (0..plane * channels)
-        .map(|i| planes[i % channels * plane + i / channels])
-        .collect()
+    (0..plane * channels).map(|i| planes[i % channels * plane + i / channels]).collect()
 }
 
 /// Rows, columns, channels to planes.
 pub(crate) fn planes<T: Copy>(pixels: &[T], channels: usize) -> Vec<T> {
     let plane = pixels.len() / channels;
-    (0..plane * channels)
-        .map(|i| pixels[i % plane * channels + i / plane])
-        .collect()
+    (0..plane * channels).map(|i| pixels[i % plane * channels + i / plane]).collect()
 }
 
 /// Converts, then resizes to `[height, width, channels]`.
@@ -57,10 +53,7 @@ pub(crate) fn fit(raw: Raw, shape: [usize; 3]) -> Result<Pixels, String> {
 
 fn size(width: usize, height: usize) -> Result<Size, String> {
     let side = |n: usize| u32::try_from(n).map_err(|_| format!("a side of {n} pixels"));
-    Ok(Size {
-        width: side(width)?,
-        height: side(height)?,
-    })
+    Ok(Size { width: side(width)?, height: side(height)? })
 }
 
 fn fit_u8(
@@ -70,20 +63,14 @@ fn fit_u8(
     to: Size,
     channels: usize,
 ) -> Result<Vec<u8>, String> {
-    let format = if from_channels == 1 {
-        PixelFormat::Grey8
-    } else {
-        PixelFormat::Rgb8
-    };
+    let format = if from_channels == 1 { PixelFormat::Grey8 } else { PixelFormat::Rgb8 };
     let mut out = vec![0; (to.width as usize) * (to.height as usize) * channels];
     let mut row = vec![0; Intake::row_len(from.width, channels)];
     let mut sums = vec![0; scratch_len(to.width, channels)];
     let mut intake = Intake::new(format, from, to, channels, &mut row, &mut sums)
         .map_err(|error| error.to_string())?;
     for camera in pixels.chunks_exact(from.width as usize * from_channels) {
-        intake
-            .push_row(camera, &mut out)
-            .map_err(|error| error.to_string())?;
+        intake.push_row(camera, &mut out).map_err(|error| error.to_string())?;
     }
     Ok(out)
 }
@@ -106,25 +93,12 @@ mod tests {
     use super::*;
 
     fn raw(width: usize, height: usize, channels: usize, pixels: &[u8]) -> Raw {
-        Raw {
-            width,
-            height,
-            channels,
-            pixels: Pixels::U8(pixels.to_vec()),
-        }
+        Raw { width, height, channels, pixels: Pixels::U8(pixels.to_vec()) }
     }
 
     fn as_f32(raw: &Raw) -> Raw {
-        let pixels = raw
-            .pixels
-            .to_u8()
-            .iter()
-            .map(|&v| f32::from(v) / 255.0)
-            .collect();
-        Raw {
-            pixels: Pixels::F32(pixels),
-            ..raw.clone()
-        }
+        let pixels = raw.pixels.to_u8().iter().map(|&v| f32::from(v) / 255.0).collect();
+        Raw { pixels: Pixels::F32(pixels), ..raw.clone() }
     }
 
     #[test]
@@ -146,15 +120,9 @@ mod tests {
             (raw(1, 1, 1, &[9]), [2, 2, 1], &[9, 9, 9, 9]),
         ];
         for (raw, shape, expected) in cases {
-            assert_eq!(
-                fit(raw.clone(), shape),
-                Ok(Pixels::U8(expected.to_vec())),
-                "{raw:?}"
-            );
+            assert_eq!(fit(raw.clone(), shape), Ok(Pixels::U8(expected.to_vec())), "{raw:?}");
             // Samples in 0..1 take the same way, short of the rounding.
-            let Ok(Pixels::F32(floats)) = fit(as_f32(&raw), shape) else {
-                panic!("{raw:?}")
-            };
+            let Ok(Pixels::F32(floats)) = fit(as_f32(&raw), shape) else { panic!("{raw:?}") };
             for (f, &e) in floats.iter().zip(expected) {
                 assert!((f * 255.0 - f32::from(e)).abs() <= 0.51, "{raw:?}: {f} {e}");
             }

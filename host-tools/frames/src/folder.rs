@@ -32,15 +32,8 @@ pub(crate) struct PictureFile {
 impl Pictures {
     /// A single picture, of no class.
     pub fn one(path: &Path, options: &OpenOptions) -> Self {
-        let files = vec![PictureFile {
-            path: path.to_owned(),
-            label: None,
-        }];
-        Pictures {
-            files,
-            group: options.group,
-            max_pixels: options.max_pixels,
-        }
+        let files = vec![PictureFile { path: path.to_owned(), label: None }];
+        Pictures { files, group: options.group, max_pixels: options.max_pixels }
     }
 }
 
@@ -62,10 +55,7 @@ pub(crate) struct Scanned(Vec<(PathBuf, Option<Pictures>)>);
 impl Scanned {
     /// The pictures of `path`, once for each time that it was searched.
     pub fn remove_first(&mut self, path: &Path) -> Option<Pictures> {
-        let slot = self
-            .0
-            .iter_mut()
-            .find(|(p, pictures)| p == path && pictures.is_some())?;
+        let slot = self.0.iter_mut().find(|(p, pictures)| p == path && pictures.is_some())?;
         slot.1.take()
     }
 }
@@ -73,20 +63,12 @@ impl Scanned {
 impl<'a> Scan<'a> {
     /// Nothing searched yet.
     pub fn new(options: &'a OpenOptions) -> Self {
-        Scan {
-            options,
-            found: Vec::new(),
-            ignored: 0,
-        }
+        Scan { options, found: Vec::new(), ignored: 0 }
     }
 
     /// Searches one folder to the bottom.
     pub fn add(&mut self, root: &Path) -> Result<(), FramesError> {
-        let mut search = Search {
-            found: Vec::new(),
-            ignored: 0,
-            other: None,
-        };
+        let mut search = Search { found: Vec::new(), ignored: 0, other: None };
         search.folder(root, None, 0)?;
         if search.found.is_empty() {
             let found = match search.other {
@@ -97,10 +79,7 @@ impl<'a> Scan<'a> {
                 ),
                 None => "the folder is empty".to_owned(),
             };
-            return Err(FramesError::Empty {
-                path: root.to_owned(),
-                found,
-            });
+            return Err(FramesError::Empty { path: root.to_owned(), found });
         }
         self.ignored += search.ignored;
         self.found.push((root.to_owned(), search.found));
@@ -117,40 +96,22 @@ impl<'a> Scan<'a> {
         };
         let numbers: Option<Vec<i64>> = names.iter().map(|name| whole_number(name)).collect();
         let labels: HashMap<&str, i64> = match &numbers {
-            Some(numbers) => names
-                .iter()
-                .map(String::as_str)
-                .zip(numbers.iter().copied())
-                .collect(),
+            Some(numbers) => {
+                names.iter().map(String::as_str).zip(numbers.iter().copied()).collect()
+            }
             None => names.iter().map(String::as_str).zip(0..).collect(),
         };
         let mut scanned = Vec::new();
         for (root, files) in self.found {
             let labelled = |file: Found| {
-                let label = file
-                    .class
-                    .and_then(|class| labels.get(class.as_str()).copied());
-                PictureFile {
-                    path: file.path,
-                    label,
-                }
+                let label = file.class.and_then(|class| labels.get(class.as_str()).copied());
+                PictureFile { path: file.path, label }
             };
             let files = files.into_iter().map(labelled).collect();
             let (group, max_pixels) = (self.options.group, self.options.max_pixels);
-            scanned.push((
-                root,
-                Some(Pictures {
-                    files,
-                    group,
-                    max_pixels,
-                }),
-            ));
+            scanned.push((root, Some(Pictures { files, group, max_pixels })));
         }
-        let classes = if numbers.is_some() {
-            Vec::new()
-        } else {
-            names.into_iter().collect()
-        };
+        let classes = if numbers.is_some() { Vec::new() } else { names.into_iter().collect() };
         (Scanned(scanned), classes, self.ignored)
     }
 }
@@ -183,17 +144,10 @@ impl Search {
         for entry in std::fs::read_dir(folder).map_err(refused)? {
             entries.push(entry.map_err(refused)?.path());
         }
-        entries.sort_by(|a, b| {
-            a.as_os_str()
-                .as_encoded_bytes()
-                .cmp(b.as_os_str().as_encoded_bytes())
-        });
+        entries
+            .sort_by(|a, b| a.as_os_str().as_encoded_bytes().cmp(b.as_os_str().as_encoded_bytes()));
         for path in entries {
-            let name = path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let hidden = name.starts_with('.');
             let is_folder = match std::fs::metadata(&path) {
                 Ok(found) => found.is_dir(),
@@ -221,10 +175,7 @@ impl Search {
             Err(_) => None,
         };
         if kind.is_some() {
-            self.found.push(Found {
-                path,
-                class: class.map(str::to_owned),
-            });
+            self.found.push(Found { path, class: class.map(str::to_owned) });
         } else if promised {
             let hint = "its content is no PNG, JPEG or PPM; repair it or take it away".to_owned();
             return Err(FramesError::Unrecognised { path, hint });

@@ -58,16 +58,10 @@ impl OpenOptions {
         let wrong = |what: String| Err(FramesError::Options(what));
         if !side.contains(&self.height) || !side.contains(&self.width) {
             let (h, w) = (self.height, self.width);
-            return wrong(format!(
-                "frames of {h} x {w} pixels: sides are 1 to {}",
-                side.end()
-            ));
+            return wrong(format!("frames of {h} x {w} pixels: sides are 1 to {}", side.end()));
         }
         if self.channels != 1 && self.channels != 3 {
-            return wrong(format!(
-                "frames have 1 or 3 channels, not {}",
-                self.channels
-            ));
+            return wrong(format!("frames have 1 or 3 channels, not {}", self.channels));
         }
         if self.stride == 0 || self.group == Some(0) || self.limit == Some(0) {
             return wrong("limit, stride and group begin at 1".to_owned());
@@ -188,9 +182,7 @@ struct Numbered {
 pub fn open(paths: &[PathBuf], options: &OpenOptions) -> Result<Frames, FramesError> {
     options.check()?;
     if paths.is_empty() {
-        return Err(FramesError::Options(
-            "no file or folder of frames was given".to_owned(),
-        ));
+        return Err(FramesError::Options("no file or folder of frames was given".to_owned()));
     }
     let mut folders = folder::Scan::new(options);
     for path in paths {
@@ -199,13 +191,8 @@ pub fn open(paths: &[PathBuf], options: &OpenOptions) -> Result<Frames, FramesEr
         }
     }
     let (mut scanned, classes, ignored) = folders.finish();
-    let mut frames = Frames {
-        parts: Vec::new(),
-        options: options.clone(),
-        len: 0,
-        classes,
-        ignored,
-    };
+    let mut frames =
+        Frames { parts: Vec::new(), options: options.clone(), len: 0, classes, ignored };
     let (mut total, mut sources) = (0_usize, 0_i64);
     for path in paths {
         let part = match scanned.remove_first(path) {
@@ -213,17 +200,11 @@ pub fn open(paths: &[PathBuf], options: &OpenOptions) -> Result<Frames, FramesEr
             None => open_file(path, options)?,
         };
         let (len, own) = (part.len(), part.sources() as i64);
-        frames.parts.push(Numbered {
-            part,
-            first_frame: total,
-            first_source: sources,
-        });
+        frames.parts.push(Numbered { part, first_frame: total, first_source: sources });
         total = total.saturating_add(len);
         sources = sources.saturating_add(own);
     }
-    frames.len = total
-        .div_ceil(options.stride)
-        .min(options.limit.unwrap_or(usize::MAX));
+    frames.len = total.div_ceil(options.stride).min(options.limit.unwrap_or(usize::MAX));
     Ok(frames)
 }
 
@@ -261,11 +242,7 @@ impl Frames {
 
     /// The size that frames have: rows, columns, channels.
     pub fn shape(&self) -> [usize; 3] {
-        [
-            self.options.height,
-            self.options.width,
-            self.options.channels,
-        ]
+        [self.options.height, self.options.width, self.options.channels]
     }
 
     /// Names of the classes that sub-folders stand for, indexed by label; empty without such.
@@ -283,31 +260,14 @@ impl Frames {
     /// Reads frame `index`, counted from 0 after `stride`.
     pub fn get(&self, index: usize) -> Result<Frame, FramesError> {
         if index >= self.len {
-            return Err(FramesError::Index {
-                index,
-                len: self.len,
-            });
+            return Err(FramesError::Index { index, len: self.len });
         }
         let number = index * self.options.stride;
         let after = self.parts.partition_point(|p| p.first_frame <= number);
-        let Numbered {
-            part,
-            first_frame,
-            first_source,
-        } = &self.parts[after - 1];
-        let Entry {
-            raw,
-            label,
-            source,
-            name,
-        } = part.read(number - first_frame)?;
+        let Numbered { part, first_frame, first_source } = &self.parts[after - 1];
+        let Entry { raw, label, source, name } = part.read(number - first_frame)?;
         let pixels = fit(raw, self.shape()).map_err(FramesError::Options)?;
-        Ok(Frame {
-            pixels,
-            label,
-            source: first_source + source,
-            name,
-        })
+        Ok(Frame { pixels, label, source: first_source + source, name })
     }
 
     /// All frames in order.

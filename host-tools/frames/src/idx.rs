@@ -35,10 +35,7 @@ fn header(head: &[u8]) -> Result<(usize, Vec<u64>), Problem> {
     let (words, _) = dims.as_chunks::<4>();
     match words.get(..rank) {
         Some(dims) => {
-            let dims = dims
-                .iter()
-                .map(|&d| u64::from(u32::from_be_bytes(d)))
-                .collect();
+            let dims = dims.iter().map(|&d| u64::from(u32::from_be_bytes(d))).collect();
             Ok((4 + 4 * rank, dims))
         }
         None => Err(Problem::truncated(head.len(), "the header")),
@@ -71,18 +68,10 @@ fn read_all(path: &Path, gzipped: bool) -> Result<(Records, usize, Vec<u64>), Fr
     let mut unpacked = MultiGzDecoder::new(std::io::BufReader::new(file));
     let broken = |error: std::io::Error, at: usize| {
         let what = format!("the gzip data is broken or ends early ({error})");
-        malformed(Problem::new(
-            format!("unpacked byte {at}"),
-            what,
-            "copy or download it again",
-        ))
+        malformed(Problem::new(format!("unpacked byte {at}"), what, "copy or download it again"))
     };
     let mut bytes = Vec::new();
-    if let Err(error) = unpacked
-        .by_ref()
-        .take(HEADER_MAX as u64)
-        .read_to_end(&mut bytes)
-    {
+    if let Err(error) = unpacked.by_ref().take(HEADER_MAX as u64).read_to_end(&mut bytes) {
         return Err(broken(error, bytes.len()));
     }
     let (start, dims) = header(&bytes).map_err(|mut problem| {
@@ -93,11 +82,7 @@ fn read_all(path: &Path, gzipped: bool) -> Result<(Records, usize, Vec<u64>), Fr
     let promised = total(start, &dims).filter(|&t| t <= packed.saturating_mul(DEFLATE_BEST));
     let Some(promised) = promised else {
         let what = format!("the header says {dims:?} elements, more than {packed} bytes can hold");
-        return Err(malformed(Problem::new(
-            "byte 4",
-            what,
-            "copy or download it again",
-        )));
+        return Err(malformed(Problem::new("byte 4", what, "copy or download it again")));
     };
     let rest = (promised + 1).saturating_sub(bytes.len() as u64);
     if let Err(error) = unpacked.take(rest).read_to_end(&mut bytes) {
@@ -113,17 +98,9 @@ fn check_total(promised: Option<u64>, found: u64) -> Result<(), Problem> {
         Some(promised) => {
             let more = if found > promised { "more" } else { "fewer" };
             let what = format!("{more} bytes than the {promised} that the header says");
-            Err(Problem::new(
-                format!("byte {}", found.min(promised)),
-                what,
-                "copy it again",
-            ))
+            Err(Problem::new(format!("byte {}", found.min(promised)), what, "copy it again"))
         }
-        None => Err(Problem::new(
-            "byte 4",
-            "the header's sizes overflow",
-            "copy it again",
-        )),
+        None => Err(Problem::new("byte 4", "the header's sizes overflow", "copy it again")),
     }
 }
 
@@ -143,10 +120,7 @@ impl Idx {
     pub fn open(path: &Path, gzipped: bool, group: Option<usize>) -> Result<Self, FramesError> {
         let (records, start, dims) = read_all(path, gzipped)?;
         let wrong = |what: String, remedy: &str| {
-            Err(FramesError::malformed(
-                path,
-                Problem::new("byte 3", what, remedy),
-            ))
+            Err(FramesError::malformed(path, Problem::new("byte 3", what, remedy)))
         };
         let [n, height, width] = match dims.as_slice() {
             [n, h, w] => [*n as usize, *h as usize, *w as usize],
@@ -160,30 +134,14 @@ impl Idx {
         };
         let side = 1..=gradgate_frame::MAX_SIDE as usize;
         if !side.contains(&height) || !side.contains(&width) {
-            return wrong(
-                format!("images of {height} x {width} pixels"),
-                "give larger images",
-            );
+            return wrong(format!("images of {height} x {width} pixels"), "give larger images");
         }
         if n == 0 {
             let found = "the header says 0 images".to_owned();
-            return Err(FramesError::Empty {
-                path: path.to_owned(),
-                found,
-            });
+            return Err(FramesError::Empty { path: path.to_owned(), found });
         }
-        let labels = labels_beside(path)
-            .map(|labels| read_labels(&labels, n))
-            .transpose()?;
-        Ok(Idx {
-            records,
-            start,
-            len: n,
-            height,
-            width,
-            labels,
-            group,
-        })
+        let labels = labels_beside(path).map(|labels| read_labels(&labels, n)).transpose()?;
+        Ok(Idx { records, start, len: n, height, width, labels, group })
     }
 }
 
@@ -196,10 +154,7 @@ fn labels_beside(path: &Path) -> Option<PathBuf> {
     let plain = name.replace("images", "labels").replace("idx3", "idx1");
     let plain = plain.strip_suffix(".gz").unwrap_or(&plain);
     let names = [format!("{plain}.gz"), plain.to_owned()];
-    names
-        .into_iter()
-        .map(|name| path.with_file_name(name))
-        .find(|path| path.is_file())
+    names.into_iter().map(|name| path.with_file_name(name)).find(|path| path.is_file())
 }
 
 fn read_labels(path: &Path, images: usize) -> Result<Vec<u8>, FramesError> {
@@ -207,11 +162,7 @@ fn read_labels(path: &Path, images: usize) -> Result<Vec<u8>, FramesError> {
     let (records, start, dims) = read_all(path, gzipped)?;
     if dims != [images as u64] {
         let what = format!("labels of shape {dims:?} beside {images} images");
-        let problem = Problem::new(
-            "byte 4",
-            what,
-            "put the labels of these images there, or none",
-        );
+        let problem = Problem::new("byte 4", what, "put the labels of these images there, or none");
         return Err(FramesError::malformed(path, problem));
     }
     records.read(start as u64, images)

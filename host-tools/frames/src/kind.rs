@@ -46,13 +46,8 @@ pub(crate) fn named_as_picture(path: &Path) -> bool {
 }
 
 fn has_extension(path: &Path, names: &[&str]) -> bool {
-    let extension = path
-        .extension()
-        .and_then(|e| e.to_str())
-        .unwrap_or_default();
-    names
-        .iter()
-        .any(|name| extension.eq_ignore_ascii_case(name))
+    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
+    names.iter().any(|name| extension.eq_ignore_ascii_case(name))
 }
 
 /// The first bytes and the length of a file.
@@ -90,20 +85,12 @@ pub(crate) fn recognise(path: &Path, records: RecordLayout) -> Result<Kind, Fram
         return Ok(Kind::Cifar(layout));
     }
     let hint = unrecognised(path, &head, len);
-    Err(FramesError::Unrecognised {
-        path: path.to_owned(),
-        hint,
-    })
+    Err(FramesError::Unrecognised { path: path.to_owned(), hint })
 }
 
 fn unrecognised(path: &Path, head: &[u8], len: u64) -> String {
-    let of_records = |size: u64| {
-        format!(
-            "{} records of {size} bytes and {} more",
-            len / size,
-            len % size
-        )
-    };
+    let of_records =
+        |size: u64| format!("{} records of {size} bytes and {} more", len / size, len % size);
     match head {
         [] => "the file is empty".to_owned(),
         [0, 0, 8, 1..=4, ..] => {

@@ -53,11 +53,7 @@ fn decode(bytes: &[u8], max_pixels: u64) -> Result<Raw, Problem> {
         Some(PictureKind::Pnm) => (pnm::header(bytes)?, ImageFormat::Pnm),
         None => {
             let what = "the content is no PNG, JPEG or PPM";
-            return Err(Problem::new(
-                "byte 0",
-                what,
-                "repair the file or take it away",
-            ));
+            return Err(Problem::new("byte 0", what, "repair the file or take it away"));
         }
     };
     check_size(header, max_pixels)?;
@@ -69,11 +65,7 @@ fn decode(bytes: &[u8], max_pixels: u64) -> Result<Raw, Problem> {
     limits.max_alloc = Some(max_pixels.saturating_mul(16).saturating_add(64 << 20));
     reader.limits(limits);
     let image = reader.decode().map_err(|error| {
-        Problem::new(
-            "",
-            format!("it cannot be decoded ({error})"),
-            "repair or replace the file",
-        )
+        Problem::new("", format!("it cannot be decoded ({error})"), "repair or replace the file")
     })?;
     Ok(plain(image))
 }
@@ -110,25 +102,14 @@ fn plain(image: DynamicImage) -> Raw {
     let pixels = if stored == keep {
         samples
     } else {
-        samples
-            .chunks_exact(stored)
-            .flat_map(|p| p[..keep].iter().copied())
-            .collect()
+        samples.chunks_exact(stored).flat_map(|p| p[..keep].iter().copied()).collect()
     };
-    Raw {
-        width,
-        height,
-        channels: keep,
-        pixels: Pixels::U8(pixels),
-    }
+    Raw { width, height, channels: keep, pixels: Pixels::U8(pixels) }
 }
 
 /// 16-bit samples to 8 bits, rounded to nearest (65535 / 255 is 257).
 fn narrow(samples: Vec<u16>) -> Vec<u8> {
-    samples
-        .into_iter()
-        .map(|v| ((u32::from(v) + 128) / 257) as u8)
-        .collect()
+    samples.into_iter().map(|v| ((u32::from(v) + 128) / 257) as u8).collect()
 }
 
 #[cfg(test)]

@@ -33,45 +33,21 @@ fn png_variants() {
     let cases: [(ExtendedColorType, Vec<u8>, usize, &[u8]); 8] = [
         (ExtendedColorType::L8, vec![9, 200], 1, &[9, 200]),
         (ExtendedColorType::La8, vec![9, 0, 200, 7], 1, &[9, 200]),
-        (
-            ExtendedColorType::Rgb8,
-            vec![1, 2, 3, 4, 5, 6],
-            3,
-            &[1, 2, 3, 4, 5, 6],
-        ),
-        (
-            ExtendedColorType::Rgba8,
-            vec![1, 2, 3, 0, 4, 5, 6, 9],
-            3,
-            &[1, 2, 3, 4, 5, 6],
-        ),
+        (ExtendedColorType::Rgb8, vec![1, 2, 3, 4, 5, 6], 3, &[1, 2, 3, 4, 5, 6]),
+        (ExtendedColorType::Rgba8, vec![1, 2, 3, 0, 4, 5, 6, 9], 3, &[1, 2, 3, 4, 5, 6]),
         (ExtendedColorType::L16, words(&[65535, 257]), 1, &[255, 1]),
-        (
-            ExtendedColorType::La16,
-            words(&[128, 0, 129, 7]),
-            1,
-            &[0, 1],
-        ),
+        (ExtendedColorType::La16, words(&[128, 0, 129, 7]), 1, &[0, 1]),
         (
             ExtendedColorType::Rgb16,
             words(&[0, 257, 514, 65535, 385, 386]),
             3,
             &[0, 1, 2, 255, 1, 2],
         ),
-        (
-            ExtendedColorType::Rgba16,
-            words(&[0, 257, 514, 9, 0, 0, 0, 9]),
-            3,
-            &[0, 1, 2, 0, 0, 0],
-        ),
+        (ExtendedColorType::Rgba16, words(&[0, 257, 514, 9, 0, 0, 0, 9]), 3, &[0, 1, 2, 0, 0, 0]),
     ];
     for (colour, samples, channels, expected) in cases {
         let raw = decode(&encoded(ImageFormat::Png, &samples, 2, 1, colour), MAX).unwrap();
-        assert_eq!(
-            (raw.width, raw.height, raw.channels),
-            (2, 1, channels),
-            "{colour:?}"
-        );
+        assert_eq!((raw.width, raw.height, raw.channels), (2, 1, channels), "{colour:?}");
         assert_eq!(pixels(&raw), expected, "{colour:?}");
     }
 }
@@ -79,11 +55,7 @@ fn png_variants() {
 #[test]
 fn pnm_variants() {
     let cases: [(&[u8], usize, &[u8]); 9] = [
-        (
-            b"P6 2 1 255\n\x01\x02\x03\x04\x05\x06",
-            3,
-            &[1, 2, 3, 4, 5, 6],
-        ),
+        (b"P6 2 1 255\n\x01\x02\x03\x04\x05\x06", 3, &[1, 2, 3, 4, 5, 6]),
         (b"P5\n# dark\n2 1\n255\n\x00\xff", 1, &[0, 255]),
         (b"P3 2 1 255 1 2 3 4 5 6\n", 3, &[1, 2, 3, 4, 5, 6]),
         (b"P2 2 1 255 7 8\n", 1, &[7, 8]),
@@ -96,11 +68,7 @@ fn pnm_variants() {
     for (file, channels, expected) in cases {
         let name = String::from_utf8_lossy(file);
         let raw = decode(file, MAX).unwrap_or_else(|e| panic!("{name}: {e:?}"));
-        assert_eq!(
-            (raw.channels, pixels(&raw)),
-            (channels, expected.to_vec()),
-            "{name}"
-        );
+        assert_eq!((raw.channels, pixels(&raw)), (channels, expected.to_vec()), "{name}");
     }
 }
 
@@ -110,10 +78,7 @@ fn jpeg_of_a_flat_colour_and_grey() {
         let samples = vec![120; 20 * 12 * channels];
         let raw = decode(&encoded(ImageFormat::Jpeg, &samples, 20, 12, colour), MAX).unwrap();
         assert_eq!((raw.width, raw.height, raw.channels), (20, 12, channels));
-        assert!(
-            pixels(&raw).iter().all(|v| v.abs_diff(120) <= 1),
-            "{colour:?}"
-        );
+        assert!(pixels(&raw).iter().all(|v| v.abs_diff(120) <= 1), "{colour:?}");
     }
 }
 
@@ -125,11 +90,7 @@ fn every_truncation_is_an_error_with_a_place() {
         assert!(decode(&file, MAX).is_ok(), "{format:?}");
         for end in 0..file.len() {
             let problem = decode(&file[..end], MAX);
-            assert!(
-                problem.is_err(),
-                "{format:?} of {} bytes cut at {end}",
-                file.len()
-            );
+            assert!(problem.is_err(), "{format:?} of {} bytes cut at {end}", file.len());
             assert!(!problem.unwrap_err().remedy.is_empty());
         }
     }
@@ -140,9 +101,8 @@ fn damage_never_panics() {
     let seed = 21_u64;
     let mut state = seed;
     let mut next = || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as usize
     };
     let rgb = ExtendedColorType::Rgb8;
@@ -164,10 +124,7 @@ fn damage_never_panics() {
             }
         }
     }
-    assert!(
-        read > 0 && refused > 0,
-        "seed {seed}: {read} read, {refused} refused"
-    );
+    assert!(read > 0 && refused > 0, "seed {seed}: {read} read, {refused} refused");
 }
 
 #[test]
@@ -196,19 +153,9 @@ fn sizes_are_refused_before_decoding() {
 
 #[test]
 fn foreign_jpeg_variants_are_named() {
-    let file = encoded(
-        ImageFormat::Jpeg,
-        &gradient(192),
-        8,
-        8,
-        ExtendedColorType::Rgb8,
-    );
+    let file = encoded(ImageFormat::Jpeg, &gradient(192), 8, 8, ExtendedColorType::Rgb8);
     let sof = file.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
-    let cases = [
-        (sof + 9, 4, "CMYK"),
-        (sof + 9, 2, "2 components"),
-        (sof + 4, 12, "12 bits"),
-    ];
+    let cases = [(sof + 9, 4, "CMYK"), (sof + 9, 2, "2 components"), (sof + 4, 12, "12 bits")];
     for (at, value, expected) in cases {
         let mut changed = file.clone();
         changed[at] = value;
@@ -233,10 +180,6 @@ fn wrong_headers_are_errors() {
         b"\x89PNG\r\n\x1a\n\x00\x00\x00\x00IEND\xae\x42\x60\x82",
     ];
     for file in cases {
-        assert!(
-            decode(file, MAX).is_err(),
-            "{:?}",
-            String::from_utf8_lossy(file)
-        );
+        assert!(decode(file, MAX).is_err(), "{:?}", String::from_utf8_lossy(file));
     }
 }

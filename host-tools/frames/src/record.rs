@@ -26,21 +26,13 @@ impl Records {
             Ok((file, len))
         };
         let (file, len) = open().map_err(|e| FramesError::io(path, "cannot open", e))?;
-        Ok(Records {
-            path: path.to_owned(),
-            bytes: Bytes::File(file),
-            len,
-        })
+        Ok(Records { path: path.to_owned(), bytes: Bytes::File(file), len })
     }
 
     /// Bytes that were unpacked from a file.
     pub fn unpacked(path: &Path, bytes: Vec<u8>) -> Self {
         let len = bytes.len() as u64;
-        Records {
-            path: path.to_owned(),
-            bytes: Bytes::Memory(bytes),
-            len,
-        }
+        Records { path: path.to_owned(), bytes: Bytes::Memory(bytes), len }
     }
 
     /// The file.
@@ -55,9 +47,7 @@ impl Records {
 
     /// Reads `count` bytes from byte `start` on.
     pub fn read(&self, start: u64, count: usize) -> Result<Vec<u8>, FramesError> {
-        let end = start
-            .checked_add(count as u64)
-            .filter(|&end| end <= self.len);
+        let end = start.checked_add(count as u64).filter(|&end| end <= self.len);
         if end.is_none() {
             let problem = Problem::truncated(self.len as usize, "a record");
             return Err(FramesError::malformed(&self.path, problem));

@@ -49,21 +49,14 @@ fn read_header(records: &Records) -> Result<Header, FramesError> {
     let length = u64::from_le_bytes(length.try_into().unwrap_or_default());
     if length > HEADER_MAX {
         let what = format!("a header of {length} bytes, at most {HEADER_MAX} are read");
-        return Err(malformed(Problem::new(
-            "byte 0",
-            what,
-            "is it a safetensors file?",
-        )));
+        return Err(malformed(Problem::new("byte 0", what, "is it a safetensors file?")));
     }
     let text = records.read(8, length as usize)?;
     let metadata: Metadata = serde_json::from_slice(&text).map_err(|error| {
         let what = format!("the header is not what safetensors prescribes ({error})");
         malformed(Problem::new("byte 8", what, "write the file again"))
     })?;
-    Ok(Header {
-        metadata,
-        data: 8 + length,
-    })
+    Ok(Header { metadata, data: 8 + length })
 }
 
 impl Header {
@@ -79,14 +72,8 @@ impl Header {
             }
         };
         let (start, end) = info.data_offsets;
-        let needed = info
-            .shape
-            .iter()
-            .try_fold(size, |n: usize, &d| n.checked_mul(d));
-        let inside = self
-            .data
-            .checked_add(end as u64)
-            .is_some_and(|end| end <= file);
+        let needed = info.shape.iter().try_fold(size, |n: usize, &d| n.checked_mul(d));
+        let inside = self.data.checked_add(end as u64).is_some_and(|end| end <= file);
         if !inside {
             return Err(Problem::truncated(file as usize, &format!("tensor {name}")));
         }
@@ -132,21 +119,13 @@ impl Tensors {
             Dtype::F32 => true,
             other => {
                 let what = format!("images are of type {other:?}");
-                return Err(malformed(whole(
-                    what,
-                    "convert them to U8, or to F32 in 0..1",
-                )));
+                return Err(malformed(whole(what, "convert them to U8, or to F32 in 0..1")));
             }
         };
-        let start = header
-            .place("images", info, records.len())
-            .map_err(malformed)?;
+        let start = header.place("images", info, records.len()).map_err(malformed)?;
         if len == 0 {
             let found = "the tensor `images` has length 0".to_owned();
-            return Err(FramesError::Empty {
-                path: path.to_owned(),
-                found,
-            });
+            return Err(FramesError::Empty { path: path.to_owned(), found });
         }
         let labels = integers(&records, &header, "labels", len)?;
         let source = integers(&records, &header, "source", len)?;
@@ -186,10 +165,7 @@ fn integers(
     let malformed = |problem| FramesError::malformed(records.path(), problem);
     let start = header.place(name, info, records.len()).map_err(malformed)?;
     if info.shape != [len] {
-        let what = format!(
-            "tensor {name} has the shape {:?} beside {len} images",
-            info.shape
-        );
+        let what = format!("tensor {name} has the shape {:?} beside {len} images", info.shape);
         return Err(malformed(whole(what, "give one integer per image")));
     }
     let bytes = |size: usize| records.read(start, len * size);
@@ -197,19 +173,9 @@ fn integers(
         Dtype::U8 => bytes(1)?.into_iter().map(i64::from).collect(),
         Dtype::I32 => {
             let bytes = bytes(4)?;
-            bytes
-                .as_chunks()
-                .0
-                .iter()
-                .map(|&b| i64::from(i32::from_le_bytes(b)))
-                .collect()
+            bytes.as_chunks().0.iter().map(|&b| i64::from(i32::from_le_bytes(b))).collect()
         }
-        Dtype::I64 => bytes(8)?
-            .as_chunks()
-            .0
-            .iter()
-            .map(|&b| i64::from_le_bytes(b))
-            .collect(),
+        Dtype::I64 => bytes(8)?.as_chunks().0.iter().map(|&b| i64::from_le_bytes(b)).collect(),
         other => {
             let what = format!("tensor {name} is of type {other:?}");
             return Err(malformed(whole(what, "convert it to I64")));
@@ -253,9 +219,7 @@ impl Part for Tensors {
     fn read(&self, index: usize) -> Result<Entry, FramesError> {
         let samples = self.channels * self.height * self.width;
         let size = if self.floats { samples * 4 } else { samples };
-        let bytes = self
-            .records
-            .read(self.start + index as u64 * size as u64, size)?;
+        let bytes = self.records.read(self.start + index as u64 * size as u64, size)?;
         let pixels = if self.floats {
             let samples = unit_samples(&bytes).map_err(|what| {
                 let remedy = "store u8, or f32 divided by 255 and not normalised";
@@ -271,12 +235,7 @@ impl Part for Tensors {
             None => grouped(index, self.group),
         };
         Ok(Entry {
-            raw: Raw {
-                width: self.width,
-                height: self.height,
-                channels: self.channels,
-                pixels,
-            },
+            raw: Raw { width: self.width, height: self.height, channels: self.channels, pixels },
             label: self.labels.as_ref().map(|labels| labels[index]),
             source,
             name: format!("{}#{index}", self.records.path().display()),

@@ -19,21 +19,15 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), FramesError> {
     let io = |error| FramesError::io(path, "cannot write", error);
     let Some(name) = path.file_name() else {
         let what = "it names no file".to_owned();
-        return Err(FramesError::Unwritable {
-            path: path.to_owned(),
-            what,
-        });
+        return Err(FramesError::Unwritable { path: path.to_owned(), what });
     };
     let mut neighbour = OsString::from(".");
     neighbour.push(name);
     neighbour.push(format!(".{}.part", std::process::id()));
     let neighbour = path.with_file_name(neighbour);
     let write = || {
-        let mut file: File = FileOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(&neighbour)?;
+        let mut file: File =
+            FileOptions::new().write(true).create(true).truncate(true).open(&neighbour)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         std::fs::rename(&neighbour, path)
@@ -47,16 +41,9 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), FramesError> {
 
 /// Writes one frame of `[height, width, channels]` as a PNG of 8 bits.
 pub fn save_png(path: &Path, pixels: &Pixels, shape: [usize; 3]) -> Result<(), FramesError> {
-    let unwritable = |what: String| FramesError::Unwritable {
-        path: path.to_owned(),
-        what,
-    };
+    let unwritable = |what: String| FramesError::Unwritable { path: path.to_owned(), what };
     let [height, width, channels] = checked(pixels.len(), shape).map_err(unwritable)?;
-    let colour = if channels == 1 {
-        ExtendedColorType::L8
-    } else {
-        ExtendedColorType::Rgb8
-    };
+    let colour = if channels == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 };
     let mut bytes = Cursor::new(Vec::new());
     let (w, h) = (width as u32, height as u32);
     image::write_buffer_with_format(&mut bytes, &pixels.to_u8(), w, h, colour, ImageFormat::Png)
@@ -73,10 +60,7 @@ pub fn write_images_safetensors(
     frames: &[Frame],
     shape: [usize; 3],
 ) -> Result<(), FramesError> {
-    let unwritable = |what: String| FramesError::Unwritable {
-        path: path.to_owned(),
-        what,
-    };
+    let unwritable = |what: String| FramesError::Unwritable { path: path.to_owned(), what };
     let (images, dtype) = image_bytes(frames, shape).map_err(unwritable)?;
     let [height, width, channels] = shape;
     let n = frames.len();
@@ -84,9 +68,7 @@ pub fn write_images_safetensors(
     let source: Vec<u8> = bytes(frames.iter().map(|f| f.source).collect());
     let labelled = frames.iter().filter(|f| f.label.is_some()).count();
     if labelled != 0 && labelled != n {
-        return Err(unwritable(format!(
-            "only {labelled} of {n} frames have a label"
-        )));
+        return Err(unwritable(format!("only {labelled} of {n} frames have a label")));
     }
     let labels: Vec<u8> = bytes(frames.iter().filter_map(|f| f.label).collect());
     let mut tensors = vec![
@@ -108,22 +90,15 @@ pub fn write_images_safetensors(
 
 fn checked(len: usize, shape: [usize; 3]) -> Result<[usize; 3], String> {
     let [height, width, channels] = shape;
-    let expected = height
-        .checked_mul(width)
-        .and_then(|n| n.checked_mul(channels));
+    let expected = height.checked_mul(width).and_then(|n| n.checked_mul(channels));
     if expected != Some(len) || len == 0 || !matches!(channels, 1 | 3) {
-        return Err(format!(
-            "{len} samples are no frame of {height} x {width} x {channels}"
-        ));
+        return Err(format!("{len} samples are no frame of {height} x {width} x {channels}"));
     }
     Ok(shape)
 }
 
 fn image_bytes(frames: &[Frame], shape: [usize; 3]) -> Result<(Vec<u8>, Dtype), String> {
-    let floats = frames
-        .iter()
-        .filter(|f| matches!(f.pixels, Pixels::F32(_)))
-        .count();
+    let floats = frames.iter().filter(|f| matches!(f.pixels, Pixels::F32(_))).count();
     if frames.is_empty() || (floats != 0 && floats != frames.len()) {
         return Err("frames must be at least one, and all u8 or all f32".to_owned());
     }

@@ -43,24 +43,14 @@ fn cifar_records() {
             let frame = frames.get(i).unwrap();
             assert_eq!(frame.label, Some(i64::from(record[labels - 1])), "{name}");
             assert_eq!(frame.source, i as i64);
-            assert!(
-                frame.name.ends_with(&format!("{name}#{i}")),
-                "{}",
-                frame.name
-            );
+            assert!(frame.name.ends_with(&format!("{name}#{i}")), "{}", frame.name);
             // Red, green and blue of the pixel in row 2, column 3.
             let planes = &record[labels..];
             let at = 2 * 32 + 3;
             let expected = [planes[at], planes[1024 + at], planes[2048 + at]];
             assert_eq!(bytes(&frame.pixels)[at * 3..at * 3 + 3], expected, "{name}");
         }
-        assert!(
-            frames
-                .get(5)
-                .unwrap_err()
-                .to_string()
-                .contains("there are 5")
-        );
+        assert!(frames.get(5).unwrap_err().to_string().contains("there are 5"));
     }
 }
 
@@ -70,21 +60,9 @@ fn limit_stride_group_and_several_files() {
     let a = put(folder.path(), "a.bin", &records(1, 7));
     let b = put(folder.path(), "b.bin", &records(1, 4));
     // stride, limit, group -> (record numbers over both files, sources)
-    type Case = (
-        usize,
-        Option<usize>,
-        Option<usize>,
-        &'static [usize],
-        &'static [i64],
-    );
+    type Case = (usize, Option<usize>, Option<usize>, &'static [usize], &'static [i64]);
     let cases: [Case; 5] = [
-        (
-            1,
-            None,
-            None,
-            &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
-            &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
-        ),
+        (1, None, None, &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10], &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]),
         (1, Some(3), None, &[0, 1, 2], &[0, 1, 2]),
         (3, None, None, &[0, 3, 6, 9], &[0, 3, 6, 9]),
         (2, Some(5), Some(3), &[0, 2, 4, 6, 8], &[0, 0, 1, 2, 3]),
@@ -98,12 +76,7 @@ fn limit_stride_group_and_several_files() {
     ];
     let all = open(&[a.clone(), b.clone()], &cifar_size()).unwrap();
     for (stride, limit, group, numbers, sources) in cases {
-        let options = OpenOptions {
-            stride,
-            limit,
-            group,
-            ..cifar_size()
-        };
+        let options = OpenOptions { stride, limit, group, ..cifar_size() };
         let frames = open(&[a.clone(), b.clone()], &options).unwrap();
         let found: Vec<Frame> = frames.iter().map(Result::unwrap).collect();
         assert_eq!(found.len(), numbers.len(), "{options:?}");
@@ -122,14 +95,8 @@ fn record_files_of_odd_length_are_refused() {
     let folder = folder();
     let path = put(folder.path(), "cut.bin", &records(1, 3)[..3 * 3073 - 5]);
     let error = first_error(&path, &cifar_size()).unwrap();
-    assert!(
-        error.contains("cut.bin") && error.contains("2 records of 3073 bytes"),
-        "{error}"
-    );
-    let as_100 = OpenOptions {
-        records: RecordLayout::Cifar100,
-        ..cifar_size()
-    };
+    assert!(error.contains("cut.bin") && error.contains("2 records of 3073 bytes"), "{error}");
+    let as_100 = OpenOptions { records: RecordLayout::Cifar100, ..cifar_size() };
     let path = put(folder.path(), "ten.bin", &records(1, 3));
     assert!(first_error(&path, &as_100).is_some());
 }
@@ -150,24 +117,9 @@ fn idx_plain_and_gzipped_with_labels_beside() {
     let (pixels, labels) = (Rng(2).bytes(3 * 5 * 4), [7, 8, 9]);
     let (images, names) = (idx(&[3, 5, 4], &pixels), idx(&[3], &labels));
     let cases = [
-        (
-            "p/t10k-images-idx3-ubyte",
-            "p/t10k-labels-idx1-ubyte",
-            false,
-            false,
-        ),
-        (
-            "q/t10k-images.idx3-ubyte",
-            "q/t10k-labels.idx1-ubyte.gz",
-            false,
-            true,
-        ),
-        (
-            "r/x-images-idx3-ubyte.gz",
-            "r/x-labels-idx1-ubyte.gz",
-            true,
-            true,
-        ),
+        ("p/t10k-images-idx3-ubyte", "p/t10k-labels-idx1-ubyte", false, false),
+        ("q/t10k-images.idx3-ubyte", "q/t10k-labels.idx1-ubyte.gz", false, true),
+        ("r/x-images-idx3-ubyte.gz", "r/x-labels-idx1-ubyte.gz", true, true),
         ("s/other.gz", "s/unrelated", true, false),
     ];
     for (image_file, label_file, images_gz, labels_gz) in cases {
@@ -178,16 +130,8 @@ fn idx_plain_and_gzipped_with_labels_beside() {
         assert_eq!(frames.len(), 3, "{image_file}");
         for i in 0..3 {
             let frame = frames.get(i).unwrap();
-            assert_eq!(
-                bytes(&frame.pixels),
-                &pixels[i * 20..][..20],
-                "{image_file}"
-            );
-            let label = if image_file.contains("images") {
-                Some(labels[i].into())
-            } else {
-                None
-            };
+            assert_eq!(bytes(&frame.pixels), &pixels[i * 20..][..20], "{image_file}");
+            let label = if image_file.contains("images") { Some(labels[i].into()) } else { None };
             assert_eq!(frame.label, label, "{image_file}");
         }
         let error = first_error(&label_path, &OpenOptions::new(5, 4, 1)).unwrap();
@@ -204,11 +148,7 @@ fn idx_that_lies_is_refused() {
         ("short.gz", gzip(&idx(&[3, 5, 4], &pixels)), "fewer bytes"),
         ("long.gz", gzip(&idx(&[1, 5, 4], &pixels)), "more bytes"),
         ("bomb.gz", gzip(&bomb), "can hold"),
-        (
-            "unbounded.gz",
-            gzip(&[idx(&[1, 2, 2], &[]), vec![0; 50 << 20]].concat()),
-            "more bytes",
-        ),
+        ("unbounded.gz", gzip(&[idx(&[1, 2, 2], &[]), vec![0; 50 << 20]].concat()), "more bytes"),
         ("overflow.gz", gzip(&idx(&[u32::MAX; 4], &[])), "can hold"),
         ("floats.gz", gzip(&[0, 0, 0x0d, 3, 0, 0, 0, 1]), "0x0d"),
         ("tar.gz", gzip(b"ustar and more of it"), "unpack others"),
@@ -217,27 +157,16 @@ fn idx_that_lies_is_refused() {
         ("plain", idx(&[3, 5, 4], &pixels), "40 bytes"),
     ];
     for (name, content, expected) in cases {
-        let expected = if name == "plain" {
-            "header says"
-        } else {
-            expected
-        };
+        let expected = if name == "plain" { "header says" } else { expected };
         let path = put(folder.path(), name, &content);
         let error = first_error(&path, &OpenOptions::new(5, 4, 1)).unwrap();
         assert!(error.contains(name) && error.contains(expected), "{error}");
     }
-    put(
-        folder.path(),
-        "b-images-idx3-ubyte",
-        &idx(&[2, 2, 2], &[0; 8]),
-    );
+    put(folder.path(), "b-images-idx3-ubyte", &idx(&[2, 2, 2], &[0; 8]));
     put(folder.path(), "b-labels-idx1-ubyte", &idx(&[3], &[0; 3]));
     let path = folder.path().join("b-images-idx3-ubyte");
     let error = first_error(&path, &OpenOptions::new(2, 2, 1)).unwrap();
-    assert!(
-        error.contains("b-labels") && error.contains("beside 2 images"),
-        "{error}"
-    );
+    assert!(error.contains("b-labels") && error.contains("beside 2 images"), "{error}");
 }
 
 /// Cuts a good file at every `step`-th byte: each must be an error that names the file.
@@ -268,13 +197,7 @@ fn truncation_at_many_places_is_an_error() {
     let header = r#"{"images":{"dtype":"U8","shape":[2,3,2,2],"data_offsets":[0,24]},
         "labels":{"dtype":"I64","shape":[2],"data_offsets":[24,40]}}"#;
     let file = tensors(header, &Rng(4).bytes(40));
-    truncate_everywhere(
-        folder.path(),
-        "t.safetensors",
-        &file,
-        &OpenOptions::new(2, 2, 3),
-        1,
-    );
+    truncate_everywhere(folder.path(), "t.safetensors", &file, &OpenOptions::new(2, 2, 3), 1);
     // A cut at a record's border leaves whole records, which nothing can tell from a shorter file.
     let whole = records(1, 2);
     truncate_everywhere(folder.path(), "c.bin", &whole[..3073], &cifar_size(), 7);
@@ -284,11 +207,8 @@ fn truncation_at_many_places_is_an_error() {
 fn damaged_headers_never_panic() {
     let folder = folder();
     let header = r#"{"images":{"dtype":"U8","shape":[2,3,2,2],"data_offsets":[0,24]}}"#;
-    let good = [
-        tensors(header, &[9; 24]),
-        gzip(&idx(&[3, 5, 4], &[1; 60])),
-        idx(&[3, 5, 4], &[1; 60]),
-    ];
+    let good =
+        [tensors(header, &[9; 24]), gzip(&idx(&[3, 5, 4], &[1; 60])), idx(&[3, 5, 4], &[1; 60])];
     let seed = 31;
     let mut rng = Rng(seed);
     let mut refused = 0;
@@ -308,39 +228,18 @@ fn damaged_headers_never_panic() {
 fn options_and_missing_files() {
     let ok = cifar_size();
     let cases = [
-        OpenOptions {
-            height: 0,
-            ..ok.clone()
-        },
-        OpenOptions {
-            width: 40_000,
-            ..ok.clone()
-        },
-        OpenOptions {
-            channels: 2,
-            ..ok.clone()
-        },
-        OpenOptions {
-            stride: 0,
-            ..ok.clone()
-        },
-        OpenOptions {
-            group: Some(0),
-            ..ok.clone()
-        },
-        OpenOptions {
-            limit: Some(0),
-            ..ok.clone()
-        },
+        OpenOptions { height: 0, ..ok.clone() },
+        OpenOptions { width: 40_000, ..ok.clone() },
+        OpenOptions { channels: 2, ..ok.clone() },
+        OpenOptions { stride: 0, ..ok.clone() },
+        OpenOptions { group: Some(0), ..ok.clone() },
+        OpenOptions { limit: Some(0), ..ok.clone() },
     ];
     for options in cases {
         assert!(open(&["x".into()], &options).is_err(), "{options:?}");
     }
     assert!(open(&[], &ok).is_err());
-    let error = open(&["no-such-file.png".into()], &ok)
-        .err()
-        .unwrap()
-        .to_string();
+    let error = open(&["no-such-file.png".into()], &ok).err().unwrap().to_string();
     assert!(error.contains("no-such-file.png"), "{error}");
     let folder = folder();
     let cases: [(&str, &[u8], &str); 5] = [

@@ -41,19 +41,10 @@ fn classes_are_the_folders_in_order() {
     }
     std::fs::create_dir(f.path().join("set/empty")).unwrap();
     let frames = open_one(&f.path().join("set"), &dots()).unwrap();
-    let expected = [
-        (1, Some(0)),
-        (2, Some(0)),
-        (3, Some(1)),
-        (4, Some(1)),
-        (5, Some(2)),
-    ];
+    let expected = [(1, Some(0)), (2, Some(0)), (3, Some(1)), (4, Some(1)), (5, Some(2))];
     assert_eq!(values(&frames), expected);
     assert_eq!(frames.class_names(), ["cat", "dog", "zebra"]);
-    let unlabelled = OpenOptions {
-        folder_labels: false,
-        ..dots()
-    };
+    let unlabelled = OpenOptions { folder_labels: false, ..dots() };
     let frames = open_one(&f.path().join("set"), &unlabelled).unwrap();
     assert_eq!(values(&frames), expected.map(|(v, _)| (v, None)));
     assert!(frames.class_names().is_empty());
@@ -81,10 +72,7 @@ fn one_numbering_over_several_folders() {
     dot(f.path(), "single.png", 4);
     let paths = ["one", "single.png", "two"].map(|name| f.path().join(name));
     let frames = open(&paths, &dots()).unwrap();
-    assert_eq!(
-        values(&frames),
-        [(1, Some(1)), (4, None), (2, Some(0)), (3, Some(1))]
-    );
+    assert_eq!(values(&frames), [(1, Some(1)), (4, None), (2, Some(0)), (3, Some(1))]);
     let sources: Vec<i64> = frames.iter().map(|f| f.unwrap().source).collect();
     assert_eq!(sources, [0, 1, 2, 3]);
     assert!(frames.get(0).unwrap().name.ends_with("a.png"));
@@ -115,10 +103,7 @@ fn broken_pictures_are_errors_by_name() {
     let whole = std::fs::read(f.path().join("a.png")).unwrap();
     put(f.path(), "cut.png", &whole[..whole.len() - 20]);
     let error = first_error(f.path(), &dots()).unwrap();
-    assert!(
-        error.contains("cut.png") && error.contains("truncated"),
-        "{error}"
-    );
+    assert!(error.contains("cut.png") && error.contains("truncated"), "{error}");
 }
 
 #[test]
@@ -136,11 +121,8 @@ fn folders_without_pictures_say_what_they_hold() {
 fn links_work_and_loops_end() {
     let f = folder();
     dot(f.path(), "data/a.png", 1);
-    std::os::unix::fs::symlink(
-        "../data/a.png",
-        put(f.path(), "l/x", b"").with_file_name("b.png"),
-    )
-    .unwrap();
+    std::os::unix::fs::symlink("../data/a.png", put(f.path(), "l/x", b"").with_file_name("b.png"))
+        .unwrap();
     let frames = open_one(&f.path().join("l"), &dots()).unwrap();
     assert_eq!(values(&frames), [(1, None)]);
     std::os::unix::fs::symlink(".", f.path().join("data/loop")).unwrap();
@@ -157,16 +139,11 @@ fn pictures_are_resized_and_converted_in_one_place() {
     let path = f.path().join("a.png");
     let pixels = Pixels::U8(vec![0, 0, 0, 100, 100, 100, 40, 40, 40, 61, 61, 61]);
     save_png(&path, &pixels, [2, 2, 3]).unwrap();
-    for (shape, expected) in [
-        ([1, 1, 3], &[50, 50, 50][..]),
-        ([1, 1, 1], &[50]),
-        ([1, 2, 1], &[20, 81]),
-    ] {
+    for (shape, expected) in
+        [([1, 1, 3], &[50, 50, 50][..]), ([1, 1, 1], &[50]), ([1, 2, 1], &[20, 81])]
+    {
         let [h, w, c] = shape;
-        let frame = open_one(&path, &OpenOptions::new(h, w, c))
-            .unwrap()
-            .get(0)
-            .unwrap();
+        let frame = open_one(&path, &OpenOptions::new(h, w, c)).unwrap().get(0).unwrap();
         assert_eq!(bytes(&frame.pixels), expected, "{shape:?}");
     }
 }

@@ -10,9 +10,7 @@ use gradgate_frames::{Frames, OpenOptions, open, save_png};
 
 /// A path in the folder of shared data; `None`, said aloud, when it is absent.
 fn shared(name: &str) -> Option<PathBuf> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../../../shared/data")
-        .join(name);
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(name);
     if path.exists() {
         return Some(path);
     }
@@ -35,10 +33,7 @@ fn record_sets() {
         ("gtsrb/train.bin", 19_605, 43),
         ("tinyimagenet/val.bin", 5_000, 200),
     ] {
-        let options = OpenOptions {
-            group: Some(15),
-            ..cifar_size()
-        };
+        let options = OpenOptions { group: Some(15), ..cifar_size() };
         let Some(frames) = opened(name, &options) else {
             continue;
         };
@@ -52,14 +47,8 @@ fn record_sets() {
             let verdict = check_frame(bytes(&frame.pixels), 3072, 3, CheckLimits::default());
             blank += usize::from(verdict.is_err());
         }
-        eprintln!(
-            "{name}: {blank} of {} frames fail the pre-checks",
-            len.div_ceil(7)
-        );
-        assert!(
-            blank * 1_000 < len,
-            "{name}: the pre-checks refuse real frames"
-        );
+        eprintln!("{name}: {blank} of {} frames fail the pre-checks", len.div_ceil(7));
+        assert!(blank * 1_000 < len, "{name}: the pre-checks refuse real frames");
     }
 }
 
@@ -85,10 +74,7 @@ fn mnist_with_its_labels() {
     let Some(frames) = opened("fashion-mnist/t10k-images-idx3-ubyte.gz", &options) else {
         return;
     };
-    assert_eq!(
-        (frames.len(), frames.get(0).unwrap().label),
-        (10_000, Some(9))
-    );
+    assert_eq!((frames.len(), frames.get(0).unwrap().label), (10_000, Some(9)));
 }
 
 #[test]
@@ -99,9 +85,7 @@ fn records_and_their_png_copies_are_the_same_frames() {
     let folder = tempfile::tempdir().unwrap();
     for i in 0..40 {
         let frame = records.get(i).unwrap();
-        let path = folder
-            .path()
-            .join(format!("{:02}/{i:04}.png", frame.label.unwrap()));
+        let path = folder.path().join(format!("{:02}/{i:04}.png", frame.label.unwrap()));
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         save_png(&path, &frame.pixels, records.shape()).unwrap();
     }
@@ -109,12 +93,7 @@ fn records_and_their_png_copies_are_the_same_frames() {
     assert_eq!(copies.len(), 40);
     for copy in copies.iter() {
         let copy = copy.unwrap();
-        let stem = PathBuf::from(&copy.name)
-            .file_stem()
-            .unwrap()
-            .to_str()
-            .unwrap()
-            .to_owned();
+        let stem = PathBuf::from(&copy.name).file_stem().unwrap().to_str().unwrap().to_owned();
         let original = records.get(stem.parse().unwrap()).unwrap();
         assert_eq!((copy.pixels, copy.label), (original.pixels, original.label));
     }

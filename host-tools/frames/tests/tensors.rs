@@ -14,15 +14,9 @@ fn folder() -> TempDir {
 fn safetensors_u8_and_f32() {
     let folder = folder();
     let data: Vec<u8> = (0..24).collect();
-    let floats: Vec<u8> = data
-        .iter()
-        .flat_map(|&v| (f32::from(v) / 255.0).to_le_bytes())
-        .collect();
+    let floats: Vec<u8> = data.iter().flat_map(|&v| (f32::from(v) / 255.0).to_le_bytes()).collect();
     let labels: Vec<u8> = [5_i64, -1].iter().flat_map(|v| v.to_le_bytes()).collect();
-    let source: Vec<u8> = [900_i32, 900]
-        .iter()
-        .flat_map(|v| v.to_le_bytes())
-        .collect();
+    let source: Vec<u8> = [900_i32, 900].iter().flat_map(|v| v.to_le_bytes()).collect();
     let header = |dtype: &str, n: usize| {
         format!(
             r#"{{"images":{{"dtype":"{dtype}","shape":[2,3,2,2],"data_offsets":[0,{n}]}},
@@ -34,39 +28,23 @@ fn safetensors_u8_and_f32() {
         )
     };
     let whole = |dtype, images: &[u8]| {
-        tensors(
-            &header(dtype, images.len()),
-            &[images, &labels, &source].concat(),
-        )
+        tensors(&header(dtype, images.len()), &[images, &labels, &source].concat())
     };
     let a = put(folder.path(), "a", &whole("U8", &data));
     let b = put(folder.path(), "b", &whole("F32", &floats));
-    let options = OpenOptions {
-        group: Some(1),
-        ..OpenOptions::new(2, 2, 3)
-    };
+    let options = OpenOptions { group: Some(1), ..OpenOptions::new(2, 2, 3) };
     let frames = open(&[a, b], &options).unwrap();
     let found: Vec<Frame> = frames.iter().map(Result::unwrap).collect();
-    assert_eq!(
-        bytes(&found[0].pixels),
-        [0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11]
-    );
+    assert_eq!(bytes(&found[0].pixels), [0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11]);
     assert_eq!(
         found.iter().map(|f| f.label).collect::<Vec<_>>(),
         [Some(5), Some(-1), Some(5), Some(-1)]
     );
-    assert_eq!(
-        found.iter().map(|f| f.source).collect::<Vec<_>>(),
-        [0, 0, 1, 1]
-    );
+    assert_eq!(found.iter().map(|f| f.source).collect::<Vec<_>>(), [0, 0, 1, 1]);
     for i in 0..2 {
-        let Pixels::F32(floats) = &found[i + 2].pixels else {
-            panic!("not f32")
-        };
-        let expected: Vec<f32> = bytes(&found[i].pixels)
-            .iter()
-            .map(|&v| f32::from(v) / 255.0)
-            .collect();
+        let Pixels::F32(floats) = &found[i + 2].pixels else { panic!("not f32") };
+        let expected: Vec<f32> =
+            bytes(&found[i].pixels).iter().map(|&v| f32::from(v) / 255.0).collect();
         assert_eq!(floats, &expected);
         assert_eq!(found[i + 2].pixels.to_u8(), bytes(&found[i].pixels));
     }
@@ -98,17 +76,11 @@ fn safetensors_that_do_not_fit_are_refused() {
         (float(-0.1), "outside 0..1"),
         (float(f32::NAN), "outside 0..1"),
         (
-            tensors(
-                r#"{"pictures":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#,
-                &[0],
-            ),
+            tensors(r#"{"pictures":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#, &[0]),
             "[pictures]",
         ),
         (tensors("{\"images\":", &[0]), "prescribes"),
-        (
-            [&(1_u64 << 40).to_le_bytes()[..], b"{}"].concat(),
-            "at most",
-        ),
+        ([&(1_u64 << 40).to_le_bytes()[..], b"{}"].concat(), "at most"),
         ([&u64::MAX.to_le_bytes()[..], b"{}"].concat(), "at most"),
         (
             tensors(
@@ -123,10 +95,7 @@ fn safetensors_that_do_not_fit_are_refused() {
         let path = put(folder.path(), &format!("case{i}.safetensors"), content);
         let error = first_error(&path, &OpenOptions::new(1, 1, 1));
         let text = error.unwrap_or_else(|| panic!("case {i} ({expected}) was read"));
-        assert!(
-            text.contains(&format!("case{i}")) && text.contains(expected),
-            "{text}"
-        );
+        assert!(text.contains(&format!("case{i}")) && text.contains(expected), "{text}");
     }
 }
 
@@ -145,12 +114,7 @@ fn written_images_read_back() {
                     Pixels::U8(samples)
                 };
                 let label = labelled.then_some(i * 10);
-                Frame {
-                    pixels,
-                    label,
-                    source: i / 2,
-                    name: String::new(),
-                }
+                Frame { pixels, label, source: i / 2, name: String::new() }
             })
             .collect();
         let path = folder.path().join("out.safetensors");
@@ -165,10 +129,7 @@ fn written_images_read_back() {
         }
         let png = folder.path().join("one.png");
         save_png(&png, &frames[0].pixels, shape).unwrap();
-        let read = open_one(&png, &OpenOptions::new(4, 5, channels))
-            .unwrap()
-            .get(0)
-            .unwrap();
+        let read = open_one(&png, &OpenOptions::new(4, 5, channels)).unwrap().get(0).unwrap();
         assert_eq!(read.pixels.to_u8(), frames[0].pixels.to_u8());
     }
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
@@ -178,27 +139,17 @@ fn written_images_read_back() {
 #[test]
 fn what_cannot_be_written_is_an_error_and_leaves_nothing() {
     let folder = folder();
-    let frame = |pixels, label| Frame {
-        pixels,
-        label,
-        source: 0,
-        name: String::new(),
-    };
+    let frame = |pixels, label| Frame { pixels, label, source: 0, name: String::new() };
     let u8s = |n| Pixels::U8(vec![0; n]);
     let cases = [
         (vec![], "at least one"),
         (vec![frame(u8s(5), None)], "no frame of"),
-        (
-            vec![frame(u8s(4), None), frame(Pixels::F32(vec![0.0; 4]), None)],
-            "all u8",
-        ),
+        (vec![frame(u8s(4), None), frame(Pixels::F32(vec![0.0; 4]), None)], "all u8"),
         (vec![frame(u8s(4), None), frame(u8s(4), Some(1))], "1 of 2"),
     ];
     let path = folder.path().join("out");
     for (frames, expected) in cases {
-        let error = write_images_safetensors(&path, &frames, [2, 2, 1])
-            .unwrap_err()
-            .to_string();
+        let error = write_images_safetensors(&path, &frames, [2, 2, 1]).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
     assert!(save_png(&path, &u8s(4), [2, 3, 1]).is_err());

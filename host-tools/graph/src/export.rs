@@ -65,11 +65,7 @@ pub struct ExportOptions {
 impl Default for ExportOptions {
     fn default() -> Self {
         let producer_version = env!("CARGO_PKG_VERSION").to_owned();
-        Self {
-            opset: 17,
-            producer_version,
-            metadata: Vec::new(),
-        }
+        Self { opset: 17, producer_version, metadata: Vec::new() }
     }
 }
 
@@ -99,19 +95,13 @@ pub(crate) fn model(
     let input = graph.input.ok_or(ExportError::NoInput)?;
     if let Some(output) = outputs.iter().find(|output| output.values().is_empty()) {
         let reason = "there is nothing to join";
-        return Err(ExportError::Output {
-            name: output.name.clone(),
-            reason,
-        });
+        return Err(ExportError::Output { name: output.name.clone(), reason });
     }
     let live = live_values(graph, outputs);
     check_size(graph, &live)?;
     let mut builder = Builder::new(options.opset);
     let names = assign_names(graph, &live, outputs, detector.is_some(), &mut builder)?;
-    let mut message = GraphProto {
-        name: graph.name.clone(),
-        ..GraphProto::default()
-    };
+    let mut message = GraphProto { name: graph.name.clone(), ..GraphProto::default() };
     write_constants(graph, &live, &names, &mut builder);
     write_nodes(graph, &live, &names, &mut builder);
     let mut features = FeatureNames::default();
@@ -124,9 +114,7 @@ pub(crate) fn model(
         detector::write(detector, &features, &mut builder)?;
         message.output.push(value_info(detector::SCORE, &[1]));
     }
-    message
-        .input
-        .push(value_info(&names[input.0 as usize], graph.shape(input)));
+    message.input.push(value_info(&names[input.0 as usize], graph.shape(input)));
     message.value_info = inner_types(graph, &live, &names, &message);
     (message.node, message.initializer) = (builder.nodes, builder.initializers);
     Ok(wrap(message, options))
@@ -152,24 +140,16 @@ fn wrap(mut graph: GraphProto, options: &ExportOptions) -> ModelProto {
         producer_name: "gradgate".to_owned(),
         producer_version: options.producer_version.clone(),
         graph: Some(graph),
-        opset_import: vec![OperatorSetIdProto {
-            domain: String::new(),
-            version: options.opset,
-        }],
+        opset_import: vec![OperatorSetIdProto { domain: String::new(), version: options.opset }],
         metadata_props: options.metadata.iter().map(property).collect(),
         ..ModelProto::default()
     }
 }
 
 fn check_size(graph: &Graph, live: &[bool]) -> Result<(), ExportError> {
-    let constants = graph
-        .values
-        .iter()
-        .zip(live)
-        .filter(|(value, live)| **live && !value.is_frame());
-    let bytes = constants
-        .map(|(value, _)| 4 * value.elements() as u64)
-        .sum();
+    let constants =
+        graph.values.iter().zip(live).filter(|(value, live)| **live && !value.is_frame());
+    let bytes = constants.map(|(value, _)| 4 * value.elements() as u64).sum();
     if bytes > MAX_CONSTANT_BYTES {
         return Err(ExportError::TooLarge { bytes });
     }
@@ -185,27 +165,11 @@ fn write_constants(graph: &Graph, live: &[bool], names: &[String], builder: &mut
 }
 
 fn write_nodes(graph: &Graph, live: &[bool], names: &[String], builder: &mut Builder) {
-    let nodes: Vec<_> = graph
-        .nodes
-        .iter()
-        .filter(|node| live[node.output.0 as usize])
-        .collect();
-    let node_names: Vec<String> = nodes
-        .iter()
-        .map(|node| builder.claim_node(&node.name))
-        .collect();
+    let nodes: Vec<_> = graph.nodes.iter().filter(|node| live[node.output.0 as usize]).collect();
+    let node_names: Vec<String> = nodes.iter().map(|node| builder.claim_node(&node.name)).collect();
     for (node, name) in nodes.into_iter().zip(&node_names) {
         builder.scope(name);
-        table::emit(
-            &node.op,
-            &mut Site {
-                graph,
-                node,
-                names,
-                name,
-                builder,
-            },
-        );
+        table::emit(&node.op, &mut Site { graph, node, names, name, builder });
     }
     builder.scope("");
 }
@@ -217,18 +181,9 @@ fn inner_types(
     names: &[String],
     message: &GraphProto,
 ) -> Vec<ValueInfoProto> {
-    let computed = graph
-        .nodes
-        .iter()
-        .map(|node| node.output.0 as usize)
-        .filter(|&v| live[v]);
+    let computed = graph.nodes.iter().map(|node| node.output.0 as usize).filter(|&v| live[v]);
     computed
-        .filter(|&value| {
-            message
-                .output
-                .iter()
-                .all(|output| output.name != names[value])
-        })
+        .filter(|&value| message.output.iter().all(|output| output.name != names[value]))
         .map(|value| value_info(&names[value], &graph.values[value].shape))
         .collect()
 }
@@ -241,15 +196,10 @@ mod tests {
 
     /// image -> sub (logits); relu is an extra output; a dead node stays out.
     fn graph() -> (Graph, ValueId, ValueId) {
-        let mut graph = Graph {
-            name: "net".into(),
-            ..Graph::default()
-        };
+        let mut graph = Graph { name: "net".into(), ..Graph::default() };
         let image = graph.add_input("image", [1, 3]);
         let mean = graph.add_constant("mean", Tensor::new([3], vec![1.0, 2.0, 3.0]));
-        let y = graph
-            .push_named("centre", "centred", Op::Sub, &[image, mean])
-            .expect("fits");
+        let y = graph.push_named("centre", "centred", Op::Sub, &[image, mean]).expect("fits");
         graph.push("dead", Op::Sigmoid, &[y]).expect("fits");
         let z = graph.push("relu", Op::Relu, &[y]).expect("fits");
         graph.logits = Some(y);
@@ -272,25 +222,15 @@ mod tests {
     #[test]
     fn names_order_and_header() {
         let (graph, y, z) = graph();
-        let outputs = [
-            ExportOutput::value("logits", y),
-            ExportOutput::row("norms", [y, z]),
-        ];
+        let outputs = [ExportOutput::value("logits", y), ExportOutput::row("norms", [y, z])];
         let metadata = vec![("label".to_owned(), "ones".to_owned())];
-        let options = ExportOptions {
-            metadata,
-            ..ExportOptions::default()
-        };
+        let options = ExportOptions { metadata, ..ExportOptions::default() };
         let model = model(&graph, &outputs, Some(&Sum), &options).expect("exports");
         assert_eq!((model.ir_version, model.opset_import[0].version), (8, 17));
         assert_eq!(model.producer_name, "gradgate");
         assert_eq!(model.metadata_props[0].value, "ones");
         let message = model.graph.as_ref().expect("a graph");
-        let ops: Vec<&str> = message
-            .node
-            .iter()
-            .map(|node| node.op_type.as_str())
-            .collect();
+        let ops: Vec<&str> = message.node.iter().map(|node| node.op_type.as_str()).collect();
         let expected = "Sub Relu Identity Reshape Reshape Concat Reshape ReduceSum Reshape";
         assert_eq!(ops.join(" "), expected);
         assert_eq!(message.node[0].name, "centre");
@@ -298,18 +238,11 @@ mod tests {
             (message.node[0].input.join(" "), &message.node[0].output[0]),
             ("image mean".into(), &"centred".into())
         );
-        let outputs: Vec<&str> = message
-            .output
-            .iter()
-            .map(|output| output.name.as_str())
-            .collect();
+        let outputs: Vec<&str> = message.output.iter().map(|output| output.name.as_str()).collect();
         assert_eq!(outputs, ["logits", "norms", "score"]);
         assert_eq!(message.initializer[0].name, "mean");
         assert_eq!(message.initializer[0].raw_data[4..8], 2.0_f32.to_le_bytes());
-        assert_eq!(
-            ModelProto::decode(model.encode_to_vec().as_slice()),
-            Ok(model)
-        );
+        assert_eq!(ModelProto::decode(model.encode_to_vec().as_slice()), Ok(model));
     }
 
     #[test]
@@ -317,13 +250,8 @@ mod tests {
         let (graph, y, _) = graph();
         let logits = [ExportOutput::value("logits", y)];
         let with = |outputs: &[ExportOutput], detector: Option<&dyn DetectorExport>, opset| {
-            let options = ExportOptions {
-                opset,
-                ..ExportOptions::default()
-            };
-            export(&graph, outputs, detector, &options)
-                .expect_err("refused")
-                .to_string()
+            let options = ExportOptions { opset, ..ExportOptions::default() };
+            export(&graph, outputs, detector, &options).expect_err("refused").to_string()
         };
         assert!(with(&logits, None, 16).contains("17 to 22"));
         assert!(with(&logits, Some(&Sum), 17).contains("`norms`"));

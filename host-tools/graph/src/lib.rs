@@ -1,13 +1,13 @@
 //! Compiler.
-pub mod graph;
-pub mod ops;
-pub mod proto;
 pub mod expand;
 pub mod export;
-pub mod interp;
-pub mod taps;
-pub mod lower;
-pub mod schedule;
+pub mod graph;
 pub mod import;
+pub mod interp;
+pub mod lower;
+pub mod ops;
 pub mod pack;
 pub mod plan;
+pub mod proto;
+pub mod schedule;
+pub mod taps;

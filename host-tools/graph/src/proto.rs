@@ -345,16 +345,10 @@ mod tests {
         let graph = model.graph.as_ref().expect("graph");
         assert_eq!(graph.node[0].op_type, "Relu");
         assert_eq!(graph.node[0].input, ["x"]);
-        let shape = graph.input[0]
-            .r#type
-            .as_ref()
-            .and_then(|t| t.tensor_type.as_ref());
+        let shape = graph.input[0].r#type.as_ref().and_then(|t| t.tensor_type.as_ref());
         let shape = shape.and_then(|t| t.shape.as_ref()).expect("shape");
         assert_eq!(shape.dim[0].dim_param.as_deref(), Some("batch"));
         assert_eq!(shape.dim[1].dim_value, Some(3));
-        assert_eq!(
-            ModelProto::decode(model.encode_to_vec().as_slice()),
-            Ok(model)
-        );
+        assert_eq!(ModelProto::decode(model.encode_to_vec().as_slice()), Ok(model));
     }
 }

@@ -52,33 +52,12 @@ mod tests {
             folded: false,
         };
         let others = [
-            Schema {
-                parameters: "a\nbc",
-                layers: "",
-                ..base.clone()
-            },
-            Schema {
-                parameters: "a",
-                layers: "b\nc",
-                ..base.clone()
-            },
-            Schema {
-                layers: "",
-                alignments: "c",
-                ..base.clone()
-            },
-            Schema {
-                classes: 11,
-                ..base.clone()
-            },
-            Schema {
-                penultimate: 0,
-                ..base.clone()
-            },
-            Schema {
-                folded: true,
-                ..base.clone()
-            },
+            Schema { parameters: "a\nbc", layers: "", ..base.clone() },
+            Schema { parameters: "a", layers: "b\nc", ..base.clone() },
+            Schema { layers: "", alignments: "c", ..base.clone() },
+            Schema { classes: 11, ..base.clone() },
+            Schema { penultimate: 0, ..base.clone() },
+            Schema { folded: true, ..base.clone() },
         ];
         for other in others {
             assert_ne!(schema_digest(&base), schema_digest(&other), "{other:?}");

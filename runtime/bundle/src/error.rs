@@ -131,15 +131,8 @@ impl fmt::Display for ParseError {
             ),
             Self::Version { version } => write!(f, "container version {version} does not exist"),
             Self::Length { stated, found } => {
-                let how = if (found as u64) < u64::from(stated) {
-                    "truncated"
-                } else {
-                    "extended"
-                };
-                write!(
-                    f,
-                    "{how}: the manifest states {stated} bytes, there are {found}"
-                )
+                let how = if (found as u64) < u64::from(stated) { "truncated" } else { "extended" };
+                write!(f, "{how}: the manifest states {stated} bytes, there are {found}")
             }
             Self::Layout(s) => write!(f, "offset or length of the {} is wrong", s.name()),
             Self::Reserved(s) => write!(f, "reserved bytes of the {} are not zero", s.name()),

@@ -73,11 +73,7 @@ pub fn parse_public(text: &str) -> Result<VerifyingKey, KeyError> {
         return Err(KeyError::NotPublic);
     };
     let key = VerifyingKey::from_bytes(&bytes).map_err(|_| KeyError::Invalid)?;
-    if key.is_weak() {
-        Err(KeyError::Weak)
-    } else {
-        Ok(key)
-    }
+    if key.is_weak() { Err(KeyError::Weak) } else { Ok(key) }
 }
 
 fn line(word: &str, bytes: &[u8; 32]) -> String {
@@ -93,10 +89,7 @@ fn parse(text: &str) -> Result<(&'static str, [u8; 32]), KeyError> {
     let line = text.strip_suffix('\n').unwrap_or(text);
     let line = line.strip_suffix('\r').unwrap_or(line);
     let (word, digits) = line.split_once(' ').ok_or(KeyError::Format)?;
-    let word = [SECRET, PUBLIC]
-        .into_iter()
-        .find(|&w| w == word)
-        .ok_or(KeyError::Format)?;
+    let word = [SECRET, PUBLIC].into_iter().find(|&w| w == word).ok_or(KeyError::Format)?;
     let digits: &[u8; 64] = digits.as_bytes().try_into().map_err(|_| KeyError::Format)?;
     let mut bytes = [0; 32];
     for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
@@ -147,15 +140,7 @@ mod tests {
         let twice = format!("{public}\n{public}\n");
         let short = &public[..public.len() - 1];
         let letters = public.replace('d', "g");
-        for text in [
-            "",
-            "\n",
-            &long,
-            &twice,
-            short,
-            &letters,
-            "gradgate-ed25519-public é",
-        ] {
+        for text in ["", "\n", &long, &twice, short, &letters, "gradgate-ed25519-public é"] {
             assert_eq!(parse_public(text), Err(KeyError::Format), "{text:?}");
         }
     }

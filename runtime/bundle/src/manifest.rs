@@ -132,19 +132,14 @@ impl Manifest {
     /// Length of one frame in bytes.
     pub fn frame_bytes(&self) -> u32 {
         // Checked by `parse`; saturating keeps hand-made manifests from wrapping.
-        self.input
-            .iter()
-            .fold(1, |product, side| side.get().saturating_mul(product))
+        self.input.iter().fold(1, |product, side| side.get().saturating_mul(product))
     }
 
     /// The interval of the file that `header_digest` covers.
     pub fn described(&self) -> Span {
         let first = self.header.offset.get();
         let length = self.blobs.offset.get().saturating_sub(first);
-        Span {
-            offset: U32::new(first),
-            length: U32::new(length),
-        }
+        Span { offset: U32::new(first), length: U32::new(length) }
     }
 
     fn check_input(&self) -> Result<(), ParseError> {

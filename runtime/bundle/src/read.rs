@@ -67,10 +67,7 @@ impl<'a> Bundle<'a> {
     /// The first fault found, in file order where possible.
     pub fn from_verified(verified: Verified<'a>) -> Result<Self, ParseError> {
         let file = verified.bytes();
-        Self::decode(
-            file,
-            Manifest::parse(file.first_chunk().ok_or(ParseError::Short)?)?,
-        )
+        Self::decode(file, Manifest::parse(file.first_chunk().ok_or(ParseError::Short)?)?)
     }
 
     fn decode(file: &'a [u8], manifest: &'a Manifest) -> Result<Self, ParseError> {
@@ -85,10 +82,7 @@ impl<'a> Bundle<'a> {
             file,
             manifest,
             header: decode_header(section(&manifest.header, Section::Header)?)?,
-            tensors: records(
-                section(&manifest.tensors, Section::Tensors)?,
-                Section::Tensors,
-            )?,
+            tensors: records(section(&manifest.tensors, Section::Tensors)?, Section::Tensors)?,
             steps: records(section(&manifest.steps, Section::Steps)?, Section::Steps)?,
             params,
             blobs: section(&manifest.blobs, Section::Blobs)?,
@@ -131,9 +125,7 @@ impl<'a> Bundle<'a> {
 
     /// What step `index` computes; `None` when there is no such step.
     pub fn opcode(&self, index: usize) -> Option<OpCode> {
-        self.steps
-            .get(index)
-            .and_then(|step| OpCode::from_number(step.opcode.get()))
+        self.steps.get(index).and_then(|step| OpCode::from_number(step.opcode.get()))
     }
 
     /// A step's parameters; `None` when `P` is not as long as the operation's record.
@@ -159,10 +151,7 @@ impl<'a> Bundle<'a> {
         if tensor.kind.get() != TensorKind::Blob as u32 {
             return None;
         }
-        self.floats(BlobRef {
-            offset: tensor.offset.get(),
-            elements: tensor.elements.get(),
-        })
+        self.floats(BlobRef { offset: tensor.offset.get(), elements: tensor.elements.get() })
     }
 
     /// The self-test's frame (u8: rows, columns, channels) and the expected f32.
@@ -175,10 +164,7 @@ impl<'a> Bundle<'a> {
             return Err(ParseError::SchemaDigest);
         }
         let layout = &self.header.layout;
-        let arena = layout
-            .arena_elements
-            .checked_mul(4)
-            .ok_or(ParseError::Arena)?;
+        let arena = layout.arena_elements.checked_mul(4).ok_or(ParseError::Arena)?;
         if arena != self.manifest.arena_bytes.get() {
             return Err(ParseError::Arena);
         }
@@ -189,53 +175,27 @@ impl<'a> Bundle<'a> {
         let fits = test.frame_bytes == self.manifest.frame_bytes()
             && (test.frame_offset as usize).is_multiple_of(ALIGNMENT)
             && self_test(self, test).is_some_and(|(_, bits)| bits.iter().all(|v| v.is_finite()));
-        fits.then_some(())
-            .ok_or(ParseError::HeaderValue("self-test"))
+        fits.then_some(()).ok_or(ParseError::HeaderValue("self-test"))
     }
 
     fn check_values(&self) -> Result<(), ParseError> {
-        let Header {
-            schema,
-            layout,
-            evidence,
-            ..
-        } = &self.header;
+        let Header { schema, layout, evidence, .. } = &self.header;
         let known = |index: u16| usize::from(index) < self.tensors.len();
         let features = (layout.features_offset as usize).checked_add(schema.features());
-        let lists = [
-            schema.parameters,
-            schema.layers,
-            schema.alignments,
-            self.header.classes,
-        ];
+        let lists = [schema.parameters, schema.layers, schema.alignments, self.header.classes];
         let rate = evidence.false_alarm_rate;
         let facts = [
-            (
-                !lists.iter().any(|list| names(list).any(str::is_empty)),
-                "list of names",
-            ),
+            (!lists.iter().any(|list| names(list).any(str::is_empty)), "list of names"),
             (known(layout.logits), "tensor of the logits"),
-            (
-                layout.penultimate == NONE || known(layout.penultimate),
-                "tensor of the penultimate",
-            ),
+            (layout.penultimate == NONE || known(layout.penultimate), "tensor of the penultimate"),
             (
                 features.is_some_and(|end| end <= layout.arena_elements as usize),
                 "place of the features",
             ),
-            (
-                layout.scratch_offset <= layout.arena_elements,
-                "place of the scratch",
-            ),
-            (
-                rate.is_nan() || (0.0..=1.0).contains(&rate),
-                "false-alarm rate",
-            ),
+            (layout.scratch_offset <= layout.arena_elements, "place of the scratch"),
+            (rate.is_nan() || (0.0..=1.0).contains(&rate), "false-alarm rate"),
             ((0.0..=1.0).contains(&evidence.confidence), "confidence"),
-            (
-                evidence.calibration[1] <= evidence.calibration[0],
-                "calibration alarms",
-            ),
+            (evidence.calibration[1] <= evidence.calibration[0], "calibration alarms"),
             (evidence.audit[1] <= evidence.audit[0], "audit alarms"),
         ];
         match facts.iter().find(|(holds, _)| !holds) {
@@ -308,11 +268,7 @@ pub const fn params_size(opcode: OpCode) -> usize {
 fn decode_header(bytes: &[u8]) -> Result<Header<'_>, ParseError> {
     let (header, rest) =
         postcard::take_from_bytes(bytes).map_err(|_| ParseError::HeaderEncoding)?;
-    if rest.is_empty() {
-        Ok(header)
-    } else {
-        Err(ParseError::HeaderTrailing)
-    }
+    if rest.is_empty() { Ok(header) } else { Err(ParseError::HeaderTrailing) }
 }
 
 fn records<T: FromBytes + zerocopy::KnownLayout + zerocopy::Immutable>(
@@ -325,11 +281,7 @@ fn records<T: FromBytes + zerocopy::KnownLayout + zerocopy::Immutable>(
 fn check_padding(file: &[u8], manifest: &Manifest) -> Result<(), ParseError> {
     let wrong = ParseError::Layout(Section::Blobs);
     let params = manifest.params;
-    let end = params
-        .offset
-        .get()
-        .checked_add(params.length.get())
-        .ok_or(wrong)?;
+    let end = params.offset.get().checked_add(params.length.get()).ok_or(wrong)?;
     let length = manifest.blobs.offset.get().checked_sub(end).ok_or(wrong)?;
     let padding = interval(file, end, length as usize).ok_or(wrong)?;
     if padding.iter().any(|&byte| byte != 0) {

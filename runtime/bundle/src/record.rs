@@ -16,7 +16,9 @@ pub enum TensorKind {
 }
 
 /// One tensor: an interval of f32 elements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
+)]
 #[repr(C)]
 pub struct TensorRecord {
     /// [`TensorKind`] number.
@@ -28,7 +30,9 @@ pub struct TensorRecord {
 }
 
 /// One kernel call: inputs first, then outputs, in the order of [`crate::op::OpCode`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
+)]
 #[repr(C)]
 pub struct StepRecord {
     /// [`crate::op::OpCode`] number.

@@ -179,11 +179,7 @@ impl<'a> Parameters<'a> {
             Parameters::ConvWeightNorm(p) => conv_weight_norm(p),
             Parameters::ConvWeightGradient(p) => {
                 let s = ConvShape::new(p)?;
-                Ok(places(&[
-                    s.input_elements(),
-                    s.output_elements(),
-                    s.weight_elements(),
-                ]))
+                Ok(places(&[s.input_elements(), s.output_elements(), s.weight_elements()]))
             }
             Parameters::Affine(p) => {
                 activation(p.activation.get(), p.low, p.high)?;
@@ -275,9 +271,7 @@ impl<'a> Parameters<'a> {
 
 fn places(counts: &[usize]) -> [usize; OPERANDS] {
     let mut all = [0; OPERANDS];
-    all.iter_mut()
-        .zip(counts)
-        .for_each(|(place, &count)| *place = count);
+    all.iter_mut().zip(counts).for_each(|(place, &count)| *place = count);
     all
 }
 
@@ -300,10 +294,7 @@ fn times(total: usize, length: usize) -> Result<usize, ShapeError> {
     if length == 0 {
         return Err(ShapeError::Zero);
     }
-    total
-        .checked_mul(length)
-        .filter(|&n| n < ELEMENT_LIMIT)
-        .ok_or(ShapeError::TooLarge)
+    total.checked_mul(length).filter(|&n| n < ELEMENT_LIMIT).ok_or(ShapeError::TooLarge)
 }
 
 /// Constants may be infinite (a Clip with one bound), but never NaN.
@@ -341,9 +332,7 @@ fn reduce(p: &ReduceParams) -> Result<[usize; OPERANDS], ShapeError> {
     let kept = box_reach(0, &p.kept, &p.kept_strides)?;
     let reduced = box_reach(0, &p.reduced, &p.reduced_strides)?;
     let reach = kept.checked_add(reduced).and_then(|n| n.checked_sub(1));
-    let x = reach
-        .filter(|&n| n < ELEMENT_LIMIT)
-        .ok_or(ShapeError::TooLarge)?;
+    let x = reach.filter(|&n| n < ELEMENT_LIMIT).ok_or(ShapeError::TooLarge)?;
     Ok(places(&[x, box_elements(&p.kept)?]))
 }
 
@@ -377,17 +366,9 @@ mod tests {
     fn every_opcode_has_roles_that_fit_a_record() {
         for &opcode in OpCode::ALL {
             let roles = operands(opcode);
-            assert!(
-                !roles.is_empty() && roles.len() <= OPERANDS,
-                "{}",
-                opcode.name()
-            );
+            assert!(!roles.is_empty() && roles.len() <= OPERANDS, "{}", opcode.name());
             let first_write = roles.iter().position(|r| r.writes()).unwrap_or(roles.len());
-            assert!(
-                roles[first_write..].iter().all(|r| r.writes()),
-                "{}",
-                opcode.name()
-            );
+            assert!(roles[first_write..].iter().all(|r| r.writes()), "{}", opcode.name());
         }
     }
 
@@ -437,22 +418,13 @@ mod tests {
         let counts = Parameters::ConvWeightNorm(&p).elements().unwrap();
         assert_eq!(counts, [64, 10, 640, 10, 10, 10, 30, 0]);
         p.scale = one(3);
-        assert_eq!(
-            Parameters::ConvWeightNorm(&p).elements(),
-            Err(ShapeError::Method)
-        );
+        assert_eq!(Parameters::ConvWeightNorm(&p).elements(), Err(ShapeError::Method));
         p.scale = NONE.into();
         p.conv.input[1] = one(2);
         p.conv.output[1] = one(2);
-        assert_eq!(
-            Parameters::ConvWeightNorm(&p).elements(),
-            Err(ShapeError::Method)
-        );
+        assert_eq!(Parameters::ConvWeightNorm(&p).elements(), Err(ShapeError::Method));
         p.method = one(2);
-        assert_eq!(
-            Parameters::ConvWeightNorm(&p).elements(),
-            Err(ShapeError::Number)
-        );
+        assert_eq!(Parameters::ConvWeightNorm(&p).elements(), Err(ShapeError::Number));
     }
 
     #[test]
@@ -483,9 +455,6 @@ mod tests {
         assert_eq!(Parameters::Unary(&p).elements(), Err(ShapeError::TooLarge));
         let mut s: SoftmaxParams = zeroed();
         (s.outer, s.axis, s.inner) = (65536.into(), 65536.into(), 65536.into());
-        assert_eq!(
-            Parameters::Softmax(&s).elements(),
-            Err(ShapeError::TooLarge)
-        );
+        assert_eq!(Parameters::Softmax(&s).elements(), Err(ShapeError::TooLarge));
     }
 }

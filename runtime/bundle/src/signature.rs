@@ -17,12 +17,7 @@
 
 #![cfg_attr(
     not(test),
-    deny(
-        clippy::indexing_slicing,
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic
-    )
+    deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)
 )]
 
 use ed25519_dalek::Signature;
@@ -73,9 +68,7 @@ impl VerifiedManifest {
         if key.is_weak() {
             return Err(VerifyError::WeakKey);
         }
-        let forged = key
-            .verify_strict(bytes, &Signature::from_bytes(signature))
-            .is_err();
+        let forged = key.verify_strict(bytes, &Signature::from_bytes(signature)).is_err();
         // Plain data of a fixed length: no decoding, and needed to tell a wrong key from a forgery.
         let manifest: Manifest = zerocopy::transmute!(*bytes);
         if forged {
@@ -83,17 +76,11 @@ impl VerifiedManifest {
             return Err(if manifest.key_id == given {
                 VerifyError::Forged
             } else {
-                VerifyError::WrongKey {
-                    bundle: manifest.key_id,
-                    given,
-                }
+                VerifyError::WrongKey { bundle: manifest.key_id, given }
             });
         }
         Manifest::parse(bytes)?;
-        Ok(Self {
-            manifest,
-            signature: *signature,
-        })
+        Ok(Self { manifest, signature: *signature })
     }
 
     /// What the manifest says.
@@ -117,12 +104,9 @@ impl VerifiedManifest {
     /// # Errors
     /// Another manifest, wrong length, damaged bytes.
     pub fn admit<'a>(&self, file: &'a [u8]) -> Result<Verified<'a>, ParseError> {
-        let (prefix, rest) = file
-            .split_at_checked(PREFIX_BYTES)
-            .ok_or(ParseError::Short)?;
-        let (manifest, signature) = prefix
-            .split_at_checked(MANIFEST_BYTES)
-            .ok_or(ParseError::Short)?;
+        let (prefix, rest) = file.split_at_checked(PREFIX_BYTES).ok_or(ParseError::Short)?;
+        let (manifest, signature) =
+            prefix.split_at_checked(MANIFEST_BYTES).ok_or(ParseError::Short)?;
         if manifest != self.manifest.as_bytes() || signature != self.signature {
             return Err(ParseError::OtherManifest);
         }
@@ -154,11 +138,7 @@ pub struct StreamCheck {
 impl StreamCheck {
     /// For the host, which may read unsigned bundles; `manifest` has passed [`Manifest::parse`].
     pub(crate) fn unsigned(manifest: &Manifest) -> Self {
-        VerifiedManifest {
-            manifest: *manifest,
-            signature: [0; SIGNATURE_BYTES],
-        }
-        .stream()
+        VerifiedManifest { manifest: *manifest, signature: [0; SIGNATURE_BYTES] }.stream()
     }
 
     /// Takes the next bytes; the first call begins at byte 320 of the file.
@@ -173,12 +153,8 @@ impl StreamCheck {
             return Err(ParseError::Length { stated, found });
         }
         let boundary = u64::from(self.manifest.blobs.offset.get());
-        let before = boundary
-            .saturating_sub(self.position)
-            .min(bytes.len() as u64);
-        let (described, blobs) = bytes
-            .split_at_checked(before as usize)
-            .unwrap_or((bytes, &[]));
+        let before = boundary.saturating_sub(self.position).min(bytes.len() as u64);
+        let (described, blobs) = bytes.split_at_checked(before as usize).unwrap_or((bytes, &[]));
         self.described.update(described);
         self.blobs.update(blobs);
         self.position = end;

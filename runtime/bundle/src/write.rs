@@ -84,28 +84,14 @@ pub fn write(parts: &BundleParts<'_>) -> Result<Vec<u8>, WriteError> {
 /// Parts that are too long or cannot be encoded.
 pub fn assemble(parts: &BundleParts<'_>) -> Result<AlignedBytes, WriteError> {
     let header = postcard::to_allocvec(&parts.header).map_err(|_| WriteError::Header)?;
-    let sections: [&[u8]; 5] = [
-        &header,
-        parts.tensors.as_bytes(),
-        parts.steps.as_bytes(),
-        &parts.params,
-        &parts.blobs,
-    ];
+    let sections: [&[u8]; 5] =
+        [&header, parts.tensors.as_bytes(), parts.steps.as_bytes(), &parts.params, &parts.blobs];
     let mut spans = [Span::default(); 5];
     let mut end = PREFIX_BYTES;
     for (index, (section, span)) in sections.iter().zip(&mut spans).enumerate() {
-        let first = if index == 4 {
-            end.next_multiple_of(ALIGNMENT)
-        } else {
-            end
-        };
-        end = first
-            .checked_add(section.len())
-            .ok_or(WriteError::TooLong)?;
-        *span = Span {
-            offset: narrow(first)?,
-            length: narrow(section.len())?,
-        };
+        let first = if index == 4 { end.next_multiple_of(ALIGNMENT) } else { end };
+        end = first.checked_add(section.len()).ok_or(WriteError::TooLong)?;
+        *span = Span { offset: narrow(first)?, length: narrow(section.len())? };
     }
     let total_bytes = narrow(end)?;
     let mut file = AlignedBytes::zeroed(end);
@@ -150,12 +136,7 @@ pub fn refresh_digests(file: &mut [u8]) {
         return;
     };
     let (header_digest, blobs_digest) = (sha256(header), sha256(blobs));
-    let manifest = Manifest {
-        key_id: [0; 8],
-        header_digest,
-        blobs_digest,
-        ..manifest
-    };
+    let manifest = Manifest { key_id: [0; 8], header_digest, blobs_digest, ..manifest };
     file[..MANIFEST_BYTES].copy_from_slice(manifest.as_bytes());
     if let Some(signature) = file.get_mut(MANIFEST_BYTES..PREFIX_BYTES) {
         signature.fill(0);
@@ -167,9 +148,7 @@ pub fn refresh_digests(file: &mut [u8]) {
 /// # Errors
 /// [`ParseError::Short`] for less than 320 bytes, or what [`Manifest::parse`] refuses.
 pub fn sign(file: &mut [u8], key: &SigningKey) -> Result<(), ParseError> {
-    let prefix = file
-        .first_chunk_mut::<PREFIX_BYTES>()
-        .ok_or(ParseError::Short)?;
+    let prefix = file.first_chunk_mut::<PREFIX_BYTES>().ok_or(ParseError::Short)?;
     let (bytes, signature) = prefix.split_at_mut(MANIFEST_BYTES);
     let mut manifest = *Manifest::parse(bytes.first_chunk().ok_or(ParseError::Short)?)?;
     manifest.key_id = key_id(&key.verifying_key());
@@ -194,10 +173,7 @@ pub fn push_params<P: Params>(params: &mut Vec<u8>, record: &P) -> Result<U32, W
 /// [`WriteError::TooLong`] beyond 4 GiB.
 pub fn push_floats(blobs: &mut Vec<u8>, values: &[f32]) -> Result<BlobRef, WriteError> {
     let offset = push_bytes(blobs, values.as_bytes())?;
-    Ok(BlobRef {
-        offset,
-        elements: narrow(values.len())?.get(),
-    })
+    Ok(BlobRef { offset, elements: narrow(values.len())?.get() })
 }
 
 /// Appends bytes at a multiple of 16 and returns their offset.
@@ -230,7 +206,5 @@ pub fn name_list<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<String,
 }
 
 fn narrow(length: usize) -> Result<U32, WriteError> {
-    u32::try_from(length)
-        .map(U32::new)
-        .map_err(|_| WriteError::TooLong)
+    u32::try_from(length).map(U32::new).map_err(|_| WriteError::TooLong)
 }

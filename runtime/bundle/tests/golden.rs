@@ -29,10 +29,7 @@ fn golden(path: &Path) -> AlignedBytes {
         fs::write(path, &written).expect("writable");
     }
     let stored = fs::read(path).expect("tests/golden/v1.gate is committed");
-    assert!(
-        stored == written,
-        "the writer no longer makes the bytes of container version 1"
-    );
+    assert!(stored == written, "the writer no longer makes the bytes of container version 1");
     AlignedBytes::from(&stored[..])
 }
 
@@ -65,10 +62,7 @@ fn the_worked_example_of_the_specification_is_the_golden_manifest() {
     let mut file = changed(|_| ());
     sign(&mut file, &key(1)).expect("long enough");
     let dump = hexdump(&file[..MANIFEST_BYTES]);
-    assert!(
-        spec.contains(&dump),
-        "SPEC.md lacks this worked example:\n{dump}"
-    );
+    assert!(spec.contains(&dump), "SPEC.md lacks this worked example:\n{dump}");
 }
 
 /// The last column of an operation's row.
@@ -81,20 +75,11 @@ fn operand_names(line: &str) -> impl Iterator<Item = &str> {
 fn the_specification_lists_every_operation() {
     let spec = fs::read_to_string(root().join("SPEC.md")).expect("SPEC.md");
     for &opcode in OpCode::ALL {
-        let row = format!(
-            "| {} | {} | {} |",
-            opcode as u16,
-            opcode.name(),
-            params_size(opcode)
-        );
+        let row = format!("| {} | {} | {} |", opcode as u16, opcode.name(), params_size(opcode));
         let line = spec.lines().find(|line| line.starts_with(&row));
         let line = line.unwrap_or_else(|| panic!("SPEC.md lacks: {row}"));
-        let optional: Vec<bool> = operand_names(line)
-            .map(|name| name.starts_with('['))
-            .collect();
-        let roles = shape::operands(opcode)
-            .iter()
-            .map(|&role| role == Role::ReadOptional);
+        let optional: Vec<bool> = operand_names(line).map(|name| name.starts_with('[')).collect();
+        let roles = shape::operands(opcode).iter().map(|&role| role == Role::ReadOptional);
         assert!(roles.eq(optional), "operands differ: {line}");
     }
 }

@@ -50,19 +50,13 @@ fn extended_by_one_byte() {
     let mut longer = changed(|_| ()).to_vec();
     let stated = longer.len() as u32;
     longer.push(0);
-    let expected = ParseError::Length {
-        stated,
-        found: longer.len(),
-    };
+    let expected = ParseError::Length { stated, found: longer.len() };
     assert_eq!(error_of(&AlignedBytes::from(&longer[..])), expected);
 }
 
 #[test]
 fn bad_magic() {
-    assert_eq!(
-        error_of(&with_manifest(|m| m.magic[7] = b'e')),
-        ParseError::Magic
-    );
+    assert_eq!(error_of(&with_manifest(|m| m.magic[7] = b'e')), ParseError::Magic);
 }
 
 #[test]
@@ -119,11 +113,7 @@ fn mis_sized_moved_and_overlapping_sections() {
             let moved =
                 |value: &mut U32| *value = U32::new((i64::from(value.get()) + shift) as u32);
             let file = with_manifest(|m| moved(&mut pick(m).offset));
-            assert_eq!(
-                error_of(&file),
-                ParseError::Layout(section),
-                "offset {shift}"
-            );
+            assert_eq!(error_of(&file), ParseError::Layout(section), "offset {shift}");
             let mut file = with_manifest(|m| moved(&mut pick(m).length));
             let manifest = manifest_of(&file);
             let end =
@@ -132,17 +122,11 @@ fn mis_sized_moved_and_overlapping_sections() {
             if section == Section::Params && (end..end + 16).contains(&blobs) {
                 // Only the border to the padding moved: harmless, or a record is cut.
                 let cut = Bundle::parse(&file).err();
-                assert!(
-                    cut == (shift < 0).then_some(ParseError::Params { step: 1 }),
-                    "{shift}"
-                );
+                assert!(cut == (shift < 0).then_some(ParseError::Params { step: 1 }), "{shift}");
                 continue;
             }
             let error = error_of(&file);
-            assert!(
-                matches!(error, ParseError::Layout(_)),
-                "{section:?} length {shift}: {error}"
-            );
+            assert!(matches!(error, ParseError::Layout(_)), "{section:?} length {shift}: {error}");
             // Neither do right digests help.
             forge_digests(&mut file);
             assert!(Bundle::parse(&file).is_err());
@@ -151,10 +135,7 @@ fn mis_sized_moved_and_overlapping_sections() {
             let offset = with_manifest(|m| pick(m).offset = U32::new(extreme));
             assert_eq!(error_of(&offset), ParseError::Layout(section));
             let length = with_manifest(|m| pick(m).length = U32::new(extreme));
-            assert!(
-                matches!(error_of(&length), ParseError::Layout(_)),
-                "{section:?} {extreme}"
-            );
+            assert!(matches!(error_of(&length), ParseError::Layout(_)), "{section:?} {extreme}");
         }
     }
 }
@@ -182,10 +163,7 @@ fn senseless_frames_and_arenas() {
         let file = with_manifest(|m| m.input = input.map(U32::new));
         assert_eq!(error_of(&file), ParseError::Input);
     }
-    assert_eq!(
-        error_of(&with_manifest(|m| m.input_dtype = U32::new(1))),
-        ParseError::Input
-    );
+    assert_eq!(error_of(&with_manifest(|m| m.input_dtype = U32::new(1))), ParseError::Input);
     for bytes in [0, 127, 124, 132] {
         let file = with_manifest(|m| m.arena_bytes = U32::new(bytes));
         assert_eq!(error_of(&file), ParseError::Arena);
@@ -199,16 +177,8 @@ fn every_bit_of_header_records_and_blobs_is_covered_by_a_digest() {
     for place in 320..file.len() {
         for bit in 0..8 {
             file[place] ^= 1 << bit;
-            let section = if place < blobs {
-                Section::Header
-            } else {
-                Section::Blobs
-            };
-            assert_eq!(
-                error_of(&file),
-                ParseError::Digest(section),
-                "byte {place} bit {bit}"
-            );
+            let section = if place < blobs { Section::Header } else { Section::Blobs };
+            assert_eq!(error_of(&file), ParseError::Digest(section), "byte {place} bit {bit}");
             file[place] ^= 1 << bit;
         }
     }
@@ -218,24 +188,16 @@ fn every_bit_of_header_records_and_blobs_is_covered_by_a_digest() {
 fn another_schema_than_the_manifest_names() {
     let mut file = changed(|parts| parts.header.schema.classes = 4);
     let honest = changed(|_| ());
-    edit_manifest(&mut file, |m| {
-        m.schema_digest = manifest_of(&honest).schema_digest
-    });
+    edit_manifest(&mut file, |m| m.schema_digest = manifest_of(&honest).schema_digest);
     assert_eq!(error_of(&file), ParseError::SchemaDigest);
 }
 
 #[test]
 fn header_with_trailing_or_missing_bytes() {
     let mut header = postcard::to_allocvec(&tiny().header).expect("encodes");
-    assert!(
-        Bundle::parse(&with_header_bytes(&header)).is_ok(),
-        "the helper itself is right"
-    );
+    assert!(Bundle::parse(&with_header_bytes(&header)).is_ok(), "the helper itself is right");
     header.push(0);
-    assert_eq!(
-        error_of(&with_header_bytes(&header)),
-        ParseError::HeaderTrailing
-    );
+    assert_eq!(error_of(&with_header_bytes(&header)), ParseError::HeaderTrailing);
     for length in 0..header.len() - 1 {
         let error = error_of(&with_header_bytes(&header[..length]));
         assert_eq!(error, ParseError::HeaderEncoding, "{length} bytes");
@@ -247,10 +209,7 @@ fn non_utf8_string() {
     let mut header = postcard::to_allocvec(&tiny().header).expect("encodes");
     assert_eq!(&header[..5], b"\x04tiny");
     header[2] = 0xFF;
-    assert_eq!(
-        error_of(&with_header_bytes(&header)),
-        ParseError::HeaderEncoding
-    );
+    assert_eq!(error_of(&with_header_bytes(&header)), ParseError::HeaderEncoding);
 }
 
 #[test]
@@ -259,10 +218,7 @@ fn string_longer_than_the_file() {
     // Lengths of 2^35 - 1 and of more than ten varint bytes.
     for prefix in [&[0xFF, 0xFF, 0xFF, 0xFF, 0x7F][..], &[0xFF; 11]] {
         let long = [prefix, &header[1..]].concat();
-        assert_eq!(
-            error_of(&with_header_bytes(&long)),
-            ParseError::HeaderEncoding
-        );
+        assert_eq!(error_of(&with_header_bytes(&long)), ParseError::HeaderEncoding);
     }
 }
 
@@ -271,61 +227,33 @@ fn header_values_out_of_range() {
     type Change = fn(&mut write::BundleParts<'static>);
     let cases: [(&str, Change); 16] = [
         ("tensor of the logits", |p| p.header.layout.logits = 3),
-        ("tensor of the penultimate", |p| {
-            p.header.layout.penultimate = 3
-        }),
-        ("place of the features", |p| {
-            p.header.layout.features_offset = 31
-        }),
-        ("place of the features", |p| {
-            p.header.layout.features_offset = u32::MAX
-        }),
-        ("list of names", |p| {
-            p.header.schema.parameters = "fc.weight\n"
-        }),
+        ("tensor of the penultimate", |p| p.header.layout.penultimate = 3),
+        ("place of the features", |p| p.header.layout.features_offset = 31),
+        ("place of the features", |p| p.header.layout.features_offset = u32::MAX),
+        ("list of names", |p| p.header.schema.parameters = "fc.weight\n"),
         ("list of names", |p| p.header.classes = "\ncat"),
-        ("place of the scratch", |p| {
-            p.header.layout.scratch_offset = 33
-        }),
-        ("false-alarm rate", |p| {
-            p.header.evidence.false_alarm_rate = 1.5
-        }),
-        ("false-alarm rate", |p| {
-            p.header.evidence.false_alarm_rate = f32::INFINITY
-        }),
+        ("place of the scratch", |p| p.header.layout.scratch_offset = 33),
+        ("false-alarm rate", |p| p.header.evidence.false_alarm_rate = 1.5),
+        ("false-alarm rate", |p| p.header.evidence.false_alarm_rate = f32::INFINITY),
         ("confidence", |p| p.header.evidence.confidence = f32::NAN),
-        ("calibration alarms", |p| {
-            p.header.evidence.calibration = [3, 4]
-        }),
+        ("calibration alarms", |p| p.header.evidence.calibration = [3, 4]),
         ("audit alarms", |p| p.header.evidence.audit = [3, 4]),
         ("self-test", |p| self_test(p).frame_bytes = 3),
         ("self-test", |p| self_test(p).frame_offset += 4),
         ("self-test", |p| self_test(p).frame_offset = u32::MAX - 15),
-        ("self-test", |p| {
-            self_test(p).expected = BlobRef {
-                offset: 16,
-                elements: 1 << 30,
-            }
-        }),
+        ("self-test", |p| self_test(p).expected = BlobRef { offset: 16, elements: 1 << 30 }),
     ];
     for (what, change) in cases {
         assert_eq!(error_of(&changed(change)), ParseError::HeaderValue(what));
     }
     let unpromised = changed(|p| p.header.evidence.false_alarm_rate = f32::NAN);
-    assert!(
-        Bundle::parse(&unpromised).is_ok(),
-        "NaN means that nothing is promised"
-    );
+    assert!(Bundle::parse(&unpromised).is_ok(), "NaN means that nothing is promised");
 }
 
 fn self_test<'a>(
     parts: &'a mut write::BundleParts<'static>,
 ) -> &'a mut gradgate_bundle::header::SelfTest {
-    parts
-        .header
-        .self_test
-        .as_mut()
-        .expect("the tiny bundle has one")
+    parts.header.self_test.as_mut().expect("the tiny bundle has one")
 }
 
 #[test]
@@ -348,11 +276,7 @@ fn tensors_outside_their_memory() {
             let tensor = &mut parts.tensors[2];
             [tensor.kind, tensor.offset, tensor.elements] = [kind, offset, elements].map(U32::new);
         });
-        assert_eq!(
-            error_of(&file),
-            ParseError::Tensor { index: 2 },
-            "{kind} {offset} {elements}"
-        );
+        assert_eq!(error_of(&file), ParseError::Tensor { index: 2 }, "{kind} {offset} {elements}");
     }
 }
 
@@ -370,18 +294,11 @@ fn non_finite_weights() {
 
 #[test]
 fn unknown_opcodes() {
-    for number in (0..=u16::MAX)
-        .filter(|&n| OpCode::from_number(n).is_none())
-        .step_by(97)
-    {
+    for number in (0..=u16::MAX).filter(|&n| OpCode::from_number(n).is_none()).step_by(97) {
         let file = changed(|parts| parts.steps[1].opcode = U16::new(number));
         assert_eq!(error_of(&file), ParseError::Opcode { step: 1, number });
     }
-    let error = ParseError::Opcode {
-        step: 1,
-        number: 999,
-    }
-    .to_string();
+    let error = ParseError::Opcode { step: 1, number: 999 }.to_string();
     assert!(error.contains("unknown to this version"), "{error}");
 }
 
@@ -390,10 +307,7 @@ fn operands_out_of_range() {
     for place in 0..8 {
         for operand in [3, 4, 0x7FFF, 0xFFFE] {
             let file = changed(|parts| parts.steps[1].operands[place] = U16::new(operand));
-            let expected = ParseError::Operand {
-                step: 1,
-                place: place as u32,
-            };
+            let expected = ParseError::Operand { step: 1, place: place as u32 };
             assert_eq!(error_of(&file), expected);
         }
     }

@@ -21,11 +21,7 @@ fn parts_of<'a>(bundle: &Bundle<'a>) -> BundleParts<'a> {
         header: bundle.header().clone(),
         tensors: bundle.tensors().to_vec(),
         steps: bundle.steps().to_vec(),
-        params: manifest
-            .params
-            .of(bundle.bytes())
-            .expect("checked")
-            .to_vec(),
+        params: manifest.params.of(bundle.bytes()).expect("checked").to_vec(),
         blobs: bundle.blobs().to_vec(),
         device_class: DeviceClass::from_number(manifest.device_class.get()).expect("known"),
         security_counter: manifest.security_counter.get(),
@@ -53,29 +49,20 @@ fn random_parts<'a>(random: &mut Random, text: &'a str) -> BundleParts<'a> {
     for _ in 0..1 + random.below(40) {
         let elements = random.below(arena as usize + 1);
         let offset = random.below(arena as usize - elements + 1) as u32;
-        parts
-            .tensors
-            .push(tensor(TensorKind::Arena, offset, elements));
-        let values: Vec<f32> = (0..random.below(50))
-            .map(|_| random.bits() as i32 as f32)
-            .collect();
+        parts.tensors.push(tensor(TensorKind::Arena, offset, elements));
+        let values: Vec<f32> = (0..random.below(50)).map(|_| random.bits() as i32 as f32).collect();
         let blob = push_floats(&mut parts.blobs, &values).expect("short");
-        parts
-            .tensors
-            .push(tensor(TensorKind::Blob, blob.offset, values.len()));
+        parts.tensors.push(tensor(TensorKind::Blob, blob.offset, values.len()));
     }
     let count = parts.tensors.len();
     parts.header.layout.logits = random.below(count) as u16;
     parts.header.layout.penultimate = [NONE, random.below(count) as u16][random.below(2)];
-    parts.params = (0..400 + random.below(1000))
-        .map(|_| random.bits() as u8)
-        .collect();
+    parts.params = (0..400 + random.below(1000)).map(|_| random.bits() as u8).collect();
     for _ in 0..random.below(60) {
         let opcode = OpCode::ALL[random.below(OpCode::ALL.len())];
         let offset = random.below(parts.params.len() - params_size(opcode) + 1) as u32;
-        let operands: Vec<u16> = (0..8)
-            .map(|_| [NONE, random.below(count) as u16][random.below(2)])
-            .collect();
+        let operands: Vec<u16> =
+            (0..8).map(|_| [NONE, random.below(count) as u16][random.below(2)]).collect();
         parts.steps.push(step(opcode, U32::new(offset), &operands));
     }
     parts.device_class = DeviceClass::ALL[random.below(DeviceClass::ALL.len())];
@@ -89,19 +76,14 @@ fn what_is_written_is_read() {
     eprintln!("GRADGATE_SEED={seed}");
     let mut random = Random(seed);
     for case in 0..300 {
-        let text: String = (0..random.below(300))
-            .map(|_| (b'a' + random.below(26) as u8) as char)
-            .collect();
+        let text: String =
+            (0..random.below(300)).map(|_| (b'a' + random.below(26) as u8) as char).collect();
         let parts = random_parts(&mut random, &text);
         let file = write(&parts).unwrap_or_else(|error| panic!("case {case}: {error}"));
         let file = AlignedBytes::from(&file[..]);
         let bundle = Bundle::parse(&file).expect("written by the writer");
         assert_eq!(parts_of(&bundle), parts, "case {case}");
-        assert_eq!(
-            write(&parts_of(&bundle)).expect("valid")[..],
-            file[..],
-            "case {case}"
-        );
+        assert_eq!(write(&parts_of(&bundle)).expect("valid")[..], file[..], "case {case}");
     }
 }
 
@@ -111,28 +93,15 @@ fn accessors_give_the_written_values() {
     let bundle = Bundle::parse(&file).expect("valid");
     assert_eq!(bundle.opcode(0), Some(OpCode::Preprocess));
     assert_eq!(bundle.opcode(2), None);
-    let conv = bundle
-        .params::<ConvParams>(&bundle.steps()[1])
-        .expect("a convolution");
+    let conv = bundle.params::<ConvParams>(&bundle.steps()[1]).expect("a convolution");
     assert_eq!(conv.output.map(|side| side.get()), [1, 1, 3]);
-    assert!(
-        bundle
-            .params::<SquaredNormParams>(&bundle.steps()[1])
-            .is_none(),
-        "another record"
-    );
+    assert!(bundle.params::<SquaredNormParams>(&bundle.steps()[1]).is_none(), "another record");
     let weights = bundle.weights(&bundle.tensors()[2]).expect("in the blobs");
     assert_eq!(weights[..3], [-0.5, -0.375, -0.25]);
     assert_eq!(weights.as_ptr() as usize % 16, 0, "read in place");
-    assert!(
-        bundle.weights(&bundle.tensors()[0]).is_none(),
-        "in the arena"
-    );
+    assert!(bundle.weights(&bundle.tensors()[0]).is_none(), "in the arena");
     for (offset, elements) in [(4, 1), (0, u32::MAX), (u32::MAX - 15, 1), (1 << 20, 0)] {
-        assert!(
-            bundle.floats(BlobRef { offset, elements }).is_none(),
-            "{offset} {elements}"
-        );
+        assert!(bundle.floats(BlobRef { offset, elements }).is_none(), "{offset} {elements}");
     }
 }
 
@@ -141,9 +110,7 @@ fn exercise(bundle: &Bundle<'_>) -> usize {
     let mut seen = 0;
     for (index, step) in bundle.steps().iter().enumerate() {
         let opcode = bundle.opcode(index).expect("checked");
-        seen += bundle
-            .params::<CopyParams>(step)
-            .map_or(0, |p| p.dims.len());
+        seen += bundle.params::<CopyParams>(step).map_or(0, |p| p.dims.len());
         assert_eq!(bundle.params::<ConvParams>(step).is_some(), {
             params_size(opcode) == size_of::<ConvParams>()
         });
@@ -157,9 +124,7 @@ fn exercise(bundle: &Bundle<'_>) -> usize {
             assert!(values.iter().all(|value| value.is_finite()));
         }
     }
-    seen + bundle
-        .self_test()
-        .map_or(0, |(frame, bits)| frame.len() + bits.len())
+    seen + bundle.self_test().map_or(0, |(frame, bits)| frame.len() + bits.len())
 }
 
 fn mutate(file: &mut Vec<u8>, random: &mut Random) {
@@ -208,35 +173,26 @@ fn mutated_bytes_never_panic() {
         }
     }
     eprintln!("accepted {accepted}, refused beyond the digests {deep}, of {count}");
-    assert!(
-        deep > 0 && accepted > 0,
-        "mutations must reach the checks behind the digests"
-    );
+    assert!(deep > 0 && accepted > 0, "mutations must reach the checks behind the digests");
 }
 
 #[test]
 fn overhead_is_below_the_promise() {
     // ResNet-8's shape: 311 KB of weights, about 60 tensors, 70 steps, 80 names.
     let mut parts = tiny();
-    let names: Vec<String> = (0..34)
-        .map(|i| format!("resnet.stage{i}.conv1.weight"))
-        .collect();
+    let names: Vec<String> = (0..34).map(|i| format!("resnet.stage{i}.conv1.weight")).collect();
     let names = name_list(names.iter().map(String::as_str)).expect("names");
     parts.header.schema.parameters = &names;
     parts.header.schema.layers = &names;
     parts.header.layout.arena_elements = 10_000;
     for _ in 0..60 {
         let blob = push_floats(&mut parts.blobs, &[0.25; 1300]).expect("short");
-        parts
-            .tensors
-            .push(tensor(TensorKind::Blob, blob.offset, 1300));
+        parts.tensors.push(tensor(TensorKind::Blob, blob.offset, 1300));
         parts.tensors.push(tensor(TensorKind::Arena, 0, 4));
     }
     for _ in 0..70 {
         let offset = parts.params.len() as u32;
-        parts
-            .params
-            .extend_from_slice(&[0; size_of::<ConvParams>()]);
+        parts.params.extend_from_slice(&[0; size_of::<ConvParams>()]);
         parts.steps.push(step(OpCode::Conv, U32::new(offset), &[0]));
     }
     let weights = 60 * 1300 * 4;

@@ -37,24 +37,15 @@ fn the_right_key_admits_and_the_bytes_decode() {
 #[test]
 fn unsigned() {
     let file = changed(|_| ());
-    assert_eq!(
-        refusal(&file, &key(1).verifying_key()),
-        VerifyError::Unsigned
-    );
-    assert!(
-        Bundle::parse(&file).is_ok(),
-        "the host reads unsigned bundles"
-    );
+    assert_eq!(refusal(&file, &key(1).verifying_key()), VerifyError::Unsigned);
+    assert!(Bundle::parse(&file).is_ok(), "the host reads unsigned bundles");
 }
 
 #[test]
 fn wrong_key() {
     let given = key(2).verifying_key();
     let bundle = key_id(&key(1).verifying_key());
-    let expected = VerifyError::WrongKey {
-        bundle,
-        given: key_id(&given),
-    };
+    let expected = VerifyError::WrongKey { bundle, given: key_id(&given) };
     assert_eq!(refusal(&signed(), &given), expected);
 }
 
@@ -114,10 +105,7 @@ fn weak_low_order_keys() {
     file[MANIFEST_BYTES..PREFIX_BYTES].fill(0);
     file[MANIFEST_BYTES] = 1;
     let signature = Signature::from_slice(&file[MANIFEST_BYTES..PREFIX_BYTES]).expect("64 bytes");
-    assert!(
-        weak.verify(&file[..MANIFEST_BYTES], &signature).is_ok(),
-        "the attack is real"
-    );
+    assert!(weak.verify(&file[..MANIFEST_BYTES], &signature).is_ok(), "the attack is real");
     assert_eq!(refusal(&file, &weak), VerifyError::WeakKey);
     // The other canonical encodings of small order: orders 2 and 4.
     let mut order_two = [0xFF; 32];
@@ -138,16 +126,10 @@ fn parts_of_two_signed_bundles_do_not_mix() {
     let blobs = manifest_of(&first).blobs.offset.get() as usize;
     let mixed = [&first[..blobs], &second[blobs..]].concat();
     let error = refusal(&mixed, &public);
-    assert_eq!(
-        error,
-        VerifyError::Parse(ParseError::Digest(Section::Blobs))
-    );
+    assert_eq!(error, VerifyError::Parse(ParseError::Digest(Section::Blobs)));
     let prefix = first.first_chunk().expect("prefix");
     let verified = VerifiedManifest::verify(prefix, &public).expect("signed");
-    assert_eq!(
-        verified.admit(&second).err(),
-        Some(ParseError::OtherManifest)
-    );
+    assert_eq!(verified.admit(&second).err(), Some(ParseError::OtherManifest));
 }
 
 #[test]
@@ -155,10 +137,7 @@ fn a_signed_but_invalid_manifest_is_refused() {
     let mut file = signed();
     // Signing refuses it, so the signature is made for the bytes at hand.
     edit_manifest(&mut file, |m| m.total_bytes = U32::new(1));
-    assert_eq!(
-        sign(&mut file, &key(1)),
-        Err(ParseError::Layout(Section::Blobs))
-    );
+    assert_eq!(sign(&mut file, &key(1)), Err(ParseError::Layout(Section::Blobs)));
     let made = ed25519_dalek::Signer::sign(&key(1), &file[..MANIFEST_BYTES]).to_bytes();
     file[MANIFEST_BYTES..PREFIX_BYTES].copy_from_slice(&made);
     let expected = VerifyError::Parse(ParseError::Layout(Section::Blobs));
@@ -170,16 +149,10 @@ fn truncated_and_extended() {
     let file = signed();
     let public = key(1).verifying_key();
     for length in (0..file.len()).step_by(7) {
-        assert!(matches!(
-            refusal(&file[..length], &public),
-            VerifyError::Parse(_)
-        ));
+        assert!(matches!(refusal(&file[..length], &public), VerifyError::Parse(_)));
     }
     let longer = [&file[..], &[0]].concat();
-    let expected = ParseError::Length {
-        stated: file.len() as u32,
-        found: longer.len(),
-    };
+    let expected = ParseError::Length { stated: file.len() as u32, found: longer.len() };
     assert_eq!(refusal(&longer, &public), VerifyError::Parse(expected));
 }
 
@@ -195,15 +168,10 @@ fn streams_in_pieces_of_any_size() {
             stream.update(bytes).expect("not too long");
         }
         assert_eq!(stream.clone().finish(), Ok(()), "pieces of {piece}");
-        assert!(matches!(
-            stream.update(&[0]),
-            Err(ParseError::Length { .. })
-        ));
+        assert!(matches!(stream.update(&[0]), Err(ParseError::Length { .. })));
     }
     let mut short = verified.stream();
-    short
-        .update(&file[PREFIX_BYTES..file.len() - 1])
-        .expect("not too long");
+    short.update(&file[PREFIX_BYTES..file.len() - 1]).expect("not too long");
     assert!(matches!(short.finish(), Err(ParseError::Length { .. })));
 }
 

@@ -12,10 +12,7 @@ pub struct Interval {
 impl Interval {
     /// `length` elements from `start` on; `None` on overflow.
     pub fn new(start: usize, length: usize) -> Option<Interval> {
-        Some(Interval {
-            start,
-            end: start.checked_add(length)?,
-        })
+        Some(Interval { start, end: start.checked_add(length)? })
     }
 
     /// Whether the two share an element.
@@ -45,7 +42,8 @@ impl<'m> Readable<'m> {
     }
 }
 
-/// Takes two disjoint intervals out of the arena for writing, an empty one anywhere; `None` when they
+/// Takes two disjoint intervals out of the arena for writing, an empty one anywhere; `None` when
+/// they
 /// overlap or leave the arena.
 pub fn cut(
     arena: &mut [f32],
@@ -53,21 +51,13 @@ pub fn cut(
     second: Interval,
 ) -> Option<(Readable<'_>, &mut [f32], &mut [f32])> {
     let swapped = second < first;
-    let (low, high) = if swapped {
-        (second, first)
-    } else {
-        (first, second)
-    };
+    let (low, high) = if swapped { (second, first) } else { (first, second) };
     let (before, rest) = arena.split_at_mut_checked(low.start)?;
     let (written_low, rest) = rest.split_at_mut_checked(low.length())?;
     let (between, rest) = rest.split_at_mut_checked(high.start.checked_sub(low.end)?)?;
     let (written_high, after) = rest.split_at_mut_checked(high.length())?;
     let pieces = [(0, &*before), (low.end, &*between), (high.end, &*after)];
-    let (a, b) = if swapped {
-        (written_high, written_low)
-    } else {
-        (written_low, written_high)
-    };
+    let (a, b) = if swapped { (written_high, written_low) } else { (written_low, written_high) };
     Some((Readable { pieces }, a, b))
 }
 
@@ -82,33 +72,18 @@ mod tests {
     #[test]
     fn pieces_are_disjoint_and_complete() {
         let mut arena = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
-        for (first, second) in [
-            ((1, 3), (4, 5)),
-            ((4, 5), (1, 3)),
-            ((1, 3), (0, 0)),
-            ((0, 2), (2, 7)),
-        ] {
+        for (first, second) in
+            [((1, 3), (4, 5)), ((4, 5), (1, 3)), ((1, 3), (0, 0)), ((0, 2), (2, 7))]
+        {
             let (first, second) = (interval(first.0, first.1), interval(second.0, second.1));
             let (readable, a, b) = cut(&mut arena, first, second).unwrap();
             assert_eq!((a.len(), b.len()), (first.length(), second.length()));
-            assert!(
-                a.iter()
-                    .enumerate()
-                    .all(|(i, v)| *v == (first.start + i) as f32)
-            );
-            assert!(
-                b.iter()
-                    .enumerate()
-                    .all(|(i, v)| *v == (second.start + i) as f32)
-            );
+            assert!(a.iter().enumerate().all(|(i, v)| *v == (first.start + i) as f32));
+            assert!(b.iter().enumerate().all(|(i, v)| *v == (second.start + i) as f32));
             for i in 0..7 {
                 let one = interval(i, i + 1);
                 let taken = one.overlaps(first) || one.overlaps(second);
-                assert_eq!(
-                    readable.get(one).is_none(),
-                    taken,
-                    "{i} {first:?} {second:?}"
-                );
+                assert_eq!(readable.get(one).is_none(), taken, "{i} {first:?} {second:?}");
             }
         }
     }

@@ -100,11 +100,7 @@ fn check_layout(bundle: &Bundle<'_>) -> Result<(), LoadError> {
     let header = bundle.header();
     let (layout, schema) = (&header.layout, &header.schema);
     let holds = |fact: bool, what| {
-        if fact {
-            Ok(())
-        } else {
-            Err(LoadError::Layout(what))
-        }
+        if fact { Ok(()) } else { Err(LoadError::Layout(what)) }
     };
     let features = features_interval(bundle).ok_or(LoadError::Layout("features overflow"))?;
     let arena = layout.arena_elements as usize;
@@ -116,24 +112,14 @@ fn check_layout(bundle: &Bundle<'_>) -> Result<(), LoadError> {
     };
     let (classes, logits) =
         result(layout.logits).ok_or(LoadError::Layout("the logits lie outside the arena"))?;
-    holds(
-        classes == schema.classes,
-        "the logits are not one per class",
-    )?;
+    holds(classes == schema.classes, "the logits are not one per class")?;
     let mut penultimate = Interval::default();
     if layout.penultimate == NONE {
-        holds(
-            schema.penultimate == 0,
-            "the penultimate vector has no tensor",
-        )?;
+        holds(schema.penultimate == 0, "the penultimate vector has no tensor")?;
     } else {
-        let (length, interval) = result(layout.penultimate).ok_or(LoadError::Layout(
-            "the penultimate vector lies outside the arena",
-        ))?;
-        holds(
-            length == schema.penultimate,
-            "the penultimate vector has another length",
-        )?;
+        let (length, interval) = result(layout.penultimate)
+            .ok_or(LoadError::Layout("the penultimate vector lies outside the arena"))?;
+        holds(length == schema.penultimate, "the penultimate vector has another length")?;
         penultimate = interval;
     }
     if let Some(detector) = &header.detector {
@@ -141,13 +127,8 @@ fn check_layout(bundle: &Bundle<'_>) -> Result<(), LoadError> {
             .scratch_elements()
             .and_then(|length| Interval::new(layout.scratch_offset as usize, length))
             .ok_or(LoadError::Layout("the detector's scratch overflows"))?;
-        holds(
-            scratch.end <= arena,
-            "the detector's scratch leaves the arena",
-        )?;
-        let apart = ![features, logits, penultimate]
-            .iter()
-            .any(|i| i.overlaps(scratch));
+        holds(scratch.end <= arena, "the detector's scratch leaves the arena")?;
+        let apart = ![features, logits, penultimate].iter().any(|i| i.overlaps(scratch));
         holds(apart, "the detector's scratch overlaps a result")?;
     }
     Ok(())
@@ -158,34 +139,21 @@ fn check_features(bundle: &Bundle<'_>) -> Result<(), LoadError> {
     let count = features_interval(bundle).map_or(0, Interval::length);
     let mut written = 0;
     for (step, feature) in written_features(bundle) {
-        let first = written_features(bundle)
-            .take(written)
-            .all(|(_, earlier)| earlier != feature);
+        let first = written_features(bundle).take(written).all(|(_, earlier)| earlier != feature);
         if feature >= count || !first {
             return Err(LoadError::Feature { step, feature });
         }
         written += 1;
     }
-    if written == count {
-        Ok(())
-    } else {
-        Err(LoadError::FeaturesMissing)
-    }
+    if written == count { Ok(()) } else { Err(LoadError::FeaturesMissing) }
 }
 
 /// Steps and the features that they write.
 fn written_features<'b>(bundle: &'b Bundle<'_>) -> impl Iterator<Item = (usize, usize)> + 'b {
-    bundle
-        .steps()
-        .iter()
-        .enumerate()
-        .flat_map(move |(step, record)| {
-            let features = Parameters::of(bundle, record).map_or([NONE; 4], |p| p.features());
-            features
-                .into_iter()
-                .filter(|f| *f != NONE)
-                .map(move |f| (step, usize::from(f)))
-        })
+    bundle.steps().iter().enumerate().flat_map(move |(step, record)| {
+        let features = Parameters::of(bundle, record).map_or([NONE; 4], |p| p.features());
+        features.into_iter().filter(|f| *f != NONE).map(move |f| (step, usize::from(f)))
+    })
 }
 
 /// First step that writes a feature.

@@ -59,11 +59,7 @@ impl<'a> Engine<'a> {
             None => None,
         };
         let places = places(&bundle).ok_or(LoadError::Layout("a result has no place"))?;
-        Ok(Engine {
-            bundle,
-            detector,
-            places,
-        })
+        Ok(Engine { bundle, detector, places })
     }
 
     /// The bundle.
@@ -135,10 +131,8 @@ impl<'a> Engine<'a> {
         observer: impl FnMut(usize, Written, &mut [f32]),
     ) -> Result<(Features<'m>, Option<Result<Judgement, Fault>>), RunError> {
         let (features, scratch) = self.steps(frame, arena, observer)?;
-        let judgement = self
-            .detector
-            .as_ref()
-            .map(|view| evaluate(view, &features.input(), scratch));
+        let judgement =
+            self.detector.as_ref().map(|view| evaluate(view, &features.input(), scratch));
         Ok((features, judgement))
     }
 
@@ -154,18 +148,14 @@ impl<'a> Engine<'a> {
             return Err(RunError::Frame { expected, found });
         }
         let (expected, found) = (self.arena_elements(), arena.len());
-        let arena = arena
-            .get_mut(..expected)
-            .ok_or(RunError::Arena { expected, found })?;
+        let arena = arena.get_mut(..expected).ok_or(RunError::Arena { expected, found })?;
         let places = &self.places;
         for (step, record) in self.bundle.steps().iter().enumerate() {
             let observe = &mut |written, values: &mut [f32]| observer(step, written, values);
             execute(&self.bundle, record, frame, places.features, arena, observe)
                 .ok_or(RunError::Defect { step })?;
         }
-        places.results(arena).ok_or(RunError::Defect {
-            step: self.bundle.steps().len(),
-        })
+        places.results(arena).ok_or(RunError::Defect { step: self.bundle.steps().len() })
     }
 }
 
@@ -209,11 +199,7 @@ fn places(bundle: &Bundle<'_>) -> Option<Places> {
         norms: feature_shape(bundle).norms as usize,
         features: features_interval(bundle)?,
         logits: result(layout.logits)?,
-        penultimate: if empty {
-            Interval::default()
-        } else {
-            result(layout.penultimate)?
-        },
+        penultimate: if empty { Interval::default() } else { result(layout.penultimate)? },
         scratch,
     })
 }

@@ -86,31 +86,19 @@ impl fmt::Display for LoadError {
                 write!(f, "step {step}: parameters are refused ({error:?})")
             }
             LoadError::FrameShape { step } => {
-                write!(
-                    f,
-                    "step {step}: preprocesses another frame size than the manifest states"
-                )
+                write!(f, "step {step}: preprocesses another frame size than the manifest states")
             }
             LoadError::Operand { step, place, fault } => {
                 write!(f, "step {step}: operand {place} is refused ({fault:?})")
             }
             LoadError::Overlap { first, second } => {
-                write!(
-                    f,
-                    "tensors {first} and {second} share memory while both are needed"
-                )
+                write!(f, "tensors {first} and {second} share memory while both are needed")
             }
             LoadError::FeatureOverlap { tensor } => {
-                write!(
-                    f,
-                    "tensor {tensor} shares memory with the features while both are needed"
-                )
+                write!(f, "tensor {tensor} shares memory with the features while both are needed")
             }
             LoadError::Feature { step, feature } => {
-                write!(
-                    f,
-                    "step {step}: feature {feature} is unknown or was written before"
-                )
+                write!(f, "step {step}: feature {feature} is unknown or was written before")
             }
             LoadError::FeaturesMissing => f.write_str("not every feature of the schema is written"),
             LoadError::Layout(what) => write!(f, "layout: {what}"),
@@ -150,16 +138,10 @@ impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RunError::Frame { expected, found } => {
-                write!(
-                    f,
-                    "the frame has {found} values, the bundle asks for {expected}"
-                )
+                write!(f, "the frame has {found} values, the bundle asks for {expected}")
             }
             RunError::Arena { expected, found } => {
-                write!(
-                    f,
-                    "the arena has {found} elements, the bundle asks for {expected}"
-                )
+                write!(f, "the arena has {found} elements, the bundle asks for {expected}")
             }
             RunError::Defect { step } => write!(f, "defect in the engine at step {step}"),
         }

@@ -1,7 +1,8 @@
 //! One kernel per operation: plain safe functions over slices.
 //!
 //! They are the definition of exact numerics (NUMERICS.md): any faster variant equals them bit
-//! for bit. Slices have the lengths that `gradgate_bundle::shape` gives, which the loader has checked; a
+//! for bit. Slices have the lengths that `gradgate_bundle::shape` gives, which the loader has
+//! checked; a
 //! kernel answers `None` where they do not, so that no panic path is left in the code.
 
 pub mod activation;

@@ -74,11 +74,7 @@ pub fn execute(
     let taps = indices.iter().any(|f| *f != NONE);
     let features = if taps { features } else { Interval::default() };
     let (readable, out, features) = cut(arena, output, features)?;
-    let reads = Reads {
-        bundle,
-        record,
-        readable,
-    };
+    let reads = Reads { bundle, record, readable };
     let norms = compute(&parameters, &reads, frame, out)?;
     if let Some(place) = place {
         observer(Written::Operand(place), out);
@@ -99,9 +95,7 @@ fn tensor<'b>(
     record: &StepRecord,
     place: usize,
 ) -> Option<&'b gradgate_bundle::record::TensorRecord> {
-    bundle
-        .tensors()
-        .get(usize::from(record.operands.get(place)?.get()))
+    bundle.tensors().get(usize::from(record.operands.get(place)?.get()))
 }
 
 /// The step's inputs.
@@ -129,11 +123,7 @@ impl<'r, 'a: 'r> Reads<'r, 'a> {
 }
 
 fn act(kind: u32, low: F32, high: F32) -> Option<Act> {
-    Some(Act {
-        kind: Activation::from_number(kind)?,
-        low: low.get(),
-        high: high.get(),
-    })
+    Some(Act { kind: Activation::from_number(kind)?, low: low.get(), high: high.get() })
 }
 
 /// Runs the kernel; returns the features in the order of [`Parameters::features`].
@@ -146,13 +136,8 @@ fn compute(
     match *parameters {
         Parameters::ConvWeightNorm(p) => return weight_norm(p, reads, out),
         Parameters::AffineNorm(_) => {
-            let (scale, shift) = affine_norm(
-                reads.get(0)?,
-                reads.get(1)?,
-                reads.get(2)?,
-                reads.get(3)?,
-                out,
-            )?;
+            let (scale, shift) =
+                affine_norm(reads.get(0)?, reads.get(1)?, reads.get(2)?, reads.get(3)?, out)?;
             return Some([scale, shift, 0.0, 0.0]);
         }
         Parameters::SquaredNorm(_) => return Some([squared_norm(reads.get(0)?), 0.0, 0.0, 0.0]),
@@ -187,13 +172,7 @@ fn layers(
                 skip: reads.optional(4)?,
                 act: act(p.activation.get().into(), p.low, p.high)?,
             };
-            conv(
-                &ConvShape::new(p).ok()?,
-                reads.get(0)?,
-                reads.get(1)?,
-                &end,
-                out,
-            )
+            conv(&ConvShape::new(p).ok()?, reads.get(0)?, reads.get(1)?, &end, out)
         }
         Parameters::ConvInputGradient(p) => {
             let s = ConvShape::new(p).ok()?;
@@ -226,11 +205,8 @@ fn weight_norm(
         bias_minus_mean: reads.optional(5)?,
         wants_scale: p.scale.get() != NONE,
     };
-    let norms = if p.method.get() == METHOD_GRAM {
-        norm.gram(scratch)?
-    } else {
-        norm.direct(scratch)?
-    };
+    let norms =
+        if p.method.get() == METHOD_GRAM { norm.gram(scratch)? } else { norm.direct(scratch)? };
     Some([norms.weight, norms.bias, norms.scale, norms.shift])
 }
 
@@ -239,14 +215,7 @@ fn elementwise(parameters: &Parameters<'_>, reads: &Reads<'_, '_>, out: &mut [f3
         Parameters::Binary(p) => {
             let kind = BinaryKind::from_number(p.kind.get())?;
             let strides = [&axes(&p.a_strides), &axes(&p.b_strides)];
-            binary(
-                kind,
-                &axes(&p.dims),
-                strides,
-                reads.get(0)?,
-                reads.get(1)?,
-                out,
-            )
+            binary(kind, &axes(&p.dims), strides, reads.get(0)?, reads.get(1)?, out)
         }
         Parameters::Unary(p) => {
             let x = reads.get(0)?;
@@ -260,11 +229,8 @@ fn elementwise(parameters: &Parameters<'_>, reads: &Reads<'_, '_>, out: &mut [f3
         }
         Parameters::Softmax(p) | Parameters::SoftmaxGradient(p) => {
             let (outer, axis, inner) = (p.outer.get(), p.axis.get(), p.inner.get());
-            let b = SoftmaxBox {
-                outer: outer as usize,
-                axis: axis as usize,
-                inner: inner as usize,
-            };
+            let b =
+                SoftmaxBox { outer: outer as usize, axis: axis as usize, inner: inner as usize };
             match parameters {
                 Parameters::Softmax(_) => softmax(b, reads.get(0)?, out),
                 _ => softmax_gradient(b, reads.get(0)?, reads.get(1)?, out),
@@ -280,14 +246,8 @@ fn elementwise(parameters: &Parameters<'_>, reads: &Reads<'_, '_>, out: &mut [f3
             reduce(&boxes, p.kind.get() == 1, reads.get(0)?, out)
         }
         Parameters::Copy(p) => {
-            let from = Side {
-                offset: p.x_offset.get() as usize,
-                strides: &axes(&p.x_strides),
-            };
-            let to = Side {
-                offset: p.y_offset.get() as usize,
-                strides: &axes(&p.y_strides),
-            };
+            let from = Side { offset: p.x_offset.get() as usize, strides: &axes(&p.x_strides) };
+            let to = Side { offset: p.y_offset.get() as usize, strides: &axes(&p.y_strides) };
             let fill = (p.fills.get() == 1).then_some(p.fill.get());
             copy(&axes(&p.dims), fill, reads.get(0)?, from, out, to)
         }

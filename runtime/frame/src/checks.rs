@@ -62,20 +62,11 @@ pub fn check_frame(
             *h = (*h).max(v);
         }
     }
-    let spread = low
-        .iter()
-        .zip(&high)
-        .map(|(&l, &h)| h.saturating_sub(l))
-        .max()
-        .unwrap_or(0);
+    let spread = low.iter().zip(&high).map(|(&l, &h)| h.saturating_sub(l)).max().unwrap_or(0);
     if spread == 0 {
         return Err(FrameFault::Constant);
     }
-    if spread <= limits.blank_spread {
-        Err(FrameFault::Blank)
-    } else {
-        Ok(())
-    }
+    if spread <= limits.blank_spread { Err(FrameFault::Blank) } else { Ok(()) }
 }
 
 /// FNV-1a, 64 bits, of the frame's bytes: tells a repeated frame from a new one without keeping it.
@@ -105,11 +96,7 @@ impl FrozenWatch {
         let same = self.run > 0 && digest == self.last;
         self.run = if same { self.run.saturating_add(1) } else { 1 };
         self.last = digest;
-        if limit > 1 && self.run >= limit {
-            Err(FrameFault::Frozen)
-        } else {
-            Ok(())
-        }
+        if limit > 1 && self.run >= limit { Err(FrameFault::Frozen) } else { Ok(()) }
     }
 
     /// Equal frames in a row up to now; saturates at 255.
@@ -140,11 +127,7 @@ mod tests {
             (&[255, 255], 2, 1, Err(FrameFault::Constant)),
         ];
         for (frame, len, channels, expected) in cases {
-            assert_eq!(
-                check_frame(frame, len, channels, limits),
-                expected,
-                "{frame:?} {channels}"
-            );
+            assert_eq!(check_frame(frame, len, channels, limits), expected, "{frame:?} {channels}");
         }
     }
 
@@ -176,10 +159,7 @@ mod tests {
     #[test]
     fn first_frame_is_never_a_repeat() {
         // An empty watch must not take a frame whose digest happens to be 0 for a repeat.
-        let mut watch = FrozenWatch {
-            last: digest(b"z"),
-            run: 0,
-        };
+        let mut watch = FrozenWatch { last: digest(b"z"), run: 0 };
         assert_eq!(watch.observe(b"z", 2), Ok(()));
     }
 

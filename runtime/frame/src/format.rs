@@ -103,18 +103,8 @@ mod tests {
     #[test]
     fn every_pair_of_format_and_channels() {
         let cases: [(PixelFormat, &[u8], usize, &[u8]); 6] = [
-            (
-                PixelFormat::Rgb8,
-                &[1, 2, 3, 4, 5, 6],
-                3,
-                &[1, 2, 3, 4, 5, 6],
-            ),
-            (
-                PixelFormat::Bgr8,
-                &[1, 2, 3, 4, 5, 6],
-                3,
-                &[3, 2, 1, 6, 5, 4],
-            ),
+            (PixelFormat::Rgb8, &[1, 2, 3, 4, 5, 6], 3, &[1, 2, 3, 4, 5, 6]),
+            (PixelFormat::Bgr8, &[1, 2, 3, 4, 5, 6], 3, &[3, 2, 1, 6, 5, 4]),
             (PixelFormat::Grey8, &[7, 9], 3, &[7, 7, 7, 9, 9, 9]),
             (PixelFormat::Rgb8, &[255, 0, 0, 0, 255, 0], 1, &[76, 150]),
             (PixelFormat::Bgr8, &[255, 0, 0, 0, 0, 255], 1, &[29, 76]),

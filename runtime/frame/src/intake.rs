@@ -63,15 +63,8 @@ impl<'a> Intake<'a> {
             return Err(FormatError::Channels.into());
         }
         let resizer = Resizer::new(from, to, channels, sums)?;
-        let row = row
-            .get_mut(..Self::row_len(from.width, channels))
-            .ok_or(FormatError::Length)?;
-        Ok(Intake {
-            format,
-            channels,
-            row,
-            resizer,
-        })
+        let row = row.get_mut(..Self::row_len(from.width, channels)).ok_or(FormatError::Length)?;
+        Ok(Intake { format, channels, row, resizer })
     }
 
     /// Takes the next camera row; `out` is the whole frame. Returns how many of its rows are done.
@@ -112,18 +105,9 @@ mod tests {
         let new = |channels, row: &mut [u8], sums: &mut [u64]| {
             Intake::new(rgb, from, to, channels, row, sums).err()
         };
-        assert_eq!(
-            new(2, &mut [0; 9], &mut [0; 9]),
-            Some(FormatError::Channels.into())
-        );
-        assert_eq!(
-            new(3, &mut [0; 5], &mut [0; 9]),
-            Some(FormatError::Length.into())
-        );
-        assert_eq!(
-            new(3, &mut [0; 9], &mut [0; 5]),
-            Some(ResizeError::Scratch.into())
-        );
+        assert_eq!(new(2, &mut [0; 9], &mut [0; 9]), Some(FormatError::Channels.into()));
+        assert_eq!(new(3, &mut [0; 5], &mut [0; 9]), Some(FormatError::Length.into()));
+        assert_eq!(new(3, &mut [0; 9], &mut [0; 5]), Some(ResizeError::Scratch.into()));
         let (mut row, mut sums) = ([0; 6], [0; 6]);
         let mut intake = Intake::new(rgb, from, to, 3, &mut row, &mut sums).unwrap();
         let short = intake.push_row(&[0; 5], &mut [0; 3]);

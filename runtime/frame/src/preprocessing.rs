@@ -28,13 +28,7 @@ pub struct Preprocessing {
 
 impl Default for Preprocessing {
     fn default() -> Self {
-        Preprocessing {
-            low: 0.0,
-            high: 1.0,
-            mean: [0.0; 3],
-            std: [1.0; 3],
-            bgr: false,
-        }
+        Preprocessing { low: 0.0, high: 1.0, mean: [0.0; 3], std: [1.0; 3], bgr: false }
     }
 }
 
@@ -131,11 +125,7 @@ impl Preprocessing {
         }
         let steps = Steps {
             low: self.low,
-            span: if self.is_unit_range() {
-                None
-            } else {
-                Some(self.high - self.low)
-            },
+            span: if self.is_unit_range() { None } else { Some(self.high - self.low) },
             normalise: self.is_normalising(),
         };
         let ([mean, mean1, mean2], [std, std1, std2]) = (self.mean, self.std);
@@ -192,11 +182,7 @@ impl Steps {
             Some(span) => self.low + v * span,
             None => v,
         };
-        if self.normalise {
-            (ranged - mean) / std
-        } else {
-            ranged
-        }
+        if self.normalise { (ranged - mean) / std } else { ranged }
     }
 }
 
@@ -217,9 +203,7 @@ mod tests {
     #[test]
     fn neutral_divides_by_255() {
         let mut out = [0.0; 3];
-        Preprocessing::default()
-            .apply_u8(&[0, 127, 255], 3, &mut out)
-            .unwrap();
+        Preprocessing::default().apply_u8(&[0, 127, 255], 3, &mut out).unwrap();
         assert_eq!(out, [0.0, 127.0 / 255.0, 1.0]);
     }
 
@@ -242,10 +226,7 @@ mod tests {
     fn f32_frames_give_the_bits_of_u8_frames() {
         for bgr in [false, true] {
             for p in [
-                Preprocessing {
-                    bgr,
-                    ..Preprocessing::default()
-                },
+                Preprocessing { bgr, ..Preprocessing::default() },
                 Preprocessing { bgr, ..example() },
             ] {
                 for v in 0..=255_u8 {
@@ -290,56 +271,16 @@ mod tests {
         let neutral = Preprocessing::default();
         let cases = [
             (neutral, Ok(())),
+            (Preprocessing { low: 1.0, ..neutral }, Err(PreprocessingError::Range)),
+            (Preprocessing { low: 2.0, ..neutral }, Err(PreprocessingError::Range)),
+            (Preprocessing { low: -3e38, high: 3e38, ..neutral }, Err(PreprocessingError::Range)),
+            (Preprocessing { high: f32::NAN, ..neutral }, Err(PreprocessingError::Range)),
             (
-                Preprocessing {
-                    low: 1.0,
-                    ..neutral
-                },
-                Err(PreprocessingError::Range),
-            ),
-            (
-                Preprocessing {
-                    low: 2.0,
-                    ..neutral
-                },
-                Err(PreprocessingError::Range),
-            ),
-            (
-                Preprocessing {
-                    low: -3e38,
-                    high: 3e38,
-                    ..neutral
-                },
-                Err(PreprocessingError::Range),
-            ),
-            (
-                Preprocessing {
-                    high: f32::NAN,
-                    ..neutral
-                },
-                Err(PreprocessingError::Range),
-            ),
-            (
-                Preprocessing {
-                    mean: [0.0, f32::INFINITY, 0.0],
-                    ..neutral
-                },
+                Preprocessing { mean: [0.0, f32::INFINITY, 0.0], ..neutral },
                 Err(PreprocessingError::Mean),
             ),
-            (
-                Preprocessing {
-                    std: [1.0, 0.0, 1.0],
-                    ..neutral
-                },
-                Err(PreprocessingError::Std),
-            ),
-            (
-                Preprocessing {
-                    std: [1.0, 1.0, -1.0],
-                    ..neutral
-                },
-                Err(PreprocessingError::Std),
-            ),
+            (Preprocessing { std: [1.0, 0.0, 1.0], ..neutral }, Err(PreprocessingError::Std)),
+            (Preprocessing { std: [1.0, 1.0, -1.0], ..neutral }, Err(PreprocessingError::Std)),
         ];
         for (p, expected) in cases {
             assert_eq!(p.check(), expected, "{p:?}");

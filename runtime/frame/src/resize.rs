@@ -116,11 +116,7 @@ pub const fn scratch_len(width: u32, channels: usize) -> usize {
 
 /// Sum of the weights of one output sample on an axis.
 fn axis_total(from: u32, to: u32) -> u32 {
-    if to <= from {
-        from
-    } else {
-        to.saturating_mul(2)
-    }
+    if to <= from { from } else { to.saturating_mul(2) }
 }
 
 /// First source sample of output sample `o` on an enlarged axis, and the weight of the one after
@@ -131,11 +127,7 @@ fn linear_tap(from: u32, to: u32, o: u32) -> (u32, u32) {
     let position = centre.saturating_sub(to);
     let first = position.checked_div(unit).unwrap_or(0);
     let last = from.saturating_sub(1);
-    if first >= last {
-        (last, 0)
-    } else {
-        (first, position.checked_rem(unit).unwrap_or(0))
-    }
+    if first >= last { (last, 0) } else { (first, position.checked_rem(unit).unwrap_or(0)) }
 }
 
 /// Resizes an image whose rows arrive one after the other.
@@ -172,22 +164,11 @@ impl<'a, S: Sample> Resizer<'a, S> {
             return Err(ResizeError::Channels);
         }
         let row = scratch_len(to.width, channels) / 2;
-        let (held, rest) = scratch
-            .split_at_mut_checked(row)
-            .ok_or(ResizeError::Scratch)?;
+        let (held, rest) = scratch.split_at_mut_checked(row).ok_or(ResizeError::Scratch)?;
         let current = rest.get_mut(..row).ok_or(ResizeError::Scratch)?;
         held.fill(S::ZERO);
         let lacking = from.height;
-        Ok(Resizer {
-            from,
-            to,
-            channels,
-            held,
-            current,
-            rows_in: 0,
-            rows_out: 0,
-            lacking,
-        })
+        Ok(Resizer { from, to, channels, held, current, rows_in: 0, rows_out: 0, lacking })
     }
 
     /// Takes the next source row and writes the output rows that it completes into `out`, the whole
@@ -204,21 +185,9 @@ impl<'a, S: Sample> Resizer<'a, S> {
             return Err(ResizeError::Output);
         }
         if self.to.width <= self.from.width {
-            shrink_row(
-                row,
-                self.channels,
-                self.from.width,
-                self.to.width,
-                self.current,
-            );
+            shrink_row(row, self.channels, self.from.width, self.to.width, self.current);
         } else {
-            enlarge_row(
-                row,
-                self.channels,
-                self.from.width,
-                self.to.width,
-                self.current,
-            );
+            enlarge_row(row, self.channels, self.from.width, self.to.width, self.current);
         }
         if self.to.height <= self.from.height {
             self.shrink_down(out);
@@ -254,11 +223,7 @@ impl<'a, S: Sample> Resizer<'a, S> {
         let unit = self.to.height.saturating_mul(2);
         while self.rows_out < self.to.height {
             let (first, second) = linear_tap(self.from.height, self.to.height, self.rows_out);
-            let needed = if second == 0 {
-                first
-            } else {
-                first.saturating_add(1)
-            };
+            let needed = if second == 0 { first } else { first.saturating_add(1) };
             if needed != self.rows_in {
                 break;
             }
@@ -286,8 +251,7 @@ impl<'a, S: Sample> Resizer<'a, S> {
         let length = self.current.len();
         let start = (self.rows_out as usize).saturating_mul(length);
         self.rows_out = self.rows_out.saturating_add(1);
-        out.get_mut(start..start.saturating_add(length))
-            .unwrap_or_default()
+        out.get_mut(start..start.saturating_add(length)).unwrap_or_default()
     }
 }
 

@@ -82,19 +82,10 @@ fn random_sizes_equal_the_definition() {
         let image = rng.bytes((from.width * from.height) as usize * channels);
         let expected = by_definition(&image, from, to, channels);
         let out = resized(&image, from, to, channels);
-        assert_eq!(
-            out, expected,
-            "seed {seed} case {case}: {from:?} to {to:?}, {channels}"
-        );
+        assert_eq!(out, expected, "seed {seed} case {case}: {from:?} to {to:?}, {channels}");
         let floats: Vec<f32> = image.iter().map(|&v| f32::from(v)).collect();
-        for (f, e) in resized(&floats, from, to, channels)
-            .into_iter()
-            .zip(&expected)
-        {
-            assert!(
-                (f - f32::from(*e)).abs() <= 0.501,
-                "seed {seed} case {case}: {f} {e}"
-            );
+        for (f, e) in resized(&floats, from, to, channels).into_iter().zip(&expected) {
+            assert!((f - f32::from(*e)).abs() <= 0.501, "seed {seed} case {case}: {f} {e}");
         }
     }
 }
@@ -105,9 +96,7 @@ fn equal_sizes_are_the_identity() {
     for (w, h, channels) in [(1, 1, 1), (32, 32, 3), (17, 5, 3), (160, 120, 1)] {
         let image = rng.bytes((w * h) as usize * channels);
         assert_eq!(resized(&image, size(w, h), size(w, h), channels), image);
-        let floats: Vec<f32> = (0..image.len())
-            .map(|_| rng.next() as f32 / 1.9e19)
-            .collect();
+        let floats: Vec<f32> = (0..image.len()).map(|_| rng.next() as f32 / 1.9e19).collect();
         let same = resized(&floats, size(w, h), size(w, h), channels);
         let bits = |v: &[f32]| v.iter().map(|f| f.to_bits()).collect::<Vec<_>>();
         assert_eq!(bits(&same), bits(&floats));
@@ -122,16 +111,10 @@ fn a_constant_stays_constant() {
         let to = size(1 + rng.below(70), 1 + rng.below(70));
         let value = rng.next() as u8;
         let image = vec![value; (from.width * from.height * 3) as usize];
-        assert!(
-            resized(&image, from, to, 3).iter().all(|&v| v == value),
-            "{from:?} {to:?}"
-        );
+        assert!(resized(&image, from, to, 3).iter().all(|&v| v == value), "{from:?} {to:?}");
         let value = f32::from(value) / 255.0;
         let image = vec![value; (from.width * from.height * 3) as usize];
-        assert!(
-            resized(&image, from, to, 3).iter().all(|&v| v == value),
-            "{from:?} {to:?}"
-        );
+        assert!(resized(&image, from, to, 3).iter().all(|&v| v == value), "{from:?} {to:?}");
     }
 }
 
@@ -148,11 +131,7 @@ fn whole_factors_keep_the_average() {
             for x in 0..wide {
                 let mean = blocks[((y / factor) * side + x / factor) as usize].clamp(1, 254);
                 let k = (y % factor) * factor + x % factor;
-                let shift = if k + 1 == area && area % 2 == 1 {
-                    0
-                } else {
-                    1 - 2 * (k as i32 % 2)
-                };
+                let shift = if k + 1 == area && area % 2 == 1 { 0 } else { 1 - 2 * (k as i32 % 2) };
                 image[(y * wide + x) as usize] = (i32::from(mean) + shift) as u8;
             }
         }
@@ -172,10 +151,7 @@ fn extreme_sizes_do_not_overflow() {
         (size(2, 2), size(3, long)),
     ] {
         let image = vec![255_u8; (from.width * from.height) as usize];
-        assert!(
-            resized(&image, from, to, 1).iter().all(|&v| v == 255),
-            "{from:?} {to:?}"
-        );
+        assert!(resized(&image, from, to, 1).iter().all(|&v| v == 255), "{from:?} {to:?}");
     }
 }
 
@@ -187,35 +163,20 @@ fn misfits_are_errors() {
     };
     let s = &mut [0; 24][..];
     assert_eq!(new(size(0, 4), ok, 3, s), Some(ResizeError::Side));
-    assert_eq!(
-        new(ok, size(4, MAX_SIDE + 1), 3, s),
-        Some(ResizeError::Side)
-    );
+    assert_eq!(new(ok, size(4, MAX_SIDE + 1), 3, s), Some(ResizeError::Side));
     assert_eq!(new(ok, ok, 0, s), Some(ResizeError::Channels));
     assert_eq!(new(ok, ok, 5, s), Some(ResizeError::Channels));
     assert_eq!(new(ok, ok, 3, &mut s[..23]), Some(ResizeError::Scratch));
     assert_eq!(new(ok, ok, 3, &mut s[..0]), Some(ResizeError::Scratch));
     let mut resizer = Resizer::<u8>::new(ok, size(2, 2), 1, s).unwrap();
-    assert_eq!(
-        resizer.push_row(&[0; 3], &mut [0; 4]),
-        Err(ResizeError::Row)
-    );
-    assert_eq!(
-        resizer.push_row(&[0; 4], &mut [0; 5]),
-        Err(ResizeError::Output)
-    );
+    assert_eq!(resizer.push_row(&[0; 3], &mut [0; 4]), Err(ResizeError::Row));
+    assert_eq!(resizer.push_row(&[0; 4], &mut [0; 5]), Err(ResizeError::Output));
     for rows in [0, 1, 1, 2] {
         assert_eq!(resizer.push_row(&[0; 4], &mut [0; 4]), Ok(rows));
     }
-    assert_eq!(
-        resizer.push_row(&[0; 4], &mut [0; 4]),
-        Err(ResizeError::TooManyRows)
-    );
+    assert_eq!(resizer.push_row(&[0; 4], &mut [0; 4]), Err(ResizeError::TooManyRows));
     let s = &mut [0; 24][..];
-    assert_eq!(
-        resize(&[0; 15], ok, &mut [0; 16], ok, 1, s),
-        Err(ResizeError::Row)
-    );
+    assert_eq!(resize(&[0; 15], ok, &mut [0; 16], ok, 1, s), Err(ResizeError::Row));
 }
 
 #[test]
@@ -224,9 +185,7 @@ fn bits_are_the_same_on_every_target() {
     let from = size(160, 120);
     let image = Rng(15).bytes(160 * 120 * 3);
     let preprocessing: crate::Preprocessing =
-        "range=-1,1 order=bgr mean=0.485,0.456,0.406 std=0.229,0.224,0.225"
-            .parse()
-            .unwrap();
+        "range=-1,1 order=bgr mean=0.485,0.456,0.406 std=0.229,0.224,0.225".parse().unwrap();
     let cases = [
         (32, 32, 0x2f8d_b0ff_1bc3_f4ae),
         (28, 37, 0x0cbe_9573_e64f_00fa),
@@ -239,10 +198,7 @@ fn bits_are_the_same_on_every_target() {
         preprocessing.apply_u8(&frame, 3, &mut tensor).unwrap();
         let unit: Vec<f32> = image.iter().map(|&v| f32::from(v) / 255.0).collect();
         tensor.extend(resized(&unit, from, size(width, height), 3));
-        let bytes: Vec<u8> = tensor
-            .iter()
-            .flat_map(|v| v.to_bits().to_le_bytes())
-            .collect();
+        let bytes: Vec<u8> = tensor.iter().flat_map(|v| v.to_bits().to_le_bytes()).collect();
         let digest = crate::digest(&bytes);
         assert_eq!(digest, expected, "{width} x {height}: {digest:#018x}");
     }

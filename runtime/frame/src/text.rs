@@ -49,12 +49,7 @@ fn plain(v: f32) -> f32 {
 impl fmt::Display for Preprocessing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let order = if self.bgr { "bgr" } else { "rgb" };
-        write!(
-            f,
-            "range={},{} order={order}",
-            plain(self.low),
-            plain(self.high)
-        )?;
+        write!(f, "range={},{} order={order}", plain(self.low), plain(self.high))?;
         if self.is_normalising() {
             let [r, g, b] = self.mean.map(plain);
             write!(f, " mean={r},{g},{b}")?;
@@ -104,11 +99,7 @@ impl FromStr for Preprocessing {
 }
 
 fn once(seen: &mut bool) -> Result<(), ParseError> {
-    if core::mem::replace(seen, true) {
-        Err(ParseError::Twice)
-    } else {
-        Ok(())
-    }
+    if core::mem::replace(seen, true) { Err(ParseError::Twice) } else { Ok(()) }
 }
 
 fn numbers<const N: usize>(text: &str) -> Result<[f32; N], ParseError> {
@@ -118,19 +109,11 @@ fn numbers<const N: usize>(text: &str) -> Result<[f32; N], ParseError> {
         let word = words.next().ok_or(ParseError::Number)?;
         *value = word.parse().map(plain).map_err(|_| ParseError::Number)?;
     }
-    if words.next().is_some() {
-        Err(ParseError::Number)
-    } else {
-        Ok(values)
-    }
+    if words.next().is_some() { Err(ParseError::Number) } else { Ok(values) }
 }
 
 fn per_channel(text: &str) -> Result<[f32; 3], ParseError> {
-    if text.contains(',') {
-        numbers(text)
-    } else {
-        numbers(text).map(|[v]| [v; 3])
-    }
+    if text.contains(',') { numbers(text) } else { numbers(text).map(|[v]| [v; 3]) }
 }
 
 #[cfg(test)]
@@ -152,10 +135,7 @@ mod tests {
                 " std=0.229,0.224,0.225  mean=0.485,0.456,0.406 ",
                 "range=0,1 order=rgb mean=0.485,0.456,0.406 std=0.229,0.224,0.225",
             ),
-            (
-                "std=1e-3",
-                "range=0,1 order=rgb mean=0,0,0 std=0.001,0.001,0.001",
-            ),
+            ("std=1e-3", "range=0,1 order=rgb mean=0,0,0 std=0.001,0.001,0.001"),
         ];
         for (text, canonical) in cases {
             let parsed: Preprocessing = text.parse().unwrap();
@@ -168,14 +148,9 @@ mod tests {
     fn any_f32_reads_back_with_its_bits() {
         let mut state = 7_u64;
         for _ in 0..2_000 {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             let std = f32::from_bits((state >> 33) as u32);
-            let p = Preprocessing {
-                std: [std, 1.0, 2.0],
-                ..Preprocessing::default()
-            };
+            let p = Preprocessing { std: [std, 1.0, 2.0], ..Preprocessing::default() };
             if p.check().is_ok() {
                 let back: Preprocessing = p.to_string().parse().unwrap();
                 assert_eq!(back.std[0].to_bits(), std.to_bits());

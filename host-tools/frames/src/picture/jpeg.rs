@@ -70,10 +70,7 @@ fn frame(marker: u8, body: &[u8], end: usize) -> Result<Header, Problem> {
         return Err(problem("a frame header that is too short".to_owned()));
     };
     if !matches!(marker, 0xc0..=0xc2) {
-        return Err(problem(format!(
-            "JPEG process {:#04x}, which is not read",
-            marker
-        )));
+        return Err(problem(format!("JPEG process {:#04x}, which is not read", marker)));
     }
     if precision != 8 {
         return Err(problem(format!("JPEG samples of {precision} bits")));
@@ -84,17 +81,13 @@ fn frame(marker: u8, body: &[u8], end: usize) -> Result<Header, Problem> {
         n => return Err(problem(format!("a JPEG of {n} components"))),
     }
     let (height, width) = (u16::from_be_bytes([h1, h0]), u16::from_be_bytes([w1, w0]));
-    Ok(Header {
-        width: width.into(),
-        height: height.into(),
-    })
+    Ok(Header { width: width.into(), height: height.into() })
 }
 
 /// The place of the next marker that is neither stuffing nor restart.
 fn skip_scan(bytes: &[u8], from: usize) -> usize {
     let scan = bytes.get(from..).unwrap_or_default();
-    let next = scan
-        .windows(2)
-        .position(|w| w[0] == 0xff && !matches!(w[1], 0 | 0xd0..=0xd7 | 0xff));
+    let next =
+        scan.windows(2).position(|w| w[0] == 0xff && !matches!(w[1], 0 | 0xd0..=0xd7 | 0xff));
     from + next.unwrap_or(scan.len())
 }

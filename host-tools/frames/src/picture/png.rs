@@ -22,10 +22,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, Problem> {
                     let word = &bytes[data + i..data + i + 4];
                     word.iter().fold(0_u64, |n, &b| n << 8 | u64::from(b))
                 };
-                size = Some(Header {
-                    width: word(0),
-                    height: word(4),
-                });
+                size = Some(Header { width: word(0), height: word(4) });
             }
             b"IEND" => break,
             _ => {}
@@ -33,10 +30,6 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, Problem> {
         at = end;
     }
     size.ok_or_else(|| {
-        Problem::new(
-            "byte 8",
-            "a PNG that does not begin with its header",
-            "replace the file",
-        )
+        Problem::new("byte 8", "a PNG that does not begin with its header", "replace the file")
     })
 }

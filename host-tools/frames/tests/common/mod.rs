@@ -48,9 +48,7 @@ pub fn first_error(path: &Path, options: &OpenOptions) -> Option<String> {
         Ok(frames) => frames,
         Err(error) => return Some(error.to_string()),
     };
-    frames
-        .iter()
-        .find_map(|frame| frame.err().map(|error| error.to_string()))
+    frames.iter().find_map(|frame| frame.err().map(|error| error.to_string()))
 }
 
 /// Writes a file into a folder, making the folders on the way.

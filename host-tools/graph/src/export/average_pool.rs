@@ -23,9 +23,7 @@ pub(super) fn emit(pool: &Pool, site: &mut Site<'_>) {
             ],
         );
     }
-    let images = site
-        .builder
-        .reshape(site.operand(0), &[input[1], 1, input[2], input[3]]);
+    let images = site.builder.reshape(site.operand(0), &[input[1], 1, input[2], input[3]]);
     let ones = ones(pool, site);
     let attributes = attributes(pool, &geometry);
     let sums = site.step("Conv", &[&images, &ones], &attributes);
@@ -40,9 +38,7 @@ pub(super) fn emit_gradient(pool: &Pool, site: &mut Site<'_>) {
     let geometry = Geometry::new(pool, input, windows);
     let divisors = divisors(&geometry, windows, site);
     let shares = site.step("Div", &[site.operand(0), &divisors], &[]);
-    let shares = site
-        .builder
-        .reshape(&shares, &[windows[1], 1, windows[2], windows[3]]);
+    let shares = site.builder.reshape(&shares, &[windows[1], 1, windows[2], windows[3]]);
     let ones = ones(pool, site);
     let mut attributes = attributes(pool, &geometry);
     attributes.push(("output_padding", geometry.rest.into()));
@@ -52,14 +48,12 @@ pub(super) fn emit_gradient(pool: &Pool, site: &mut Site<'_>) {
 
 fn ones(pool: &Pool, site: &mut Site<'_>) -> String {
     let [rows, columns] = pool.kernel;
-    site.builder
-        .initializer_f32("ones", &[1, 1, rows, columns], &vec![1.0; rows * columns])
+    site.builder.initializer_f32("ones", &[1, 1, rows, columns], &vec![1.0; rows * columns])
 }
 
 fn divisors(geometry: &Geometry, output: &[usize], site: &mut Site<'_>) -> String {
     let shape = [1, 1, output[2], output[3]];
-    site.builder
-        .initializer_f32("divisors", &shape, &geometry.divisors())
+    site.builder.initializer_f32("divisors", &shape, &geometry.divisors())
 }
 
 fn attributes(pool: &Pool, geometry: &Geometry) -> Vec<(&'static str, super::Attribute)> {

@@ -7,11 +7,7 @@ use super::site::Site;
 
 /// BatchNormalization: x, scale, shift, mean, variance.
 pub(super) fn emit(epsilon: f64, site: &mut Site<'_>) {
-    site.last(
-        "BatchNormalization",
-        &site.operands(),
-        &[("epsilon", (epsilon as f32).into())],
-    );
+    site.last("BatchNormalization", &site.operands(), &[("epsilon", (epsilon as f32).into())]);
 }
 
 /// `g * scale / sigma`, per channel: g, scale, variance.

@@ -235,10 +235,7 @@ impl Builder {
         if !name.is_empty() && self.node_names.insert(name.to_owned()) {
             return name.to_owned();
         }
-        unique(
-            &mut self.node_names,
-            prefixed(if name.is_empty() { "node" } else { name }),
-        )
+        unique(&mut self.node_names, prefixed(if name.is_empty() { "node" } else { name }))
     }
 
     pub(super) fn constant_f32(&mut self, name: &str, shape: &[usize], data: &[f32]) {
@@ -247,11 +244,7 @@ impl Builder {
     }
 
     fn constant(&mut self, name: &str, shape: &[usize], count: usize, kind: i32, raw: Vec<u8>) {
-        assert_eq!(
-            shape.iter().product::<usize>(),
-            count,
-            "`{name}` of shape {shape:?}"
-        );
+        assert_eq!(shape.iter().product::<usize>(), count, "`{name}` of shape {shape:?}");
         self.initializers.push(TensorProto {
             dims: shape.iter().map(|&length| length as i64).collect(),
             data_type: kind,
@@ -271,32 +264,15 @@ impl Builder {
 
 /// The type of an f32 value.
 pub(super) fn value_info(name: &str, shape: &[usize]) -> ValueInfoProto {
-    let axis = |&length: &usize| DimensionProto {
-        dim_value: Some(length as i64),
-        dim_param: None,
-    };
-    let shape = TensorShapeProto {
-        dim: shape.iter().map(axis).collect(),
-    };
-    let tensor = TensorTypeProto {
-        elem_type: data_type::FLOAT,
-        shape: Some(shape),
-    };
-    let kind = TypeProto {
-        tensor_type: Some(tensor),
-    };
-    ValueInfoProto {
-        name: name.to_owned(),
-        r#type: Some(kind),
-    }
+    let axis = |&length: &usize| DimensionProto { dim_value: Some(length as i64), dim_param: None };
+    let shape = TensorShapeProto { dim: shape.iter().map(axis).collect() };
+    let tensor = TensorTypeProto { elem_type: data_type::FLOAT, shape: Some(shape) };
+    let kind = TypeProto { tensor_type: Some(tensor) };
+    ValueInfoProto { name: name.to_owned(), r#type: Some(kind) }
 }
 
 fn prefixed(name: &str) -> String {
-    if name.starts_with(PREFIX) {
-        name.to_owned()
-    } else {
-        format!("{PREFIX}{name}")
-    }
+    if name.starts_with(PREFIX) { name.to_owned() } else { format!("{PREFIX}{name}") }
 }
 
 fn unique(taken: &mut HashSet<String>, base: String) -> String {
@@ -314,31 +290,14 @@ fn unique(taken: &mut HashSet<String>, base: String) -> String {
 }
 
 fn attribute((name, value): &Named<'_>) -> AttributeProto {
-    let empty = AttributeProto {
-        name: (*name).to_owned(),
-        ..AttributeProto::default()
-    };
+    let empty = AttributeProto { name: (*name).to_owned(), ..AttributeProto::default() };
     match value.clone() {
-        Attribute::Int(i) => AttributeProto {
-            i,
-            r#type: attribute_type::INT,
-            ..empty
-        },
-        Attribute::Ints(ints) => AttributeProto {
-            ints,
-            r#type: attribute_type::INTS,
-            ..empty
-        },
-        Attribute::Float(f) => AttributeProto {
-            f,
-            r#type: attribute_type::FLOAT,
-            ..empty
-        },
-        Attribute::Text(text) => AttributeProto {
-            s: text.into_bytes(),
-            r#type: attribute_type::STRING,
-            ..empty
-        },
+        Attribute::Int(i) => AttributeProto { i, r#type: attribute_type::INT, ..empty },
+        Attribute::Ints(ints) => AttributeProto { ints, r#type: attribute_type::INTS, ..empty },
+        Attribute::Float(f) => AttributeProto { f, r#type: attribute_type::FLOAT, ..empty },
+        Attribute::Text(text) => {
+            AttributeProto { s: text.into_bytes(), r#type: attribute_type::STRING, ..empty }
+        }
     }
 }
 

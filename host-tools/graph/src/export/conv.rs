@@ -68,9 +68,7 @@ fn emit_turned(conv: &Conv, pads: [usize; 4], site: &mut Site<'_>) {
     if [rows, columns] != [1, 1] {
         let last = site.builder.initializer_i64(&[2], &[-1, -1]);
         // Any end before the first element; ONNX clamps it.
-        let before = site
-            .builder
-            .initializer_i64(&[2], &[i64::MIN + 1, i64::MIN + 1]);
+        let before = site.builder.initializer_i64(&[2], &[i64::MIN + 1, i64::MIN + 1]);
         let axes = site.builder.sizes(&[2, 3]);
         weight = site.step("Slice", &[&weight, &last, &before, &axes, &last], &[]);
     }
@@ -121,9 +119,7 @@ fn emit_columns(conv: &Conv, kernel_hw: [usize; 2], site: &mut Site<'_>) {
         image = site.step("Pad", &[&image, &pads], &[("mode", "constant".into())]);
         lengths = [x[2] + top + bottom, x[3] + left + right];
     }
-    let image = site
-        .builder
-        .reshape(&image, &[x[1], 1, lengths[0], lengths[1]]);
+    let image = site.builder.reshape(&image, &[x[1], 1, lengths[0], lengths[1]]);
     let axes = site.builder.sizes(&[2, 3]);
     let steps = site.builder.sizes(&conv.strides);
     let mut taps = Vec::new();
@@ -161,17 +157,12 @@ fn emit_by_cotangent(conv: &Conv, kernel_hw: [usize; 2], site: &mut Site<'_>) {
     let images = if per_group == 1 {
         site.operand(0).to_owned()
     } else if groups == 1 {
-        site.builder
-            .reshape(site.operand(0), &[per_group, 1, x[2], x[3]])
+        site.builder.reshape(site.operand(0), &[per_group, 1, x[2], x[3]])
     } else {
-        let split = site
-            .builder
-            .reshape(site.operand(0), &[groups, per_group, x[2], x[3]]);
+        let split = site.builder.reshape(site.operand(0), &[groups, per_group, x[2], x[3]]);
         site.step("Transpose", &[&split], &[("perm", [1, 0, 2, 3].into())])
     };
-    let kernel = site
-        .builder
-        .reshape(site.operand(1), &[g[1], 1, g[2], g[3]]);
+    let kernel = site.builder.reshape(site.operand(1), &[g[1], 1, g[2], g[3]]);
     let mut gradient = site.step(
         "Conv",
         &[&images, &kernel],
@@ -184,11 +175,7 @@ fn emit_by_cotangent(conv: &Conv, kernel_hw: [usize; 2], site: &mut Site<'_>) {
         ],
     );
     // Pixels behind the last window can make room for taps that the kernel does not have.
-    let swapped = Conv {
-        strides: conv.dilations,
-        dilations: conv.strides,
-        ..conv.clone()
-    };
+    let swapped = Conv { strides: conv.dilations, dilations: conv.strides, ..conv.clone() };
     if swapped.output_hw([x[2], x[3]], [g[2], g[3]]) != Some(kernel_hw) {
         let starts = site.builder.sizes(&[0, 0]);
         let ends = site.builder.sizes(&kernel_hw);

@@ -34,10 +34,7 @@ impl fmt::Display for ExportError {
         match self {
             Self::Opset(opset) => {
                 let (first, last) = (OPSETS.start(), OPSETS.end());
-                write!(
-                    f,
-                    "operator set {opset} cannot be written; choose one of {first} to {last}"
-                )
+                write!(f, "operator set {opset} cannot be written; choose one of {first} to {last}")
             }
             Self::NoInput => write!(f, "the graph has no image input to export"),
             Self::Output { name, reason } => write!(f, "output `{name}`: {reason}"),

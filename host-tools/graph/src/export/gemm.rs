@@ -18,11 +18,7 @@ pub(super) fn emit(transpose_b: bool, site: &mut Site<'_>) {
 /// g, w: the product by the transposed weight.
 pub(super) fn emit_input_gradient(transpose_b: bool, site: &mut Site<'_>) {
     if site.shape(0).len() == 2 {
-        return site.last(
-            "Gemm",
-            &site.operands(),
-            &[("transB", (!transpose_b).into())],
-        );
+        return site.last("Gemm", &site.operands(), &[("transB", (!transpose_b).into())]);
     }
     let weight = plain(!transpose_b, site);
     site.last("MatMul", &[site.operand(0), &weight], &[]);

@@ -25,12 +25,7 @@ pub(super) fn emit_gradient(pool: &Pool, site: &mut Site<'_>) {
         target[3] += geometry.pads[1] + geometry.pads[3];
     }
     let (maxima, indices) = (site.builder.fresh("MaxPool"), site.builder.fresh("indices"));
-    site.builder.node_into(
-        "MaxPool",
-        &[&x],
-        &attributes(pool, pads),
-        &[&maxima, &indices],
-    );
+    site.builder.node_into("MaxPool", &[&x], &attributes(pool, pads), &[&maxima, &indices]);
     let flat = [windows.iter().product()];
     let indices = site.builder.reshape(&indices, &flat);
     let updates = site.builder.reshape(site.operand(1), &flat);
@@ -62,10 +57,7 @@ fn padded(pool: &Pool, geometry: &Geometry, site: &mut Site<'_>) -> (String, [us
     }
     let pads = site.builder.sizes(&[0, 0, top, left, 0, 0, bottom, right]);
     let lowest = site.builder.scalar(f32::NEG_INFINITY);
-    (
-        site.step("Pad", &[x, &pads, &lowest], &[("mode", "constant".into())]),
-        [0; 4],
-    )
+    (site.step("Pad", &[x, &pads, &lowest], &[("mode", "constant".into())]), [0; 4])
 }
 
 fn attributes(pool: &Pool, pads: [usize; 4]) -> [(&'static str, super::Attribute); 4] {

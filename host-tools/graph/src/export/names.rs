@@ -7,11 +7,7 @@ use crate::graph::Graph;
 /// Which values the outputs need; the image always.
 pub(super) fn live_values(graph: &Graph, outputs: &[ExportOutput]) -> Vec<bool> {
     let mut live = vec![false; graph.values.len()];
-    for value in outputs
-        .iter()
-        .flat_map(ExportOutput::values)
-        .chain(&graph.input)
-    {
+    for value in outputs.iter().flat_map(ExportOutput::values).chain(&graph.input) {
         live[value.0 as usize] = true;
     }
     for node in graph.nodes.iter().rev() {
@@ -38,17 +34,10 @@ pub(super) fn assign_names(
         names[input.0 as usize] = claim(&graph.value(input).name, "image", builder);
     }
     let score = score.then_some(detector::SCORE);
-    for name in outputs
-        .iter()
-        .map(|output| output.name.as_str())
-        .chain(score)
-    {
+    for name in outputs.iter().map(|output| output.name.as_str()).chain(score) {
         if !builder.claim_value(name) {
             let reason = "the name is empty, or the image or another output has it; rename one";
-            return Err(ExportError::Output {
-                name: name.to_owned(),
-                reason,
-            });
+            return Err(ExportError::Output { name: name.to_owned(), reason });
         }
     }
     for output in outputs {
@@ -86,16 +75,12 @@ mod tests {
         let image = graph.add_input("image", [1, 2]);
         let clash = graph.push("logits", Op::Relu, &[image]).expect("fits");
         let twin = graph.push("relu", Op::Relu, &[clash]).expect("fits");
-        let unnamed = graph
-            .push_named("relu", "", Op::Relu, &[twin])
-            .expect("fits");
+        let unnamed = graph.push_named("relu", "", Op::Relu, &[twin]).expect("fits");
         let same = graph.push("relu", Op::Relu, &[unnamed]).expect("fits");
         let dead = graph.push("dead", Op::Relu, &[image]).expect("fits");
         let last = graph.push("penultimate", Op::Relu, &[same]).expect("fits");
-        let outputs = [
-            ExportOutput::value("logits", same),
-            ExportOutput::value("penultimate", last),
-        ];
+        let outputs =
+            [ExportOutput::value("logits", same), ExportOutput::value("penultimate", last)];
         let live = live_values(&graph, &outputs);
         assert!(!live[dead.0 as usize]);
         let mut builder = Builder::new(17);

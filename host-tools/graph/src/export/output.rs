@@ -25,18 +25,12 @@ pub struct ExportOutput {
 impl ExportOutput {
     /// A value in its own shape.
     pub fn value(name: impl Into<String>, value: ValueId) -> Self {
-        Self {
-            name: name.into(),
-            source: Source::Value(value),
-        }
+        Self { name: name.into(), source: Source::Value(value) }
     }
 
     /// Values flattened and joined, in order: `[1, total elements]`.
     pub fn row(name: impl Into<String>, values: impl Into<Vec<ValueId>>) -> Self {
-        Self {
-            name: name.into(),
-            source: Source::Row(values.into()),
-        }
+        Self { name: name.into(), source: Source::Row(values.into()) }
     }
 
     /// Every feature of an expanded classifier, as far as it has them, in this order: `logits`
@@ -49,19 +43,11 @@ impl ExportOutput {
         let row = |name, taps: &[(ValueId, ValueId)]| {
             (!taps.is_empty()).then(|| Self::row(name, norms(taps)))
         };
-        let logits = expanded
-            .graph
-            .logits
-            .map(|value| Self::value("logits", value));
-        let penultimate = expanded
-            .penultimate
-            .map(|value| Self::value("penultimate", value));
+        let logits = expanded.graph.logits.map(|value| Self::value("logits", value));
+        let penultimate = expanded.penultimate.map(|value| Self::value("penultimate", value));
         let squared_norms = row("squared_norms", &expanded.squared_norms);
         let activation_norms = row("activation_norms", &expanded.activation_norms);
-        [logits, squared_norms, activation_norms, penultimate]
-            .into_iter()
-            .flatten()
-            .collect()
+        [logits, squared_norms, activation_norms, penultimate].into_iter().flatten().collect()
     }
 
     pub(super) fn values(&self) -> &[ValueId] {
@@ -94,18 +80,12 @@ pub(super) fn write(
     for &value in values {
         let flat = graph.shape(value).len() == 1;
         let count = graph.value(value).elements();
-        let part = if flat {
-            name(value).to_owned()
-        } else {
-            builder.reshape(name(value), &[count])
-        };
+        let part =
+            if flat { name(value).to_owned() } else { builder.reshape(name(value), &[count]) };
         parts.push(part);
     }
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-    let total = values
-        .iter()
-        .map(|&value| graph.value(value).elements())
-        .sum();
+    let total = values.iter().map(|&value| graph.value(value).elements()).sum();
     let joined = builder.node("Concat", &parts, &[("axis", 0_usize.into())]);
     let shape = builder.sizes(&[1, total]);
     builder.node_into("Reshape", &[&joined, &shape], &[], &[&output.name]);

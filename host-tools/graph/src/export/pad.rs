@@ -6,9 +6,5 @@ use super::site::Site;
 pub(super) fn emit(before: &[usize], after: &[usize], value: f32, site: &mut Site<'_>) {
     let pads = site.builder.sizes(&[before, after].concat());
     let value = site.builder.scalar(value);
-    site.last(
-        "Pad",
-        &[site.operand(0), &pads, &value],
-        &[("mode", "constant".into())],
-    );
+    site.last("Pad", &[site.operand(0), &pads, &value], &[("mode", "constant".into())]);
 }

@@ -16,25 +16,18 @@ pub(super) struct Geometry {
 impl Geometry {
     /// `input` and `output` are the pool's, of rank 4.
     pub(super) fn new(pool: &Pool, input: &[usize], output: &[usize]) -> Self {
-        let mut geometry = Self {
-            pads: pool.pads,
-            rest: [0; 2],
-            grown: false,
-            counts: [vec![], vec![]],
-        };
+        let mut geometry =
+            Self { pads: pool.pads, rest: [0; 2], grown: false, counts: [vec![], vec![]] };
         for axis in 0..2 {
             let (length, near) = (input[axis + 2], pool.pads[axis]);
             let window = pool.dilations[axis] * (pool.kernel[axis] - 1) + 1;
             let covered = (output[axis + 2] - 1) * pool.strides[axis] + window;
-            let far = covered
-                .saturating_sub(length + near)
-                .max(pool.pads[axis + 2]);
+            let far = covered.saturating_sub(length + near).max(pool.pads[axis + 2]);
             geometry.grown |= far > pool.pads[axis + 2];
             geometry.pads[axis + 2] = far;
             geometry.rest[axis] = length + near + far - covered;
-            geometry.counts[axis] = (0..output[axis + 2])
-                .map(|index| count(pool, axis, length, index))
-                .collect();
+            geometry.counts[axis] =
+                (0..output[axis + 2]).map(|index| count(pool, axis, length, index)).collect();
         }
         geometry
     }
@@ -42,9 +35,7 @@ impl Geometry {
     /// What each window's sum is divided by, row-major.
     pub(super) fn divisors(&self) -> Vec<f32> {
         let [rows, columns] = &self.counts;
-        rows.iter()
-            .flat_map(|row| columns.iter().map(move |column| row * column))
-            .collect()
+        rows.iter().flat_map(|row| columns.iter().map(move |column| row * column)).collect()
     }
 }
 
@@ -76,15 +67,9 @@ mod tests {
             count_include_pad: false,
         };
         let geometry = Geometry::new(&base, &[1, 1, 5, 6], &[1, 1, 3, 3]);
-        assert_eq!(
-            (geometry.pads, geometry.rest, geometry.grown),
-            ([1, 0, 1, 1], [0, 0], true)
-        );
+        assert_eq!((geometry.pads, geometry.rest, geometry.grown), ([1, 0, 1, 1], [0, 0], true));
         assert_eq!(geometry.divisors(), [6., 6., 4., 9., 9., 6., 6., 6., 4.]);
-        let padded = Pool {
-            count_include_pad: true,
-            ..base
-        };
+        let padded = Pool { count_include_pad: true, ..base };
         let geometry = Geometry::new(&padded, &[1, 1, 5, 6], &[1, 1, 3, 3]);
         assert_eq!(geometry.divisors(), [9., 9., 6., 9., 9., 6., 9., 9., 6.]);
     }

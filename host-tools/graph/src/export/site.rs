@@ -22,9 +22,7 @@ impl<'a> Site<'a> {
 
     /// ONNX names of all operands.
     pub(super) fn operands(&self) -> Vec<&'a str> {
-        (0..self.node.inputs.len())
-            .map(|index| self.operand(index))
-            .collect()
+        (0..self.node.inputs.len()).map(|index| self.operand(index)).collect()
     }
 
     /// Shape of an operand.
@@ -46,8 +44,7 @@ impl<'a> Site<'a> {
     pub(super) fn last(&mut self, op: &str, inputs: &[&str], attributes: &[Named<'_>]) {
         let output = &self.names[self.node.output.0 as usize];
         let name = self.name.to_owned();
-        self.builder
-            .node_named(name, op, inputs, attributes, &[output]);
+        self.builder.node_named(name, op, inputs, attributes, &[output]);
     }
 
     /// Ends with `x` in the result's shape.
@@ -63,9 +60,8 @@ impl<'a> Site<'a> {
         }
         let output = &self.names[self.node.output.0 as usize];
         let name = self.name.to_owned();
-        self.builder
-            .scoped_reduce(op, x, axes, keep_dims, |builder, inputs, attributes| {
-                builder.node_named(name, op, inputs, attributes, &[output]);
-            });
+        self.builder.scoped_reduce(op, x, axes, keep_dims, |builder, inputs, attributes| {
+            builder.node_named(name, op, inputs, attributes, &[output]);
+        });
     }
 }

@@ -9,11 +9,7 @@ pub(super) fn emit(starts: &[usize], lengths: &[usize], steps: &[usize], site: &
         .collect();
     let axes: Vec<usize> = (0..starts.len()).collect();
     let parts = [starts, &ends, &axes, steps].map(|sizes| site.builder.sizes(sizes));
-    site.last(
-        "Slice",
-        &[site.operand(0), &parts[0], &parts[1], &parts[2], &parts[3]],
-        &[],
-    );
+    site.last("Slice", &[site.operand(0), &parts[0], &parts[1], &parts[2], &parts[3]], &[]);
 }
 
 /// g: stretched by `steps` with zeros in between, then padded to the slice's input.
@@ -42,9 +38,7 @@ fn stretch(x: &str, lengths: &[usize], steps: &[usize], site: &mut Site<'_>) -> 
         pads[2 * rank + 2 * axis + 1] = steps[axis] - 1;
     }
     let merged: Vec<usize> = (0..rank).map(|axis| lengths[axis] * steps[axis]).collect();
-    let ends: Vec<usize> = (0..rank)
-        .map(|axis| (lengths[axis] - 1) * steps[axis] + 1)
-        .collect();
+    let ends: Vec<usize> = (0..rank).map(|axis| (lengths[axis] - 1) * steps[axis] + 1).collect();
     let pads = site.builder.sizes(&pads);
     let apart = site.builder.reshape(x, &apart);
     let padded = site.step("Pad", &[&apart, &pads], &[("mode", "constant".into())]);

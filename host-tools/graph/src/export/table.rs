@@ -42,17 +42,9 @@ pub(super) fn emit(op: &Op, site: &mut Site<'_>) {
         }
         Op::Expand { shape } => reduce::emit_expand(shape, site),
         Op::Concat { axis } => concat::emit(*axis, site),
-        Op::Slice {
-            starts,
-            lengths,
-            steps,
-        } => slice::emit(starts, lengths, steps, site),
+        Op::Slice { starts, lengths, steps } => slice::emit(starts, lengths, steps, site),
         Op::SliceGradient { starts, steps, .. } => slice::emit_gradient(starts, steps, site),
-        Op::Pad {
-            before,
-            after,
-            value,
-        } => pad::emit(before, after, *value, site),
+        Op::Pad { before, after, value } => pad::emit(before, after, *value, site),
         Op::Transpose { permutation } => transpose::emit(permutation, site),
         Op::Reshape { .. } => reshape::emit(site),
         Op::SquaredNorm => squared_norm::emit(site),

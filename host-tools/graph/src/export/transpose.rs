@@ -4,9 +4,5 @@ use super::site::Site;
 
 /// x
 pub(super) fn emit(permutation: &[usize], site: &mut Site<'_>) {
-    site.last(
-        "Transpose",
-        &site.operands(),
-        &[("perm", permutation.into())],
-    );
+    site.last("Transpose", &site.operands(), &[("perm", permutation.into())]);
 }

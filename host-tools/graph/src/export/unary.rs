@@ -58,9 +58,5 @@ pub(super) fn emit_sigmoid_gradient(site: &mut Site<'_>) {
 }
 
 fn bound(value: f32, site: &mut Site<'_>) -> String {
-    if value.is_infinite() {
-        String::new()
-    } else {
-        site.builder.scalar(value)
-    }
+    if value.is_infinite() { String::new() } else { site.builder.scalar(value) }
 }

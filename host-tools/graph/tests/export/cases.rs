@@ -62,10 +62,7 @@ pub fn run(test: &str, opset: i64, cases: &[Case]) {
 impl Case {
     /// Builds the graph: each frame operand is cut from one flat input.
     pub fn graph(&self, rng: &mut Rng) -> (Graph, ValueId) {
-        let mut graph = Graph {
-            name: self.name.clone(),
-            ..Graph::default()
-        };
+        let mut graph = Graph { name: self.name.clone(), ..Graph::default() };
         let count = |operand: &Operand| match operand {
             Operand::Frame(shape) => shape.iter().product(),
             _ => 0,
@@ -77,9 +74,8 @@ impl Case {
         for (index, operand) in self.operands.iter().enumerate() {
             let name = format!("operand{index}");
             let tensor = |rng: &mut Rng, shape: &[usize], scale: f32, shift: f32| {
-                let data: Vec<f32> = (0..shape.iter().product())
-                    .map(|_| rng.number() * scale + shift)
-                    .collect();
+                let data: Vec<f32> =
+                    (0..shape.iter().product()).map(|_| rng.number() * scale + shift).collect();
                 Tensor::new(shape, data)
             };
             inputs.push(match operand {
@@ -90,18 +86,8 @@ impl Case {
                         steps: vec![1, 1],
                     };
                     start += count(operand);
-                    let flat = graph
-                        .push(format!("{name}/flat"), op, &[input])
-                        .expect("fits");
-                    graph
-                        .push(
-                            name,
-                            Op::Reshape {
-                                shape: shape.clone(),
-                            },
-                            &[flat],
-                        )
-                        .expect("fits")
+                    let flat = graph.push(format!("{name}/flat"), op, &[input]).expect("fits");
+                    graph.push(name, Op::Reshape { shape: shape.clone() }, &[flat]).expect("fits")
                 }
                 Operand::Constant(shape) => graph.add_constant(name, tensor(rng, shape, 1.0, 0.0)),
                 Operand::Positive(shape) => {
@@ -121,10 +107,7 @@ impl Case {
         let image: Vec<f32> = (0..count).map(|_| rng.number()).collect();
         let wide: Vec<f64> = image.iter().map(|&x| f64::from(x)).collect();
         let values = Interp::new(&graph).run(&wide);
-        let options = ExportOptions {
-            opset,
-            ..ExportOptions::default()
-        };
+        let options = ExportOptions { opset, ..ExportOptions::default() };
         let bytes = export(&graph, &[ExportOutput::value("y", y)], None, &options);
         let bytes = bytes.unwrap_or_else(|error| panic!("{}: {error}", self.name));
         write_case(folder, &self.name, &bytes, &image, values.get(y));

@@ -24,9 +24,8 @@ struct Net {
 impl Net {
     fn parameter(&mut self, name: String, shape: &[usize], low: f32, high: f32) -> ValueId {
         let count = shape.iter().product();
-        let data: Vec<f32> = (0..count)
-            .map(|_| low + (high - low) * (self.rng.number() + 1.0) / 2.0)
-            .collect();
+        let data: Vec<f32> =
+            (0..count).map(|_| low + (high - low) * (self.rng.number() + 1.0) / 2.0).collect();
         self.graph.add_constant(name, Tensor::new(shape, data))
     }
 
@@ -42,12 +41,7 @@ impl Net {
     }
 
     fn conv(&mut self, name: &str, x: ValueId, weight: ValueId, groups: usize) -> ValueId {
-        let conv = Conv {
-            strides: [1, 1],
-            pads: [1, 1, 1, 1],
-            dilations: [1, 1],
-            groups,
-        };
+        let conv = Conv { strides: [1, 1], pads: [1, 1, 1, 1], dilations: [1, 1], groups };
         self.push(name, Op::Conv(conv), &[x, weight])
     }
 
@@ -77,13 +71,7 @@ impl Net {
 /// A residual block, a weight used twice, a depthwise convolution, every activation, both pools,
 /// a concatenation of overlapping slices, and a linear layer with bias.
 fn small_classifier() -> Graph {
-    let mut net = Net {
-        graph: Graph {
-            name: "small".into(),
-            ..Graph::default()
-        },
-        rng: Rng(SEED),
-    };
+    let mut net = Net { graph: Graph { name: "small".into(), ..Graph::default() }, rng: Rng(SEED) };
     let image = net.graph.add_input("image", [1, 3, 9, 8]);
     let weight = net.trainable("stem.weight".into(), &[4, 3, 3, 3], -0.5, 0.5);
     let stem = net.conv("stem", image, weight, 1);
@@ -136,18 +124,12 @@ fn small_classifier_with_detector() {
     assert_eq!(expanded.squared_norms.len(), 7);
     let outputs = ExportOutput::features(&expanded);
     let names: Vec<&str> = outputs.iter().map(|output| output.name.as_str()).collect();
-    assert_eq!(
-        names,
-        ["logits", "squared_norms", "activation_norms", "penultimate"]
-    );
+    assert_eq!(names, ["logits", "squared_norms", "activation_norms", "penultimate"]);
     let folder = folder("export_small_classifier");
     let interp = Interp::new(&expanded.graph);
     let mut rng = Rng(SEED);
     for opset in 17..=22 {
-        let options = ExportOptions {
-            opset,
-            ..ExportOptions::default()
-        };
+        let options = ExportOptions { opset, ..ExportOptions::default() };
         let bytes = export(&expanded.graph, &outputs, Some(&Total), &options).expect("exports");
         let image: Vec<f32> = (0..3 * 9 * 8).map(|_| rng.number()).collect();
         let wide: Vec<f64> = image.iter().map(|&x| f64::from(x)).collect();
@@ -160,13 +142,7 @@ fn small_classifier_with_detector() {
             features.penultimate,
             vec![score],
         ];
-        write_case(
-            &folder,
-            &format!("small.{opset}"),
-            &bytes,
-            &image,
-            &expected.concat(),
-        );
+        write_case(&folder, &format!("small.{opset}"), &bytes, &image, &expected.concat());
     }
     check(&["cases", folder.to_str().expect("a UTF-8 path")]);
 }
@@ -181,9 +157,7 @@ fn relus(expanded: &Expanded) -> Vec<(ValueId, ValueId)> {
 fn read<const N: usize, T>(path: &Path, of: fn([u8; N]) -> T) -> Vec<T> {
     let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let words = bytes.chunks_exact(N);
-    words
-        .map(|word| of(word.try_into().expect("N bytes")))
-        .collect()
+    words.map(|word| of(word.try_into().expect("N bytes"))).collect()
 }
 
 /// A frame beyond the limit is excused where some unit within 1e-6 of its layer's maximum around
@@ -201,42 +175,19 @@ fn check_kinks(expanded: &Expanded, frame: &Path) {
     for (before, after) in relus(expanded) {
         let units = values.get(before);
         let (mask, rest) = signs.split_at(units.len());
-        let largest = units
-            .iter()
-            .fold(0.0_f64, |most, unit| most.max(unit.abs()));
-        for (&unit, _) in units
-            .iter()
-            .zip(mask)
-            .filter(|&(&unit, &open)| (unit > 0.0) != open)
-        {
-            assert!(
-                unit.abs() <= 1e-6 * largest,
-                "{}: {unit} changed its sign",
-                frame.display()
-            );
+        let largest = units.iter().fold(0.0_f64, |most, unit| most.max(unit.abs()));
+        for (&unit, _) in units.iter().zip(mask).filter(|&(&unit, &open)| (unit > 0.0) != open) {
+            assert!(unit.abs() <= 1e-6 * largest, "{}: {unit} changed its sign", frame.display());
             flipped += 1;
         }
         masks.insert(after, mask.to_vec());
         signs = rest;
     }
     let expected = interp.features(expanded, &image, &masks).squared_norms;
-    let errors = norms
-        .iter()
-        .zip(&expected)
-        .map(|(got, want)| (got - want).abs() / want);
-    let worst = errors.fold(
-        0.0,
-        |worst: f64, error| if error <= worst { worst } else { error },
-    );
-    eprintln!(
-        "  {}: {flipped} units flipped, then {worst:.2e}",
-        frame.display()
-    );
-    assert!(
-        flipped > 0 && worst <= 1e-4,
-        "{}: not a kink",
-        frame.display()
-    );
+    let errors = norms.iter().zip(&expected).map(|(got, want)| (got - want).abs() / want);
+    let worst = errors.fold(0.0, |worst: f64, error| if error <= worst { worst } else { error });
+    eprintln!("  {}: {flipped} units flipped, then {worst:.2e}", frame.display());
+    assert!(flipped > 0 && worst <= 1e-4, "{}: not a kink", frame.display());
 }
 
 /// The pretrained networks with float64 references; parity as the script's constants state it.
@@ -266,10 +217,7 @@ fn pretrained_networks() {
         check(&["model", arguments[0], arguments[1], arguments[2]]);
         for entry in std::fs::read_dir(&folder).expect("readable") {
             let path = entry.expect("readable").path();
-            if path
-                .extension()
-                .is_some_and(|extension| extension == "masks")
-            {
+            if path.extension().is_some_and(|extension| extension == "masks") {
                 check_kinks(&expanded, &path);
             }
         }

@@ -6,11 +6,7 @@ use gradgate_graph::ops::Op;
 fn channel_cases() -> Vec<Case> {
     let positive = |n| Operand::Positive(vec![n]);
     let mut cases = Vec::new();
-    for (name, x) in [
-        ("image", vec![1, 3, 4, 5]),
-        ("row", vec![1, 6]),
-        ("line", vec![1, 3, 7]),
-    ] {
+    for (name, x) in [("image", vec![1, 3, 4, 5]), ("row", vec![1, 6]), ("line", vec![1, 3, 7])] {
         let (c, epsilon, x) = (x[1], 1e-5, Operand::Frame(x));
         let vectors = [constant([c]), constant([c]), constant([c]), positive(c)];
         cases.push(case(
@@ -35,11 +31,7 @@ fn channel_cases() -> Vec<Case> {
 fn gemm_cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (transpose_b, w) in [(false, [4, 3]), (true, [3, 4])] {
-        for (name, lead) in [
-            ("row", vec![1]),
-            ("rows", vec![1, 5]),
-            ("blocks", vec![1, 2, 3]),
-        ] {
+        for (name, lead) in [("row", vec![1]), ("rows", vec![1, 5]), ("blocks", vec![1, 2, 3])] {
             let name = format!("{name}{}", u8::from(transpose_b));
             let of = |width: usize| Operand::Frame([lead.as_slice(), &[width]].concat());
             let (x, g) = (of(4), of(3));
@@ -48,22 +40,10 @@ fn gemm_cases() -> Vec<Case> {
             let down = vec![g.clone(), constant(w)];
             let input = Op::GemmInputGradient { transpose_b };
             let weight = Op::GemmWeightGradient { transpose_b };
-            cases.push(case(
-                &format!("gemm.{name}"),
-                Op::Gemm { transpose_b },
-                plain,
-            ));
-            cases.push(case(
-                &format!("gemm.{name}_bias"),
-                Op::Gemm { transpose_b },
-                biased,
-            ));
+            cases.push(case(&format!("gemm.{name}"), Op::Gemm { transpose_b }, plain));
+            cases.push(case(&format!("gemm.{name}_bias"), Op::Gemm { transpose_b }, biased));
             cases.push(case(&format!("gemm_input_gradient.{name}"), input, down));
-            cases.push(case(
-                &format!("gemm_weight_gradient.{name}"),
-                weight,
-                vec![x, g],
-            ));
+            cases.push(case(&format!("gemm_weight_gradient.{name}"), weight, vec![x, g]));
         }
     }
     cases
@@ -72,43 +52,19 @@ fn gemm_cases() -> Vec<Case> {
 fn pointwise_cases() -> Vec<Case> {
     let x = || frame([1, 3, 4, 5]);
     let mut cases = vec![
-        case(
-            "div.broadcast",
-            Op::Div,
-            vec![x(), Operand::Positive(vec![3, 1, 1])],
-        ),
+        case("div.broadcast", Op::Div, vec![x(), Operand::Positive(vec![3, 1, 1])]),
         case("relu.plain", Op::Relu, vec![x()]),
         case("relu_gradient.plain", Op::ReluGradient, vec![x(), x()]),
         case("leaky_relu.plain", Op::LeakyRelu { alpha: 0.2 }, vec![x()]),
-        case(
-            "leaky_relu_gradient.plain",
-            Op::LeakyReluGradient { alpha: 0.2 },
-            vec![x(), x()],
-        ),
+        case("leaky_relu_gradient.plain", Op::LeakyReluGradient { alpha: 0.2 }, vec![x(), x()]),
         case("sigmoid.plain", Op::Sigmoid, vec![x()]),
-        case(
-            "sigmoid_gradient.plain",
-            Op::SigmoidGradient,
-            vec![x(), x()],
-        ),
+        case("sigmoid_gradient.plain", Op::SigmoidGradient, vec![x(), x()]),
     ];
     for (name, op) in [("add", Op::Add), ("sub", Op::Sub), ("mul", Op::Mul)] {
         cases.push(case(&format!("{name}.same"), op.clone(), vec![x(), x()]));
-        cases.push(case(
-            &format!("{name}.channel"),
-            op.clone(),
-            vec![x(), constant([3, 1, 1])],
-        ));
-        cases.push(case(
-            &format!("{name}.scalar"),
-            op.clone(),
-            vec![constant([]), x()],
-        ));
-        cases.push(case(
-            &format!("{name}.pixel"),
-            op,
-            vec![frame([1, 3, 1, 1]), x()],
-        ));
+        cases.push(case(&format!("{name}.channel"), op.clone(), vec![x(), constant([3, 1, 1])]));
+        cases.push(case(&format!("{name}.scalar"), op.clone(), vec![constant([]), x()]));
+        cases.push(case(&format!("{name}.pixel"), op, vec![frame([1, 3, 1, 1]), x()]));
     }
     cases
 }
@@ -118,36 +74,17 @@ fn bounded_cases() -> Vec<Case> {
     let x = || frame([1, 3, 4, 5]);
     let (below, above) = (f32::NEG_INFINITY, f32::INFINITY);
     let mut cases = Vec::new();
-    for (name, min, max) in [
-        ("both", -0.5, 0.25),
-        ("low", 0.0, above),
-        ("high", below, 0.5),
-        ("none", below, above),
-    ] {
-        cases.push(case(
-            &format!("clip.{name}"),
-            Op::Clip { min, max },
-            vec![x()],
-        ));
+    for (name, min, max) in
+        [("both", -0.5, 0.25), ("low", 0.0, above), ("high", below, 0.5), ("none", below, above)]
+    {
+        cases.push(case(&format!("clip.{name}"), Op::Clip { min, max }, vec![x()]));
         let gradient = Op::ClipGradient { min, max };
-        cases.push(case(
-            &format!("clip_gradient.{name}"),
-            gradient,
-            vec![x(), x()],
-        ));
+        cases.push(case(&format!("clip_gradient.{name}"), gradient, vec![x(), x()]));
     }
     for axis in 1..4 {
-        cases.push(case(
-            &format!("softmax.{axis}"),
-            Op::Softmax { axis },
-            vec![x()],
-        ));
+        cases.push(case(&format!("softmax.{axis}"), Op::Softmax { axis }, vec![x()]));
         let gradient = Op::SoftmaxGradient { axis };
-        cases.push(case(
-            &format!("softmax_gradient.{axis}"),
-            gradient,
-            vec![x(), x()],
-        ));
+        cases.push(case(&format!("softmax_gradient.{axis}"), gradient, vec![x(), x()]));
     }
     cases
 }
@@ -156,35 +93,21 @@ fn reduction_cases() -> Vec<Case> {
     let x = || frame([1, 3, 4, 5]);
     let mut cases = Vec::new();
     for keep_dims in [false, true] {
-        for (number, axes) in [vec![1], vec![2, 3], vec![1, 2, 3], vec![]]
-            .into_iter()
-            .enumerate()
-        {
+        for (number, axes) in [vec![1], vec![2, 3], vec![1, 2, 3], vec![]].into_iter().enumerate() {
             let name = format!("{number}{}", u8::from(keep_dims));
-            let mean = Op::ReduceMean {
-                axes: axes.clone(),
-                keep_dims,
-            };
+            let mean = Op::ReduceMean { axes: axes.clone(), keep_dims };
             cases.push(case(&format!("reduce_mean.{name}"), mean, vec![x()]));
             let sum = Op::ReduceSum { axes, keep_dims };
             cases.push(case(&format!("reduce_sum.{name}"), sum, vec![x()]));
         }
     }
-    for (name, shape) in [
-        ("image", vec![1, 3, 4, 5]),
-        ("row", vec![1, 7]),
-        ("weight", vec![1, 2, 3, 2, 2]),
-    ] {
+    for (name, shape) in
+        [("image", vec![1, 3, 4, 5]), ("row", vec![1, 7]), ("weight", vec![1, 2, 3, 2, 2])]
+    {
         let x = Operand::Frame(shape);
-        cases.push(case(
-            &format!("squared_norm.{name}"),
-            Op::SquaredNorm,
-            vec![x],
-        ));
+        cases.push(case(&format!("squared_norm.{name}"), Op::SquaredNorm, vec![x]));
     }
-    let expand = Op::Expand {
-        shape: vec![1, 3, 4, 5],
-    };
+    let expand = Op::Expand { shape: vec![1, 3, 4, 5] };
     cases.push(case("expand.image", expand, vec![frame([1, 3, 1, 1])]));
     cases
 }
@@ -206,17 +129,9 @@ fn slice_cases() -> Vec<Case> {
             steps: steps.clone(),
             input_shape: vec![1, 3, 4, 5],
         };
-        let slice = Op::Slice {
-            starts,
-            lengths: lengths.to_vec(),
-            steps,
-        };
+        let slice = Op::Slice { starts, lengths: lengths.to_vec(), steps };
         cases.push(case(&format!("slice.{name}"), slice, vec![x()]));
-        cases.push(case(
-            &format!("slice_gradient.{name}"),
-            gradient,
-            vec![frame(lengths)],
-        ));
+        cases.push(case(&format!("slice_gradient.{name}"), gradient, vec![frame(lengths)]));
     }
     cases
 }
@@ -226,34 +141,16 @@ fn layout_cases() -> Vec<Case> {
     let mut cases = Vec::new();
     let three = vec![x(), frame([1, 2, 4, 5]), x()];
     cases.push(case("concat.channels", Op::Concat { axis: 1 }, three));
-    cases.push(case(
-        "concat.columns",
-        Op::Concat { axis: 3 },
-        vec![x(), frame([1, 3, 4, 2])],
-    ));
+    cases.push(case("concat.columns", Op::Concat { axis: 3 }, vec![x(), frame([1, 3, 4, 2])]));
     for (name, before, after, value) in [
         ("channels", vec![0, 2, 0, 0], vec![0, 1, 0, 0], 0.0),
         ("rows", vec![0, 0, 1, 0], vec![0, 0, 0, 3], -1.5),
     ] {
-        cases.push(case(
-            &format!("pad.{name}"),
-            Op::Pad {
-                before,
-                after,
-                value,
-            },
-            vec![x()],
-        ));
+        cases.push(case(&format!("pad.{name}"), Op::Pad { before, after, value }, vec![x()]));
     }
-    let transpose = Op::Transpose {
-        permutation: vec![0, 2, 3, 1],
-    };
+    let transpose = Op::Transpose { permutation: vec![0, 2, 3, 1] };
     cases.push(case("transpose.nhwc", transpose, vec![x()]));
-    cases.push(case(
-        "reshape.flat",
-        Op::Reshape { shape: vec![1, 60] },
-        vec![x()],
-    ));
+    cases.push(case("reshape.flat", Op::Reshape { shape: vec![1, 60] }, vec![x()]));
     cases
 }
 

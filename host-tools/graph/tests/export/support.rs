@@ -23,11 +23,7 @@ impl Rng {
     /// A number in -1..1; every fourth one a multiple of 1/4, so that ties and bounds are met.
     pub fn number(&mut self) -> f32 {
         let x = (self.next() >> 40) as f32 / (1_u64 << 23) as f32 - 1.0;
-        if self.range(0, 3) == 0 {
-            (x * 4.0).round() / 4.0
-        } else {
-            x
-        }
+        if self.range(0, 3) == 0 { (x * 4.0).round() / 4.0 } else { x }
     }
 }
 
@@ -62,19 +58,9 @@ pub fn check(arguments: &[&str]) {
             return;
         }
     }
-    let script = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../tests/scripts/check_expanded.py"
-    );
-    let output = Command::new(&python)
-        .arg(script)
-        .args(arguments)
-        .output()
-        .expect("starts");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/scripts/check_expanded.py");
+    let output = Command::new(&python).arg(script).args(arguments).output().expect("starts");
     eprint!("{}", String::from_utf8_lossy(&output.stdout));
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "check_expanded.py {arguments:?}:\n{errors}"
-    );
+    assert!(output.status.success(), "check_expanded.py {arguments:?}:\n{errors}");
 }

@@ -10,47 +10,24 @@ const RANDOM_GEOMETRIES: usize = 60;
 
 /// Forward, input gradient and weight gradient of one convolution.
 fn conv_cases(name: &str, conv: &Conv, x: [usize; 4], w: [usize; 4], bias: bool) -> Vec<Case> {
-    let [h, wd] = conv
-        .output_hw([x[2], x[3]], [w[2], w[3]])
-        .expect("the kernel fits");
+    let [h, wd] = conv.output_hw([x[2], x[3]], [w[2], w[3]]).expect("the kernel fits");
     let g = [1, w[0], h, wd];
     let mut operands = vec![frame(x), constant(w)];
     if bias {
         operands.push(constant([w[0]]));
     }
-    let input_gradient = Op::ConvInputGradient {
-        conv: conv.clone(),
-        input_hw: [x[2], x[3]],
-    };
-    let weight_gradient = Op::ConvWeightGradient {
-        conv: conv.clone(),
-        kernel_hw: [w[2], w[3]],
-    };
+    let input_gradient = Op::ConvInputGradient { conv: conv.clone(), input_hw: [x[2], x[3]] };
+    let weight_gradient = Op::ConvWeightGradient { conv: conv.clone(), kernel_hw: [w[2], w[3]] };
     vec![
         case(&format!("conv.{name}"), Op::Conv(conv.clone()), operands),
-        case(
-            &format!("conv_input_gradient.{name}"),
-            input_gradient,
-            vec![frame(g), constant(w)],
-        ),
-        case(
-            &format!("conv_weight_gradient.{name}"),
-            weight_gradient,
-            vec![frame(x), frame(g)],
-        ),
+        case(&format!("conv_input_gradient.{name}"), input_gradient, vec![frame(g), constant(w)]),
+        case(&format!("conv_weight_gradient.{name}"), weight_gradient, vec![frame(x), frame(g)]),
     ]
 }
 
 /// Name, groups, strides, dilations, pads, x, w.
-type ConvGeometry = (
-    &'static str,
-    usize,
-    [usize; 2],
-    [usize; 2],
-    [usize; 4],
-    [usize; 4],
-    [usize; 4],
-);
+type ConvGeometry =
+    (&'static str, usize, [usize; 2], [usize; 2], [usize; 4], [usize; 4], [usize; 4]);
 
 #[rustfmt::skip]
 const CONVOLUTIONS: [ConvGeometry; 16] = [
@@ -76,12 +53,7 @@ fn named_convolutions() -> Vec<Case> {
     let mut cases = Vec::new();
     for (index, geometry) in CONVOLUTIONS.into_iter().enumerate() {
         let (name, groups, strides, dilations, pads, x, w) = geometry;
-        let conv = Conv {
-            strides,
-            pads,
-            dilations,
-            groups,
-        };
+        let conv = Conv { strides, pads, dilations, groups };
         cases.extend(conv_cases(name, &conv, x, w, index % 2 == 0));
     }
     cases
@@ -102,13 +74,7 @@ fn random_convolutions(rng: &mut Rng) -> Vec<Case> {
         let x = [1, groups * ins, pick(10), pick(10)];
         let w = [groups * outs, ins, kernel[0], kernel[1]];
         if conv.output_hw([x[2], x[3]], kernel).is_some() {
-            cases.extend(conv_cases(
-                &format!("random{}", cases.len()),
-                &conv,
-                x,
-                w,
-                false,
-            ));
+            cases.extend(conv_cases(&format!("random{}", cases.len()), &conv, x, w, false));
         }
     }
     cases
@@ -118,46 +84,19 @@ fn random_convolutions(rng: &mut Rng) -> Vec<Case> {
 fn pool_cases(name: &str, pool: &Pool, x: [usize; 4]) -> Vec<Case> {
     let [h, w] = pool.output_hw([x[2], x[3]]).expect("the window fits");
     let g = [1, x[1], h, w];
-    let average_gradient = Op::AveragePoolGradient {
-        pool: pool.clone(),
-        input_hw: [x[2], x[3]],
-    };
+    let average_gradient = Op::AveragePoolGradient { pool: pool.clone(), input_hw: [x[2], x[3]] };
     let maximum_gradient = Op::MaxPoolGradient(pool.clone());
     vec![
-        case(
-            &format!("max_pool.{name}"),
-            Op::MaxPool(pool.clone()),
-            vec![frame(x)],
-        ),
-        case(
-            &format!("max_pool_gradient.{name}"),
-            maximum_gradient,
-            vec![frame(x), frame(g)],
-        ),
-        case(
-            &format!("average_pool.{name}"),
-            Op::AveragePool(pool.clone()),
-            vec![frame(x)],
-        ),
-        case(
-            &format!("average_pool_gradient.{name}"),
-            average_gradient,
-            vec![frame(g)],
-        ),
+        case(&format!("max_pool.{name}"), Op::MaxPool(pool.clone()), vec![frame(x)]),
+        case(&format!("max_pool_gradient.{name}"), maximum_gradient, vec![frame(x), frame(g)]),
+        case(&format!("average_pool.{name}"), Op::AveragePool(pool.clone()), vec![frame(x)]),
+        case(&format!("average_pool_gradient.{name}"), average_gradient, vec![frame(g)]),
     ]
 }
 
 /// Name, kernel, strides, dilations, pads, ceil mode, whether padding counts, x.
-type PoolGeometry = (
-    &'static str,
-    [usize; 2],
-    [usize; 2],
-    [usize; 2],
-    [usize; 4],
-    bool,
-    bool,
-    [usize; 4],
-);
+type PoolGeometry =
+    (&'static str, [usize; 2], [usize; 2], [usize; 2], [usize; 4], bool, bool, [usize; 4]);
 
 #[rustfmt::skip]
 const POOLS: [PoolGeometry; 9] = [
@@ -175,14 +114,7 @@ const POOLS: [PoolGeometry; 9] = [
 fn named_pools() -> Vec<Case> {
     let mut cases = Vec::new();
     for (name, kernel, strides, dilations, pads, ceil_mode, count_include_pad, x) in POOLS {
-        let pool = Pool {
-            kernel,
-            strides,
-            pads,
-            dilations,
-            ceil_mode,
-            count_include_pad,
-        };
+        let pool = Pool { kernel, strides, pads, dilations, ceil_mode, count_include_pad };
         cases.extend(pool_cases(name, &pool, x));
     }
     cases
@@ -198,14 +130,7 @@ fn random_pools(rng: &mut Rng) -> Vec<Case> {
         let pads = [pad(0), pad(1), pad(0), pad(1)];
         let (strides, ceil_mode) = ([pick(3), pick(3)], pick(2) == 1);
         let count_include_pad = pick(2) == 1;
-        let pool = Pool {
-            kernel,
-            strides,
-            pads,
-            dilations,
-            ceil_mode,
-            count_include_pad,
-        };
+        let pool = Pool { kernel, strides, pads, dilations, ceil_mode, count_include_pad };
         let x = [1, pick(3), 4 + pick(5), 4 + pick(5)];
         if pool.output_hw([x[2], x[3]]).is_some() {
             cases.extend(pool_cases(&format!("random{}", cases.len()), &pool, x));

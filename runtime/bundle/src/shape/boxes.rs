@@ -82,16 +82,10 @@ mod tests {
     fn reach_is_checked() {
         let dims = words([1, 1, 1, 2, 3, 4]);
         assert_eq!(box_reach(5, &dims, &words([9, 9, 9, 12, 4, 1])), Ok(29));
-        assert_eq!(
-            box_reach(0, &words([0; 6]), &words([0; 6])),
-            Err(ShapeError::Zero)
-        );
+        assert_eq!(box_reach(0, &words([0; 6]), &words([0; 6])), Err(ShapeError::Zero));
         let far = words([u32::MAX; 6]);
         assert_eq!(box_reach(0, &dims, &far), Err(ShapeError::TooLarge));
-        assert_eq!(
-            box_reach(u32::MAX, &dims, &words([0; 6])),
-            Err(ShapeError::TooLarge)
-        );
+        assert_eq!(box_reach(u32::MAX, &dims, &words([0; 6])), Err(ShapeError::TooLarge));
         assert_eq!(box_reach(0, &far, &far), Err(ShapeError::TooLarge));
     }
 }

@@ -40,9 +40,7 @@ pub fn window_output(
     stride: usize,
     dilation: usize,
 ) -> Option<usize> {
-    let window = dilation
-        .checked_mul(kernel.checked_sub(1)?)?
-        .checked_add(1)?;
+    let window = dilation.checked_mul(kernel.checked_sub(1)?)?.checked_add(1)?;
     let free = input.checked_add(pads)?.checked_sub(window)?;
     free.checked_div(stride)?.checked_add(1)
 }
@@ -72,16 +70,9 @@ impl ConvShape {
         if self.strides.contains(&0) || self.dilations.contains(&0) {
             return Err(ShapeError::Zero);
         }
-        let weight = [
-            self.kernel[0],
-            self.kernel[1],
-            self.group_input,
-            self.output[2],
-        ];
+        let weight = [self.kernel[0], self.kernel[1], self.group_input, self.output[2]];
         for lengths in [&self.input[..], &self.output[..], &weight[..]] {
-            lengths
-                .iter()
-                .try_fold(1, |total, &length| times(total, length))?;
+            lengths.iter().try_fold(1, |total, &length| times(total, length))?;
         }
         for axis in 0..2 {
             let derived = window_output(
@@ -138,10 +129,7 @@ impl ConvShape {
         let (first, channels) = if self.depthwise() {
             (0, self.output[2])
         } else {
-            (
-                o - o.checked_rem(self.group_output).unwrap_or(0),
-                self.group_output,
-            )
+            (o - o.checked_rem(self.group_output).unwrap_or(0), self.group_output)
         };
         let within = o - first;
         let block = within / LANES * LANES;
@@ -176,14 +164,7 @@ mod tests {
 
     #[test]
     fn blocked_index_is_a_bijection() {
-        let cases = [
-            (16, 16, 1),
-            (3, 40, 1),
-            (8, 10, 1),
-            (8, 48, 2),
-            (20, 20, 20),
-            (4, 12, 4),
-        ];
+        let cases = [(16, 16, 1), (3, 40, 1), (8, 10, 1), (8, 48, 2), (20, 20, 20), (4, 12, 4)];
         for (ci, co, groups) in cases {
             let s = ConvShape::new(&params([5, 5, ci], co, [3, 2], groups)).unwrap();
             let mut seen = vec![false; s.weight_elements()];
@@ -217,10 +198,7 @@ mod tests {
         assert_eq!(broken(|p| p.kernel[0] = 0.into()), ShapeError::Zero);
         assert_eq!(broken(|p| p.kernel[0] = 9.into()), ShapeError::Geometry);
         assert_eq!(broken(|p| p.pads[3] = 1.into()), ShapeError::Geometry);
-        assert_eq!(
-            broken(|p| p.input = [65535.into(); 3]),
-            ShapeError::Geometry
-        );
+        assert_eq!(broken(|p| p.input = [65535.into(); 3]), ShapeError::Geometry);
         let mut huge = params([65535, 65535, 4], 6, [3, 3], 2);
         assert_eq!(ConvShape::new(&huge), Err(ShapeError::TooLarge));
         huge.kernel = [65535.into(); 2];

@@ -35,10 +35,7 @@ impl Random {
 
 /// The seed and count of a random test, from the environment when set.
 pub fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(default)
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
 pub fn key(seed: u8) -> SigningKey {
@@ -58,12 +55,7 @@ pub fn step(opcode: OpCode, params: U32, operands: &[u16]) -> StepRecord {
     for (place, &operand) in all.iter_mut().zip(operands) {
         *place = U16::new(operand);
     }
-    StepRecord {
-        opcode: U16::new(opcode as u16),
-        reserved: U16::new(0),
-        params,
-        operands: all,
-    }
+    StepRecord { opcode: U16::new(opcode as u16), reserved: U16::new(0), params, operands: all }
 }
 
 /// A 2 x 2 grey frame through one 1 x 1 convolution to three logits, an MLP, and a self-test.
@@ -93,10 +85,7 @@ pub fn tiny() -> BundleParts<'static> {
     let weights = floats(&weights);
     let [mean, inverse_std, w1] = [[0.0; 6], [1.0; 6], [0.25; 6]].map(|values| floats(&values));
     let (b1, w2) = (floats(&[0.5]), floats(&[2.0]));
-    let p_values = Table {
-        scores: floats(&[0.0, 1.0, 2.0]),
-        levels: floats(&[0.0, 1.0, 3.0]),
-    };
+    let p_values = Table { scores: floats(&[0.0, 1.0, 2.0]), levels: floats(&[0.0, 1.0, 3.0]) };
     let expected = floats(&[0.5, 0.25, -0.125, 1.5, 2.5, 0.75]);
     let frame_offset = push_bytes(&mut blobs, &[0, 85, 170, 255]).expect("short");
     BundleParts {
@@ -136,13 +125,7 @@ pub fn tiny() -> BundleParts<'static> {
                 },
                 mean,
                 inverse_std,
-                head: Head::Mlp(Mlp {
-                    hidden: 1,
-                    w1,
-                    b1,
-                    w2,
-                    b2: -1.0,
-                }),
+                head: Head::Mlp(Mlp { hidden: 1, w1, b1, w2, b2: -1.0 }),
                 p_values,
                 threshold: 1.25,
                 caution: None,
@@ -164,11 +147,7 @@ pub fn tiny() -> BundleParts<'static> {
                 lease_periods: 2,
                 frozen_frames: 3,
             },
-            self_test: Some(SelfTest {
-                frame_offset,
-                frame_bytes: 4,
-                expected,
-            }),
+            self_test: Some(SelfTest { frame_offset, frame_bytes: 4, expected }),
         },
         tensors: vec![
             tensor(TensorKind::Arena, 0, 4),
@@ -216,9 +195,7 @@ pub fn edit_manifest(file: &mut [u8], change: impl FnOnce(&mut Manifest)) {
 pub fn forge_digests(file: &mut [u8]) {
     refresh_digests(file);
     let header = manifest_of(file).header.of(file).and_then(|bytes| {
-        postcard::from_bytes::<Header<'_>>(bytes)
-            .map(|h| schema_digest(&h.schema))
-            .ok()
+        postcard::from_bytes::<Header<'_>>(bytes).map(|h| schema_digest(&h.schema)).ok()
     });
     if let Some(digest) = header {
         edit_manifest(file, |manifest| manifest.schema_digest = digest);
@@ -230,19 +207,11 @@ pub fn with_header_bytes(header: &[u8]) -> AlignedBytes {
     let old = changed(|_| ());
     let mut manifest = manifest_of(&old);
     let part = |span: gradgate_bundle::manifest::Span| span.of(&old).expect("valid").to_vec();
-    let parts = [
-        part(manifest.tensors),
-        part(manifest.steps),
-        part(manifest.params),
-    ];
+    let parts = [part(manifest.tensors), part(manifest.steps), part(manifest.params)];
     let mut file = old[..320].to_vec();
     manifest.header.length = U32::new(header.len() as u32);
     file.extend_from_slice(header);
-    let spans = [
-        &mut manifest.tensors,
-        &mut manifest.steps,
-        &mut manifest.params,
-    ];
+    let spans = [&mut manifest.tensors, &mut manifest.steps, &mut manifest.params];
     for (bytes, span) in parts.iter().zip(spans) {
         span.offset = U32::new(file.len() as u32);
         file.extend_from_slice(bytes);

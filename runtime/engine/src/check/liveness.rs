@@ -1,6 +1,7 @@
 //! Arena use over time: nothing is read before it was written, nothing needed is overwritten.
 //!
-//! Tensors are taken in blocks of 64, whose lives fit the stack, so that no memory is needed and the
+//! Tensors are taken in blocks of 64, whose lives fit the stack, so that no memory is needed and
+//! the
 //! work stays quadratic in blocks times steps.
 
 use gradgate_bundle::Bundle;
@@ -37,11 +38,7 @@ pub fn check(bundle: &Bundle<'_>) -> Result<(), LoadError> {
         let lives = block(bundle, a * BLOCK)?;
         check_features(bundle, a * BLOCK, &lives)?;
         for b in a..blocks {
-            let others = if a == b {
-                lives
-            } else {
-                block(bundle, b * BLOCK)?
-            };
+            let others = if a == b { lives } else { block(bundle, b * BLOCK)? };
             for (i, life) in lives.iter().enumerate() {
                 for (j, other) in others.iter().enumerate() {
                     let (first, second) = (a * BLOCK + i, b * BLOCK + j);
@@ -64,12 +61,7 @@ fn check_features(
     let (Some(first), Some(interval)) = (first_feature(bundle), features_interval(bundle)) else {
         return Ok(());
     };
-    let features = Life {
-        interval,
-        first,
-        last: usize::MAX,
-        written: true,
-    };
+    let features = Life { interval, first, last: usize::MAX, written: true };
     match lives.iter().position(|life| life.clashes(&features)) {
         Some(at) => Err(LoadError::FeatureOverlap { tensor: start + at }),
         None => Ok(()),
@@ -88,9 +80,7 @@ fn block(bundle: &Bundle<'_>, start: usize) -> Result<[Life; BLOCK], LoadError> 
     }
     for (step, record) in bundle.steps().iter().enumerate() {
         walk(bundle, step, record, |place, role, full, tensor| {
-            let Some(at) = tensor
-                .checked_sub(start)
-                .filter(|&at| at < BLOCK && in_arena[at])
+            let Some(at) = tensor.checked_sub(start).filter(|&at| at < BLOCK && in_arena[at])
             else {
                 return Ok(());
             };
@@ -121,11 +111,7 @@ fn walk(
     let known = OpCode::from_number(record.opcode.get()).zip(Parameters::of(bundle, record));
     let Some((opcode, parameters)) = known else {
         let fault = OperandFault::Missing;
-        return Err(LoadError::Operand {
-            step,
-            place: 0,
-            fault,
-        });
+        return Err(LoadError::Operand { step, place: 0, fault });
     };
     let full = parameters.writes_in_full();
     for (place, (role, operand)) in operands(opcode).iter().zip(&record.operands).enumerate() {
@@ -146,10 +132,7 @@ fn keep_results(
     let layout = &bundle.header().layout;
     let results = [
         (layout.logits, "the logits are never written"),
-        (
-            layout.penultimate,
-            "the penultimate vector is never written",
-        ),
+        (layout.penultimate, "the penultimate vector is never written"),
     ];
     for (tensor, what) in results {
         let at = usize::from(tensor).checked_sub(start);

@@ -21,11 +21,7 @@ pub struct Act {
 
 impl Act {
     /// Nothing.
-    pub const IDENTITY: Act = Act {
-        kind: Activation::Identity,
-        low: 0.0,
-        high: 0.0,
-    };
+    pub const IDENTITY: Act = Act { kind: Activation::Identity, low: 0.0, high: 0.0 };
 
     /// In place over all values.
     #[inline(always)]
@@ -94,15 +90,7 @@ mod tests {
     ];
 
     fn act(kind: Activation) -> Act {
-        Act {
-            kind,
-            low: if kind == Activation::LeakyRelu {
-                0.1
-            } else {
-                0.0
-            },
-            high: 6.0,
-        }
+        Act { kind, low: if kind == Activation::LeakyRelu { 0.1 } else { 0.0 }, high: 6.0 }
     }
 
     #[test]
@@ -117,10 +105,7 @@ mod tests {
                 &[1.0, f32::NAN, 0.0, 2.0],
                 &mut dx,
             );
-            assert!(
-                dx[0].is_nan() && dx[1].is_nan() && dx[2].is_nan(),
-                "{kind:?} {dx:?}"
-            );
+            assert!(dx[0].is_nan() && dx[1].is_nan() && dx[2].is_nan(), "{kind:?} {dx:?}");
             assert!(!dx[3].is_nan(), "{kind:?}");
         }
     }
@@ -140,21 +125,13 @@ mod tests {
         let x = [-2.0, -0.0, 0.0, 0.5, 6.0, 7.0];
         let tables: [(Activation, [f32; 6], [f32; 6]); 4] = [
             (Activation::Identity, x, [3.0; 6]),
-            (
-                Activation::Relu,
-                [0.0, 0.0, 0.0, 0.5, 6.0, 7.0],
-                [0.0, 0.0, 0.0, 3.0, 3.0, 3.0],
-            ),
+            (Activation::Relu, [0.0, 0.0, 0.0, 0.5, 6.0, 7.0], [0.0, 0.0, 0.0, 3.0, 3.0, 3.0]),
             (
                 Activation::LeakyRelu,
                 [-0.2, -0.0, 0.0, 0.5, 6.0, 7.0],
                 [0.3, 0.3, 0.3, 3.0, 3.0, 3.0],
             ),
-            (
-                Activation::Clip,
-                [0.0, 0.0, 0.0, 0.5, 6.0, 6.0],
-                [0.0, 0.0, 0.0, 3.0, 0.0, 0.0],
-            ),
+            (Activation::Clip, [0.0, 0.0, 0.0, 0.5, 6.0, 6.0], [0.0, 0.0, 0.0, 3.0, 0.0, 0.0]),
         ];
         for (kind, expected, gradient) in tables {
             let (mut y, mut dx) = (x, [9.0; 6]);

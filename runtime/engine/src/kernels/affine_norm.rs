@@ -16,10 +16,7 @@ pub fn affine_norm(
     let channels = inverse_sigma.len();
     scratch.fill(0.0);
     let (t, s) = scratch.split_at_mut_checked(channels)?;
-    for (x, g) in x
-        .chunks_exact(channels.max(1))
-        .zip(g.chunks_exact(channels.max(1)))
-    {
+    for (x, g) in x.chunks_exact(channels.max(1)).zip(g.chunks_exact(channels.max(1))) {
         for (t, ((x, g), mean)) in t.iter_mut().zip(x.iter().zip(g).zip(mean)) {
             *t += g * (x - mean);
         }

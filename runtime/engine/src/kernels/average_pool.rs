@@ -11,9 +11,7 @@ pub fn average_pool(s: &PoolShape, x: &[f32], y: &mut [f32]) -> Option<()> {
     each_window(s, |window| {
         let y = y.get_mut(window.output..)?.get_mut(..s.channels)?;
         window.each_tap(s, |at| {
-            y.iter_mut()
-                .zip(run(x, at, s.channels)?)
-                .for_each(|(y, x)| *y += x);
+            y.iter_mut().zip(run(x, at, s.channels)?).for_each(|(y, x)| *y += x);
             Some(())
         })?;
         y.iter_mut().for_each(|y| *y /= window.divisor);
@@ -28,9 +26,7 @@ pub fn average_pool_gradient(s: &PoolShape, g: &[f32], dx: &mut [f32]) -> Option
         let g = run(g, window.output, s.channels)?;
         window.each_tap(s, |at| {
             let dx = dx.get_mut(at..)?.get_mut(..s.channels)?;
-            dx.iter_mut()
-                .zip(g)
-                .for_each(|(dx, g)| *dx += g / window.divisor);
+            dx.iter_mut().zip(g).for_each(|(dx, g)| *dx += g / window.divisor);
             Some(())
         })
     })
@@ -79,13 +75,7 @@ fn each_window(s: &PoolShape, mut f: impl FnMut(&Window) -> Option<()>) -> Optio
                 count(rows) * count(columns)
             };
             let output = (oy * s.output[1] + ox) * s.channels;
-            f(&Window {
-                output,
-                divisor: counted as f32,
-                origin,
-                rows,
-                columns,
-            })?;
+            f(&Window { output, divisor: counted as f32, origin, rows, columns })?;
         }
     }
     Some(())

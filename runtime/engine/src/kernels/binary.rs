@@ -13,12 +13,7 @@ pub fn binary(
     b: &[f32],
     y: &mut [f32],
 ) -> Option<()> {
-    let walk = Walk {
-        dims,
-        strides: [a_strides, b_strides],
-        a,
-        b,
-    };
+    let walk = Walk { dims, strides: [a_strides, b_strides], a, b };
     match kind {
         BinaryKind::Add => walk.each(y, |a, b| a + b),
         BinaryKind::Sub => walk.each(y, |a, b| a - b),
@@ -46,9 +41,7 @@ impl Walk<'_> {
             let (a, b) = (self.a.get(a..)?, self.b.get(b..)?);
             match (a_step, b_step) {
                 (1, 1) => {
-                    row.iter_mut()
-                        .zip(a.iter().zip(b))
-                        .for_each(|(y, (a, b))| *y = op(*a, *b));
+                    row.iter_mut().zip(a.iter().zip(b)).for_each(|(y, (a, b))| *y = op(*a, *b));
                 }
                 (1, 0) => {
                     let b = *b.first()?;

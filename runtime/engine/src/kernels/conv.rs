@@ -36,19 +36,13 @@ impl Epilogue<'_> {
         y: &mut [f32],
     ) -> Option<()> {
         if let Some(scale) = self.scale {
-            acc.iter_mut()
-                .zip(take::<L>(scale, channel)?)
-                .for_each(|(v, s)| *v *= s);
+            acc.iter_mut().zip(take::<L>(scale, channel)?).for_each(|(v, s)| *v *= s);
         }
         if let Some(shift) = self.shift {
-            acc.iter_mut()
-                .zip(take::<L>(shift, channel)?)
-                .for_each(|(v, s)| *v += s);
+            acc.iter_mut().zip(take::<L>(shift, channel)?).for_each(|(v, s)| *v += s);
         }
         if let Some(skip) = self.skip {
-            acc.iter_mut()
-                .zip(take::<L>(skip, at)?)
-                .for_each(|(v, s)| *v += s);
+            acc.iter_mut().zip(take::<L>(skip, at)?).for_each(|(v, s)| *v += s);
         }
         self.act.apply(&mut acc);
         *take_mut(y, at)? = acc;
@@ -68,16 +62,7 @@ pub fn conv(s: &ConvShape, x: &[f32], w: &[f32], end: &Epilogue<'_>, y: &mut [f3
             let width = LANES.min(s.group_output - block);
             let w = run(w, first * per_output, width * per_output)?;
             let (input, interior) = (group * s.group_input, interior(s));
-            let block = Block {
-                s,
-                x,
-                w,
-                end,
-                input,
-                first,
-                width,
-                interior,
-            };
+            let block = Block { s, x, w, end, input, first, width, interior };
             each_lanes!(width, |lane| block.pass(lane, y));
         }
     }
@@ -102,15 +87,8 @@ struct Block<'a> {
 
 /// Output columns all of whose taps meet the input: those of the first tap and of the last.
 fn interior(s: &ConvShape) -> (usize, usize) {
-    let outputs = |kx: usize| {
-        valid(
-            kx * s.dilations[1],
-            s.strides[1],
-            s.output[1],
-            s.pads[1],
-            s.input[1],
-        )
-    };
+    let outputs =
+        |kx: usize| valid(kx * s.dilations[1], s.strides[1], s.output[1], s.pads[1], s.input[1]);
     let (first, last) = (outputs(0), outputs(s.kernel[1] - 1));
     (first.0.max(last.0), first.1.min(last.1))
 }
@@ -121,13 +99,7 @@ impl Block<'_> {
         let s = self.s;
         let [rows, columns, channels] = s.output;
         for oy in 0..rows {
-            let taps = valid(
-                oy * s.strides[0],
-                s.dilations[0],
-                s.kernel[0],
-                s.pads[0],
-                s.input[0],
-            );
+            let taps = valid(oy * s.strides[0], s.dilations[0], s.kernel[0], s.pads[0], s.input[0]);
             let mut ox = 0;
             while ox < columns {
                 let at = (oy * columns + ox) * channels + self.first + lane;
@@ -154,13 +126,7 @@ impl Block<'_> {
         if self.interior.0 <= ox && ox < self.interior.1 {
             return (0, s.kernel[1]);
         }
-        valid(
-            ox * s.strides[1],
-            s.dilations[1],
-            s.kernel[1],
-            s.pads[1],
-            s.input[1],
-        )
+        valid(ox * s.strides[1], s.dilations[1], s.kernel[1], s.pads[1], s.input[1])
     }
 
     /// Input row that tap `ky` of output row `oy` reads.
@@ -248,11 +214,7 @@ impl Block<'_> {
     ) -> Option<()> {
         let s = self.s;
         // Neighbouring taps read neighbouring channels: one run instead of one per tap.
-        let joined = if s.dilations[1] == 1 && s.groups == 1 {
-            kx1 - kx0
-        } else {
-            1
-        };
+        let joined = if s.dilations[1] == 1 && s.groups == 1 { kx1 - kx0 } else { 1 };
         let (length, step) = (joined * s.group_input, s.strides[1] * s.input[2]);
         let mut kx = kx0;
         while kx < kx1 {
@@ -278,10 +240,7 @@ impl Block<'_> {
         let column = ox * s.strides[1] + kx * s.dilations[1] - s.pads[1];
         let start = (row * s.input[1] + column) * s.input[2] + self.input;
         let size = s.group_input * self.width;
-        Some((
-            start,
-            run(self.w, (ky * s.kernel[1] + kx) * size, taps * size)?,
-        ))
+        Some((start, run(self.w, (ky * s.kernel[1] + kx) * size, taps * size)?))
     }
 }
 
@@ -316,21 +275,11 @@ impl Depthwise<'_> {
         let [rows, columns, channels] = s.output;
         let base = first * s.kernel[0] * s.kernel[1] + lane;
         for oy in 0..rows {
-            let (ky0, ky1) = valid(
-                oy * s.strides[0],
-                s.dilations[0],
-                s.kernel[0],
-                s.pads[0],
-                s.input[0],
-            );
+            let (ky0, ky1) =
+                valid(oy * s.strides[0], s.dilations[0], s.kernel[0], s.pads[0], s.input[0]);
             for ox in 0..columns {
-                let (kx0, kx1) = valid(
-                    ox * s.strides[1],
-                    s.dilations[1],
-                    s.kernel[1],
-                    s.pads[1],
-                    s.input[1],
-                );
+                let (kx0, kx1) =
+                    valid(ox * s.strides[1], s.dilations[1], s.kernel[1], s.pads[1], s.input[1]);
                 let mut acc = [0.0; L];
                 for ky in ky0..ky1 {
                     let row = oy * s.strides[0] + ky * s.dilations[0] - s.pads[0];
@@ -341,9 +290,7 @@ impl Depthwise<'_> {
                             (row * s.input[1] + column) * channels + first + lane,
                         )?;
                         let w = take::<L>(self.w, base + (ky * s.kernel[1] + kx) * width)?;
-                        acc.iter_mut()
-                            .zip(x.iter().zip(w))
-                            .for_each(|(a, (x, w))| *a += x * w);
+                        acc.iter_mut().zip(x.iter().zip(w)).for_each(|(a, (x, w))| *a += x * w);
                     }
                 }
                 let at = (oy * columns + ox) * channels + first + lane;

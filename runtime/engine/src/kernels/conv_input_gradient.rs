@@ -25,15 +25,7 @@ pub fn conv_input_gradient(
         for ky in 0..s.kernel[0] {
             for kx in 0..s.kernel[1] {
                 for block in (0..s.group_output).step_by(LANES) {
-                    let tap = Tap {
-                        s,
-                        g,
-                        scale,
-                        group,
-                        ky,
-                        kx,
-                        block,
-                    };
+                    let tap = Tap { s, g, scale, group, ky, kx, block };
                     tap.all_inputs(w, dx)?;
                 }
             }
@@ -102,24 +94,12 @@ impl Tap<'_> {
                     (oy * columns + ox) * channels + self.group * s.group_output + self.block;
                 if ox1 - ox >= 4 {
                     let g = |p: usize| self.scaled(from + p * channels, width);
-                    let four = Pixels {
-                        g: [g(0)?, g(1)?, g(2)?, g(3)?],
-                        tile,
-                        width,
-                        at,
-                        step,
-                    };
+                    let four = Pixels { g: [g(0)?, g(1)?, g(2)?, g(3)?], tile, width, at, step };
                     each_lanes!(inputs, |lane| four.four(lane, dx));
                     ox += 4;
                 } else {
                     let g = self.scaled(from, width)?;
-                    let one = Pixels {
-                        g: [g],
-                        tile,
-                        width,
-                        at,
-                        step,
-                    };
+                    let one = Pixels { g: [g], tile, width, at, step };
                     each_lanes!(inputs, |lane| one.one(lane, dx));
                     ox += 1;
                 }
@@ -163,12 +143,7 @@ impl Pixels<'_, 4> {
         }
         let [a, b, c, d] = &self.g;
         let width = self.width;
-        let g = [
-            a.get(..width)?,
-            b.get(..width)?,
-            c.get(..width)?,
-            d.get(..width)?,
-        ];
+        let g = [a.get(..width)?, b.get(..width)?, c.get(..width)?, d.get(..width)?];
         accumulate4(&mut acc, g, self.tile.as_flattened(), LANES, lane)?;
         for (p, acc) in acc.iter().enumerate() {
             *take_mut(dx, self.at + p * self.step + lane)? = *acc;
@@ -182,13 +157,7 @@ impl Pixels<'_, 1> {
     fn one<const L: usize>(&self, lane: usize, dx: &mut [f32]) -> Option<()> {
         let [g] = &self.g;
         let acc = take_mut::<L>(dx, self.at + lane)?;
-        accumulate1(
-            acc,
-            g.get(..self.width)?,
-            self.tile.as_flattened(),
-            LANES,
-            lane,
-        )
+        accumulate1(acc, g.get(..self.width)?, self.tile.as_flattened(), LANES, lane)
     }
 }
 

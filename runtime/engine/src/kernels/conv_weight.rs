@@ -27,14 +27,7 @@ impl<'a> TapPixels<'a> {
         let tap = [ky * s.dilations[0], kx * s.dilations[1]];
         let rows = valid(tap[0], s.strides[0], s.output[0], s.pads[0], s.input[0]);
         let columns = valid(tap[1], s.strides[1], s.output[1], s.pads[1], s.input[1]);
-        TapPixels {
-            s,
-            x,
-            g,
-            rows,
-            columns,
-            tap,
-        }
+        TapPixels { s, x, g, rows, columns, tap }
     }
 
     /// Rows of x from `input` channel on and of g from `output` channel on, cut so that chunks of
@@ -90,9 +83,7 @@ impl<'a> TapPixels<'a> {
     ) -> Option<[[f32; L]; C]> {
         let mut acc = [[0.0; L]; C];
         self.each::<C, L>(input, output, |x, g| {
-            acc.iter_mut()
-                .zip(x)
-                .for_each(|(acc, x)| add_scaled(acc, *x, g));
+            acc.iter_mut().zip(x).for_each(|(acc, x)| add_scaled(acc, *x, g));
         })?;
         Some(acc)
     }
@@ -102,9 +93,7 @@ impl<'a> TapPixels<'a> {
     pub fn depthwise<const L: usize>(&self, channel: usize) -> Option<[f32; L]> {
         let mut acc = [0.0; L];
         self.each::<L, L>(channel, channel, |x, g| {
-            acc.iter_mut()
-                .zip(x.iter().zip(g))
-                .for_each(|(acc, (x, g))| *acc += g * x);
+            acc.iter_mut().zip(x.iter().zip(g)).for_each(|(acc, (x, g))| *acc += g * x);
         })?;
         Some(acc)
     }
@@ -147,12 +136,7 @@ impl Walk<'_> {
         for ky in 0..s.kernel[0] {
             for kx in 0..s.kernel[1] {
                 let pixels = TapPixels::new(s, self.x, self.g, ky, kx);
-                let mut place = Place {
-                    output,
-                    input: 0,
-                    ky,
-                    kx,
-                };
+                let mut place = Place { output, input: 0, ky, kx };
                 if s.depthwise() {
                     sink.take(place, &[pixels.depthwise::<L>(output)?])?;
                     continue;

@@ -9,16 +9,12 @@ use super::lanes::each_lanes;
 /// `dw[o][c][ky][kx] = sum over output pixels, in raster order, of g[p][o] * x[..][c]`.
 pub fn conv_weight_gradient(s: &ConvShape, x: &[f32], g: &[f32], dw: &mut [f32]) -> Option<()> {
     let mut sink = Onnx { s, x, g, dw };
-    let (groups, channels) = if s.depthwise() {
-        (1, s.output[2])
-    } else {
-        (s.groups, s.group_output)
-    };
+    let (groups, channels) =
+        if s.depthwise() { (1, s.output[2]) } else { (s.groups, s.group_output) };
     for group in 0..groups {
         for block in (0..channels).step_by(LANES) {
             let first = group * channels + block;
-            each_lanes!(LANES.min(channels - block), |lane| sink
-                .outputs(first + lane));
+            each_lanes!(LANES.min(channels - block), |lane| sink.outputs(first + lane));
         }
     }
     Some(())
@@ -34,12 +30,7 @@ struct Onnx<'a> {
 
 impl Onnx<'_> {
     fn outputs<const L: usize>(&mut self, output: usize) -> Option<()> {
-        Walk {
-            s: self.s,
-            x: self.x,
-            g: self.g,
-        }
-        .outputs::<L>(output, self)
+        Walk { s: self.s, x: self.x, g: self.g }.outputs::<L>(output, self)
     }
 }
 

@@ -52,16 +52,8 @@ impl WeightNorm<'_> {
         sums.fill()?;
         let Sums { r, q, .. } = sums;
         let weight = self.with_scale(r, |r, scale| (scale * scale) * r);
-        let scale = if self.wants_scale {
-            self.scale_norm(q, s)?
-        } else {
-            0.0
-        };
-        Some(Norms {
-            weight,
-            scale,
-            ..self.bias_norms(s)
-        })
+        let scale = if self.wants_scale { self.scale_norm(q, s)? } else { 0.0 };
+        Some(Norms { weight, scale, ..self.bias_norms(s) })
     }
 
     /// Gram method for one output pixel that sees one input pixel: `|x|^2 * sum of (scale * g)^2`.
@@ -70,10 +62,7 @@ impl WeightNorm<'_> {
         self.shift_sums(s)?;
         let x = squared_norm(self.x.get(..self.s.input[2])?);
         let norms = self.bias_norms(s);
-        Some(Norms {
-            weight: x * norms.bias,
-            ..norms
-        })
+        Some(Norms { weight: x * norms.bias, ..norms })
     }
 
     fn rows<'m>(
@@ -108,12 +97,7 @@ impl WeightNorm<'_> {
             let gradient = scale * s;
             gradient * gradient
         });
-        Norms {
-            weight: 0.0,
-            bias,
-            scale: 0.0,
-            shift: squared_norm(s),
-        }
+        Norms { weight: 0.0, bias, scale: 0.0, shift: squared_norm(s) }
     }
 
     /// `sum of ((q + bias_minus_mean * s) * inverse_sigma)^2`.
@@ -124,9 +108,7 @@ impl WeightNorm<'_> {
             gradient * gradient
         };
         Some(match self.bias_minus_mean {
-            Some(mean) => sum(gradients
-                .zip(mean)
-                .map(|(((q, s), i), m)| square(*q + m * s, *i))),
+            Some(mean) => sum(gradients.zip(mean).map(|(((q, s), i), m)| square(*q + m * s, *i))),
             None => sum(gradients.map(|((q, _), i)| square(*q, *i))),
         })
     }
@@ -145,16 +127,12 @@ impl Sums<'_, '_> {
         self.q.fill(0.0);
         let s = self.norm.s;
         // Blocks of the weight's layout, so that no tile crosses a block or a group.
-        let (groups, channels) = if s.depthwise() {
-            (1, s.output[2])
-        } else {
-            (s.groups, s.group_output)
-        };
+        let (groups, channels) =
+            if s.depthwise() { (1, s.output[2]) } else { (s.groups, s.group_output) };
         for group in 0..groups {
             for block in (0..channels).step_by(LANES) {
                 let first = group * channels + block;
-                each_lanes!(LANES.min(channels - block), |lane| self
-                    .outputs(first + lane));
+                each_lanes!(LANES.min(channels - block), |lane| self.outputs(first + lane));
             }
         }
         Some(())
@@ -162,12 +140,7 @@ impl Sums<'_, '_> {
 
     fn outputs<const L: usize>(&mut self, output: usize) -> Option<()> {
         let norm = self.norm;
-        Walk {
-            s: norm.s,
-            x: norm.x,
-            g: norm.g,
-        }
-        .outputs::<L>(output, self)
+        Walk { s: norm.s, x: norm.x, g: norm.g }.outputs::<L>(output, self)
     }
 }
 
@@ -184,9 +157,7 @@ impl Sink for Sums<'_, '_> {
             for (c, d) in tile.iter().enumerate() {
                 let at = s.blocked_index(place.output, place.ky, place.kx, place.input + c);
                 let w = take::<L>(self.norm.w, at)?;
-                q.iter_mut()
-                    .zip(w.iter().zip(d))
-                    .for_each(|(q, (w, d))| *q += w * d);
+                q.iter_mut().zip(w.iter().zip(d)).for_each(|(q, (w, d))| *q += w * d);
             }
         }
         Some(())

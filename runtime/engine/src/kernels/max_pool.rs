@@ -39,28 +39,13 @@ fn each_window(
     mut f: impl FnMut(usize, &[f32], &[u32]) -> Option<()>,
 ) -> Option<()> {
     for oy in 0..s.output[0] {
-        let rows = valid(
-            oy * s.strides[0],
-            s.dilations[0],
-            s.kernel[0],
-            s.pads[0],
-            s.input[0],
-        );
+        let rows = valid(oy * s.strides[0], s.dilations[0], s.kernel[0], s.pads[0], s.input[0]);
         for ox in 0..s.output[1] {
-            let columns = valid(
-                ox * s.strides[1],
-                s.dilations[1],
-                s.kernel[1],
-                s.pads[1],
-                s.input[1],
-            );
+            let columns =
+                valid(ox * s.strides[1], s.dilations[1], s.kernel[1], s.pads[1], s.input[1]);
             for first in (0..s.channels).step_by(LANES) {
                 let width = LANES.min(s.channels - first);
-                let mut window = Window {
-                    best: [0.0; LANES],
-                    from: [0; LANES],
-                    empty: true,
-                };
+                let mut window = Window { best: [0.0; LANES], from: [0; LANES], empty: true };
                 for ky in rows.0..rows.1 {
                     let row = oy * s.strides[0] + ky * s.dilations[0] - s.pads[0];
                     for kx in columns.0..columns.1 {
@@ -86,11 +71,8 @@ struct Window {
 impl Window {
     #[inline(always)]
     fn candidate(&mut self, at: usize, x: &[f32]) {
-        for ((best, from), (i, v)) in self
-            .best
-            .iter_mut()
-            .zip(&mut self.from)
-            .zip(x.iter().enumerate())
+        for ((best, from), (i, v)) in
+            self.best.iter_mut().zip(&mut self.from).zip(x.iter().enumerate())
         {
             let wins = self.empty || (*v > *best || !v.is_finite()) && best.is_finite();
             if wins {

@@ -19,11 +19,7 @@ impl Preprocess {
         Preprocess {
             channels: (p.channels.get() as usize).max(1),
             bgr: p.bgr.get() == 1,
-            range: if low == 0.0 && high == 1.0 {
-                None
-            } else {
-                Some((low, high - low))
-            },
+            range: if low == 0.0 && high == 1.0 { None } else { Some((low, high - low)) },
             mean: p.mean.map(|v| v.get()),
             std: p.std.map(|v| v.get()),
         }
@@ -50,9 +46,7 @@ impl Preprocess {
                 *y = (v - mean) / std;
             };
             if self.bgr {
-                y.iter_mut()
-                    .zip(pixel.iter().rev().zip(constants))
-                    .for_each(set);
+                y.iter_mut().zip(pixel.iter().rev().zip(constants)).for_each(set);
             } else {
                 y.iter_mut().zip(pixel.iter().zip(constants)).for_each(set);
             }

@@ -12,15 +12,7 @@ use zerocopy::FromZeros;
 use crate::support::{Random, Real, assert_same, lanes};
 
 /// Input h, w, c; outputs; kernel; strides; dilations; pads; groups.
-type Case = (
-    [usize; 3],
-    usize,
-    [usize; 2],
-    [usize; 2],
-    [usize; 2],
-    [usize; 4],
-    usize,
-);
+type Case = ([usize; 3], usize, [usize; 2], [usize; 2], [usize; 2], [usize; 4], usize);
 
 const CASES: &[Case] = &[
     ([9, 11, 5], 16, [3, 3], [1, 1], [1, 1], [1, 1, 1, 1], 1),
@@ -230,11 +222,7 @@ impl Data {
             let scale = T::of(if scaled { self.scale[o] } else { 1.0 });
             terms[0].push((scale * scale) * r);
             terms[1].push(square(scale * sum));
-            let q = if shifted {
-                q + T::of(self.shift[o]) * sum
-            } else {
-                q
-            };
+            let q = if shifted { q + T::of(self.shift[o]) * sum } else { q };
             terms[2].push(square(q * T::of(self.skip[o])));
             terms[3].push(square(sum));
         }
@@ -244,18 +232,10 @@ impl Data {
 
 #[test]
 fn forward_equals_naive_loops() {
-    let act = |kind| Act {
-        kind,
-        low: if kind == Activation::Clip { -0.3 } else { 0.1 },
-        high: 0.4,
-    };
-    let kinds = [
-        Activation::Identity,
-        Activation::Relu,
-        Activation::LeakyRelu,
-        Activation::Clip,
-    ]
-    .map(act);
+    let act =
+        |kind| Act { kind, low: if kind == Activation::Clip { -0.3 } else { 0.1 }, high: 0.4 };
+    let kinds =
+        [Activation::Identity, Activation::Relu, Activation::LeakyRelu, Activation::Clip].map(act);
     for (index, case) in CASES.iter().enumerate() {
         let data = Data::new(case, 1 + index as u64);
         let w = blocked(&data.s, &data.w);
@@ -270,12 +250,7 @@ fn forward_equals_naive_loops() {
             let mut y = vec![f32::NAN; data.s.output_elements()];
             conv(&data.s, &data.x, &w, &end, &mut y).unwrap();
             let what = format!("{case:?} {present} {act:?}");
-            assert_same(
-                &what,
-                &y,
-                &data.forward(present, &act),
-                &data.forward(present, &act),
-            );
+            assert_same(&what, &y, &data.forward(present, &act), &data.forward(present, &act));
         }
     }
 }
@@ -290,12 +265,7 @@ fn input_gradient_equals_naive_loops() {
             let scale = scaled.then_some(&data.scale[..]);
             conv_input_gradient(&data.s, &data.g, &w, scale, &mut dx).unwrap();
             let what = format!("{case:?} {scaled}");
-            assert_same(
-                &what,
-                &dx,
-                &data.input_gradient(scaled),
-                &data.input_gradient(scaled),
-            );
+            assert_same(&what, &dx, &data.input_gradient(scaled), &data.input_gradient(scaled));
         }
     }
 }
@@ -306,12 +276,7 @@ fn weight_gradient_equals_naive_loops() {
         let data = Data::new(case, 200 + index as u64);
         let mut dw = vec![f32::NAN; data.s.weight_elements()];
         conv_weight_gradient(&data.s, &data.x, &data.g, &mut dw).unwrap();
-        assert_same(
-            &format!("{case:?}"),
-            &dw,
-            &data.weight_gradient(),
-            &data.weight_gradient(),
-        );
+        assert_same(&format!("{case:?}"), &dw, &data.weight_gradient(), &data.weight_gradient());
     }
 }
 
@@ -341,18 +306,9 @@ fn weight_norm_equals_naive_loops() {
             let wide: [f64; 4] = data.norms(scaled, shifted);
             let exact: [f32; 4] = data.norms(scaled, shifted);
             for i in 0..4 {
-                assert_same(
-                    &format!("{what} {i}"),
-                    &found[i..=i],
-                    &exact[i..=i],
-                    &wide[i..=i],
-                );
+                assert_same(&format!("{what} {i}"), &found[i..=i], &exact[i..=i], &wide[i..=i]);
             }
-            let less = WeightNorm {
-                wants_scale: false,
-                inverse_sigma: None,
-                ..norm
-            };
+            let less = WeightNorm { wants_scale: false, inverse_sigma: None, ..norm };
             scratch.fill(f32::NAN);
             let expected = [found[0], found[1], 0.0, found[3]].map(f32::to_bits);
             assert_eq!(
@@ -380,17 +336,9 @@ fn gram_equals_its_definition_and_the_direct_method() {
         wants_scale: false,
     };
     let mut scratch = vec![f32::NAN; 30];
-    let (gram, direct) = (
-        norm.gram(&mut scratch).unwrap(),
-        norm.direct(&mut scratch).unwrap(),
-    );
+    let (gram, direct) = (norm.gram(&mut scratch).unwrap(), norm.direct(&mut scratch).unwrap());
     let x = lanes(data.x.iter().map(|x| x * x));
-    let g = lanes(
-        data.g
-            .iter()
-            .zip(&data.scale)
-            .map(|(g, s)| (s * (0.0 + g)) * (s * (0.0 + g))),
-    );
+    let g = lanes(data.g.iter().zip(&data.scale).map(|(g, s)| (s * (0.0 + g)) * (s * (0.0 + g))));
     assert_eq!(gram.weight.to_bits(), (x * g).to_bits());
     assert_eq!((gram.bias, gram.shift), (direct.bias, direct.shift));
     assert!((gram.weight - direct.weight).abs() < 1e-5 * direct.weight);
@@ -402,17 +350,8 @@ fn nan_reaches_every_result_that_it_concerns() {
     let mut data = Data::new(&case, 9);
     let w = blocked(&data.s, &data.w);
     data.x[7] = f32::NAN;
-    let act = Act {
-        kind: Activation::Relu,
-        low: 0.0,
-        high: 0.0,
-    };
-    let end = Epilogue {
-        scale: None,
-        shift: None,
-        skip: None,
-        act,
-    };
+    let act = Act { kind: Activation::Relu, low: 0.0, high: 0.0 };
+    let end = Epilogue { scale: None, shift: None, skip: None, act };
     let mut y = vec![0.0; data.s.output_elements()];
     conv(&data.s, &data.x, &w, &end, &mut y).unwrap();
     // Pixel (0, 2), seen by 2 x 3 output pixels, all 18 channels.
@@ -429,20 +368,11 @@ fn wrong_lengths_answer_none_and_do_not_panic() {
         let data = Data::new(case, 11);
         let w = blocked(&data.s, &data.w);
         let act = Act::IDENTITY;
-        let end = Epilogue {
-            scale: None,
-            shift: None,
-            skip: None,
-            act,
-        };
+        let end = Epilogue { scale: None, shift: None, skip: None, act };
         let mut y = data.g.clone();
         let short = &data.x[..data.x.len() - 1];
         let cut = y.len() - 1;
-        assert_eq!(
-            conv(&data.s, &data.x, &w, &end, &mut y[..cut]),
-            None,
-            "{case:?}"
-        );
+        assert_eq!(conv(&data.s, &data.x, &w, &end, &mut y[..cut]), None, "{case:?}");
         // Not every last element is read: strides and padding may skip it.
         let _ = conv(&data.s, &data.x, &w[1..], &end, &mut y);
         let _ = conv(&data.s, short, &w, &end, &mut y);

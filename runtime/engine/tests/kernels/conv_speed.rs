@@ -46,27 +46,15 @@ fn speed() {
     );
     for &(name, size, ci, co, kernel, stride) in SHAPES {
         let pad = kernel / 2;
-        let case = (
-            [size, size, ci],
-            co,
-            [kernel; 2],
-            [stride; 2],
-            [1; 2],
-            [pad; 4],
-            1,
-        );
+        let case = ([size, size, ci], co, [kernel; 2], [stride; 2], [1; 2], [pad; 4], 1);
         let s = shape(&case);
         let mut random = Random(3);
         let x = random.values(s.input_elements());
         let w = random.values(s.weight_elements());
         let g = random.values(s.output_elements());
         let scale = random.values(co);
-        let end = Epilogue {
-            scale: Some(&scale),
-            shift: Some(&scale),
-            skip: None,
-            act: Act::IDENTITY,
-        };
+        let end =
+            Epilogue { scale: Some(&scale), shift: Some(&scale), skip: None, act: Act::IDENTITY };
         let (mut y, mut dx) = (g.clone(), x.clone());
         let mut scratch = vec![0.0; 3 * co];
         let forward = gmac_per_second(s.macs(), || {

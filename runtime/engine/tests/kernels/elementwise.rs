@@ -37,11 +37,7 @@ fn binary_broadcasts_by_strides() {
         ([1, 1, 1, 1, 1, 35], [0, 0, 0, 0, 0, 1], [0, 0, 0, 0, 0, 1]),
         ([1, 1, 2, 3, 4, 5], [0, 0, 60, 20, 5, 1], [0, 0, 0, 0, 0, 1]),
         ([1, 2, 3, 1, 4, 5], [0, 60, 20, 0, 5, 1], [0, 0, 1, 0, 3, 0]),
-        (
-            [2, 2, 2, 2, 2, 3],
-            [0, 3, 6, 0, 12, 1],
-            [16, 8, 4, 2, 1, 32],
-        ),
+        ([2, 2, 2, 2, 2, 3], [0, 3, 6, 0, 12, 1], [16, 8, 4, 2, 1, 32]),
     ];
     let mut random = Random(1);
     let (a, b) = (random.values(200), random.values(200));
@@ -52,12 +48,7 @@ fn binary_broadcasts_by_strides() {
             BinaryKind::Mul => a * b,
             BinaryKind::Div => a / b,
         };
-        for kind in [
-            BinaryKind::Add,
-            BinaryKind::Sub,
-            BinaryKind::Mul,
-            BinaryKind::Div,
-        ] {
+        for kind in [BinaryKind::Add, BinaryKind::Sub, BinaryKind::Mul, BinaryKind::Div] {
             let expected: Vec<u32> = indices(&dims)
                 .iter()
                 .map(|i| operation(kind, a[dot(i, &a_strides)], b[dot(i, &b_strides)]).to_bits())
@@ -86,14 +77,8 @@ fn copy_moves_boxes() {
                 expected[y_offset + dot(&i, &y_strides)] = x[x_offset + dot(&i, &x_strides)];
             }
             let mut y = vec![9.0; 110];
-            let from = Side {
-                offset: x_offset,
-                strides: &x_strides,
-            };
-            let to = Side {
-                offset: y_offset,
-                strides: &y_strides,
-            };
+            let from = Side { offset: x_offset, strides: &x_strides };
+            let to = Side { offset: y_offset, strides: &y_strides };
             copy(&dims, fill, &x, from, &mut y, to).unwrap();
             assert_eq!(y, expected, "{x_strides:?} {y_strides:?} {fill:?}");
             assert_eq!(copy(&dims, fill, &x[..20], from, &mut y, to), None);
@@ -106,11 +91,7 @@ fn reduced<T: Real>(boxes: &ReduceBoxes<'_>, mean: bool, x: &[f32]) -> Vec<T> {
         let first = dot(kept, boxes.kept_strides);
         let inner = indices(boxes.reduced);
         let count = T::of(inner.len() as f32);
-        let sum = lanes(
-            inner
-                .iter()
-                .map(|i| T::of(x[first + dot(i, boxes.reduced_strides)])),
-        );
+        let sum = lanes(inner.iter().map(|i| T::of(x[first + dot(i, boxes.reduced_strides)])));
         if mean { sum / count } else { sum }
     };
     indices(boxes.kept).iter().map(value).collect()
@@ -119,44 +100,20 @@ fn reduced<T: Real>(boxes: &ReduceBoxes<'_>, mean: bool, x: &[f32]) -> Vec<T> {
 #[test]
 fn reduce_equals_naive_loops() {
     let cases: [(Axes, Axes, Axes, Axes); 4] = [
-        (
-            [1, 1, 1, 1, 1, 10],
-            [0, 0, 0, 0, 0, 1],
-            [1, 1, 1, 1, 8, 8],
-            [0, 0, 0, 0, 80, 10],
-        ),
-        (
-            [1, 1, 1, 1, 5, 3],
-            [0, 0, 0, 0, 3, 1],
-            [1, 1, 1, 1, 1, 1],
-            [0; 6],
-        ),
+        ([1, 1, 1, 1, 1, 10], [0, 0, 0, 0, 0, 1], [1, 1, 1, 1, 8, 8], [0, 0, 0, 0, 80, 10]),
+        ([1, 1, 1, 1, 5, 3], [0, 0, 0, 0, 3, 1], [1, 1, 1, 1, 1, 1], [0; 6]),
         ([1; 6], [0; 6], [1, 1, 1, 1, 1, 641], [0, 0, 0, 0, 0, 1]),
-        (
-            [1, 1, 1, 2, 1, 4],
-            [0, 0, 0, 4, 0, 64],
-            [1, 1, 1, 2, 4, 4],
-            [0, 0, 0, 32, 8, 1],
-        ),
+        ([1, 1, 1, 2, 1, 4], [0, 0, 0, 4, 0, 64], [1, 1, 1, 2, 4, 4], [0, 0, 0, 32, 8, 1]),
     ];
     let x = Random(3).values(700);
     for (kept, kept_strides, inner, inner_strides) in &cases {
-        let boxes = ReduceBoxes {
-            kept,
-            kept_strides,
-            reduced: inner,
-            reduced_strides: inner_strides,
-        };
+        let boxes =
+            ReduceBoxes { kept, kept_strides, reduced: inner, reduced_strides: inner_strides };
         for mean in [false, true] {
             let exact: Vec<f32> = reduced(&boxes, mean, &x);
             let mut y = vec![9.0; exact.len()];
             reduce(&boxes, mean, &x, &mut y).unwrap();
-            assert_same(
-                &format!("{kept:?} {inner:?}"),
-                &y,
-                &exact,
-                &reduced(&boxes, mean, &x),
-            );
+            assert_same(&format!("{kept:?} {inner:?}"), &y, &exact, &reduced(&boxes, mean, &x));
         }
     }
 }
@@ -165,16 +122,9 @@ fn reduce_equals_naive_loops() {
 fn affine_and_its_norms_equal_naive_loops() {
     for (pixels, channels) in [(1, 1), (12, 5), (30, 16), (7, 33)] {
         let mut random = Random(channels as u64);
-        let (x, g) = (
-            random.values(pixels * channels),
-            random.values(pixels * channels),
-        );
+        let (x, g) = (random.values(pixels * channels), random.values(pixels * channels));
         let (scale, shift) = (random.values(channels), random.values(channels));
-        let act = Act {
-            kind: Activation::Relu,
-            low: 0.0,
-            high: 0.0,
-        };
+        let act = Act { kind: Activation::Relu, low: 0.0, high: 0.0 };
         for shift in [None, Some(&shift[..])] {
             let mut y = vec![9.0; x.len()];
             affine(&x, &scale, shift, &act, &mut y).unwrap();
@@ -215,11 +165,7 @@ fn softmax_and_its_gradient_equal_naive_loops() {
     for (outer, axis, inner) in [(1, 10, 1), (3, 37, 1), (2, 5, 4), (1, 1, 3)] {
         let b = SoftmaxBox { outer, axis, inner };
         let mut random = Random(axis as u64);
-        let x: Vec<f32> = random
-            .values(outer * axis * inner)
-            .iter()
-            .map(|v| v * 30.0)
-            .collect();
+        let x: Vec<f32> = random.values(outer * axis * inner).iter().map(|v| v * 30.0).collect();
         let g = random.values(x.len());
         let (mut y, mut dx) = (vec![9.0; x.len()], vec![9.0; x.len()]);
         softmax(b, &x, &mut y).unwrap();
@@ -227,10 +173,9 @@ fn softmax_and_its_gradient_equal_naive_loops() {
         for o in 0..outer {
             for i in 0..inner {
                 let line: Vec<usize> = (0..axis).map(|k| (o * axis + k) * inner + i).collect();
-                let max = line.iter().fold(
-                    f32::NEG_INFINITY,
-                    |m, at| if x[*at] > m { x[*at] } else { m },
-                );
+                let max = line
+                    .iter()
+                    .fold(f32::NEG_INFINITY, |m, at| if x[*at] > m { x[*at] } else { m });
                 let total = lanes(line.iter().map(|at| exp(x[*at] - max)));
                 let wide: f64 = line.iter().map(|at| f64::from(x[*at] - max).exp()).sum();
                 let product = lanes(line.iter().map(|at| y[*at] * g[*at]));
@@ -244,15 +189,6 @@ fn softmax_and_its_gradient_equal_naive_loops() {
         }
     }
     let mut y = [0.0; 3];
-    softmax(
-        SoftmaxBox {
-            outer: 1,
-            axis: 3,
-            inner: 1,
-        },
-        &[1.0, f32::NAN, 2.0],
-        &mut y,
-    )
-    .unwrap();
+    softmax(SoftmaxBox { outer: 1, axis: 3, inner: 1 }, &[1.0, f32::NAN, 2.0], &mut y).unwrap();
     assert!(y.iter().all(|v| v.is_nan()));
 }

@@ -9,14 +9,7 @@ use zerocopy::FromZeros;
 use crate::support::{Random, Real, assert_same};
 
 /// Input h, w, c; output h, w; kernel; strides; dilations; pads.
-type Case = (
-    [usize; 3],
-    [usize; 2],
-    [usize; 2],
-    [usize; 2],
-    [usize; 2],
-    [usize; 4],
-);
+type Case = ([usize; 3], [usize; 2], [usize; 2], [usize; 2], [usize; 2], [usize; 4]);
 
 const CASES: &[Case] = &[
     ([8, 8, 19], [4, 4], [2, 2], [2, 2], [1, 1], [0; 4]),
@@ -90,16 +83,12 @@ fn max_pool_and_its_gradient_equal_naive_loops() {
         let s = shape(case, false);
         let mut random = Random(index as u64);
         // Few distinct values, so that ties are common; one NaN.
-        let mut x: Vec<f32> = (0..s.input_elements())
-            .map(|_| random.below(4) as f32 - 2.0)
-            .collect();
+        let mut x: Vec<f32> =
+            (0..s.input_elements()).map(|_| random.below(4) as f32 - 2.0).collect();
         let middle = x.len() / 2;
         x[middle] = f32::NAN;
         let g = random.values(s.output_elements());
-        let mut expected = (
-            vec![0.0; s.output_elements()],
-            vec![0.0f32; s.input_elements()],
-        );
+        let mut expected = (vec![0.0; s.output_elements()], vec![0.0f32; s.input_elements()]);
         each_output(&s, |at, taps, _| {
             let from = winner(&taps, &x);
             expected.0[at] = x[from];
@@ -118,13 +107,7 @@ fn averages<T: Real>(s: &PoolShape, x: &[f32]) -> Vec<T> {
     let mut y = Vec::new();
     each_output(s, |_, taps, padded| {
         let sum = taps.iter().fold(T::of(0.0), |sum, at| sum + T::of(x[*at]));
-        y.push(
-            sum / T::of(if s.count_include_pad {
-                padded
-            } else {
-                taps.len()
-            } as f32),
-        );
+        y.push(sum / T::of(if s.count_include_pad { padded } else { taps.len() } as f32));
     });
     y
 }
@@ -132,13 +115,8 @@ fn averages<T: Real>(s: &PoolShape, x: &[f32]) -> Vec<T> {
 fn average_gradients<T: Real>(s: &PoolShape, g: &[f32]) -> Vec<T> {
     let mut dx = vec![T::of(0.0); s.input_elements()];
     each_output(s, |at, taps, padded| {
-        let divisor = T::of(if s.count_include_pad {
-            padded
-        } else {
-            taps.len()
-        } as f32);
-        taps.iter()
-            .for_each(|tap| dx[*tap] = dx[*tap] + T::of(g[at]) / divisor);
+        let divisor = T::of(if s.count_include_pad { padded } else { taps.len() } as f32);
+        taps.iter().for_each(|tap| dx[*tap] = dx[*tap] + T::of(g[at]) / divisor);
     });
     dx
 }
@@ -149,18 +127,10 @@ fn average_pool_and_its_gradient_equal_naive_loops() {
         for include in [false, true] {
             let s = shape(case, include);
             let mut random = Random(50 + index as u64);
-            let (x, g) = (
-                random.values(s.input_elements()),
-                random.values(s.output_elements()),
-            );
+            let (x, g) = (random.values(s.input_elements()), random.values(s.output_elements()));
             let (mut y, mut dx) = (vec![9.0; g.len()], vec![9.0; x.len()]);
             average_pool(&s, &x, &mut y).unwrap();
-            assert_same(
-                &format!("{case:?}"),
-                &y,
-                &averages(&s, &x),
-                &averages(&s, &x),
-            );
+            assert_same(&format!("{case:?}"), &y, &averages(&s, &x), &averages(&s, &x));
             average_pool_gradient(&s, &g, &mut dx).unwrap();
             let (exact, wide) = (average_gradients(&s, &g), average_gradients(&s, &g));
             assert_same(&format!("{case:?}"), &dx, &exact, &wide);

@@ -80,11 +80,7 @@ pub fn assert_same(what: &str, found: &[f32], exact: &[f32], wide: &[f64]) {
     assert_eq!(found.len(), wide.len(), "{what}");
     let largest = wide.iter().fold(1e-30, |m: f64, v| m.max(v.abs()));
     for (i, ((found, exact), wide)) in found.iter().zip(exact).zip(wide).enumerate() {
-        assert_eq!(
-            found.to_bits(),
-            exact.to_bits(),
-            "{what}: bits of {i}: {found} {exact}"
-        );
+        assert_eq!(found.to_bits(), exact.to_bits(), "{what}: bits of {i}: {found} {exact}");
         let error = (f64::from(*found) - wide).abs() / largest;
         assert!(error < 2e-5, "{what}: value {i}: {found} {wide}");
     }

@@ -27,9 +27,7 @@ pub const WEIGHT_NORM: usize = 5;
 pub const PAD: usize = 6;
 pub const PATCH: usize = 7;
 
-pub const WEIGHTS: [f32; 12] = [
-    1.0, -1.0, 0.5, 2.0, 0.0, 0.25, -0.5, 1.0, 1.0, 0.5, 0.5, -2.0,
-];
+pub const WEIGHTS: [f32; 12] = [1.0, -1.0, 0.5, 2.0, 0.0, 0.25, -0.5, 1.0, 1.0, 0.5, 0.5, -2.0];
 
 /// A frame of 2 x 2 x 1, a 2 x 2 convolution to three logits, a label of ones, two norms and one
 /// activation norm; then two copies whose result nobody reads.
@@ -54,19 +52,12 @@ pub struct Net {
 
 pub fn in_arena(offset: u32, elements: u32) -> TensorRecord {
     let kind = (TensorKind::Arena as u32).into();
-    TensorRecord {
-        kind,
-        offset: offset.into(),
-        elements: elements.into(),
-    }
+    TensorRecord { kind, offset: offset.into(), elements: elements.into() }
 }
 
 pub fn blob(offset: u32, elements: u32) -> TensorRecord {
     let kind = (TensorKind::Blob as u32).into();
-    TensorRecord {
-        kind,
-        ..in_arena(offset, elements)
-    }
+    TensorRecord { kind, ..in_arena(offset, elements) }
 }
 
 fn line(length: u32) -> [zerocopy::little_endian::U32; BOX_RANK] {
@@ -98,10 +89,7 @@ impl Net {
         (pad.fills, pad.dims, pad.y_offset) = (1.into(), line(3), 1.into());
         (pad.x_strides, pad.y_strides) = (line(1), line(1));
         (pad.x_elements, pad.y_elements) = (3.into(), 5.into());
-        let patch = CopyParams {
-            fills: 0.into(),
-            ..pad
-        };
+        let patch = CopyParams { fills: 0.into(), ..pad };
         Net {
             preprocess,
             conv,
@@ -169,17 +157,9 @@ impl Net {
         ];
         let step = |&step: &usize| {
             let mut operands = [NONE.into(); 8];
-            operands
-                .iter_mut()
-                .zip(&self.operands[step])
-                .for_each(|(to, o)| *to = (*o).into());
+            operands.iter_mut().zip(&self.operands[step]).for_each(|(to, o)| *to = (*o).into());
             let opcode = (opcodes[step] as u16).into();
-            StepRecord {
-                opcode,
-                reserved: 0.into(),
-                params: offsets[step].unwrap(),
-                operands,
-            }
+            StepRecord { opcode, reserved: 0.into(), params: offsets[step].unwrap(), operands }
         };
         let mut blobs = Vec::new();
         push_floats(&mut blobs, &WEIGHTS).unwrap();

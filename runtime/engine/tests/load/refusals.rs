@@ -22,53 +22,17 @@ fn operand(step: usize, place: usize, fault: OperandFault) -> LoadError {
 #[test]
 fn parameters_that_make_no_sense_are_refused() {
     let error = refusal(|n| n.conv.output[0] = 2.into());
-    assert_eq!(
-        error,
-        LoadError::Parameters {
-            step: CONV,
-            error: ShapeError::Geometry
-        }
-    );
+    assert_eq!(error, LoadError::Parameters { step: CONV, error: ShapeError::Geometry });
     let error = refusal(|n| n.unary.kind = 77.into());
-    assert_eq!(
-        error,
-        LoadError::Parameters {
-            step: UNARY,
-            error: ShapeError::Number
-        }
-    );
+    assert_eq!(error, LoadError::Parameters { step: UNARY, error: ShapeError::Number });
     let error = refusal(|n| n.pad.y_offset = 3.into());
-    assert_eq!(
-        error,
-        LoadError::Parameters {
-            step: PAD,
-            error: ShapeError::Box
-        }
-    );
+    assert_eq!(error, LoadError::Parameters { step: PAD, error: ShapeError::Box });
     let error = refusal(|n| n.norm.method = 1.into());
-    assert_eq!(
-        error,
-        LoadError::Parameters {
-            step: WEIGHT_NORM,
-            error: ShapeError::Method
-        }
-    );
+    assert_eq!(error, LoadError::Parameters { step: WEIGHT_NORM, error: ShapeError::Method });
     let error = refusal(|n| n.conv.activation = 9.into());
-    assert_eq!(
-        error,
-        LoadError::Parameters {
-            step: CONV,
-            error: ShapeError::Number
-        }
-    );
+    assert_eq!(error, LoadError::Parameters { step: CONV, error: ShapeError::Number });
     let error = refusal(|n| n.binary.dims[0] = 0.into());
-    assert_eq!(
-        error,
-        LoadError::Parameters {
-            step: BINARY,
-            error: ShapeError::Zero
-        }
-    );
+    assert_eq!(error, LoadError::Parameters { step: BINARY, error: ShapeError::Zero });
 }
 
 #[test]
@@ -110,13 +74,7 @@ fn a_result_on_its_own_input_is_refused() {
     let error = refusal(|n| n.operands[UNARY][1] = LOGITS);
     assert_eq!(error, operand(UNARY, 1, OperandFault::InPlace));
     let error = refusal(|n| n.tensors[usize::from(SIGMOID)] = in_arena(5, 3));
-    assert_eq!(
-        error,
-        LoadError::Overlap {
-            first: LOGITS.into(),
-            second: SIGMOID.into()
-        }
-    );
+    assert_eq!(error, LoadError::Overlap { first: LOGITS.into(), second: SIGMOID.into() });
 }
 
 #[test]
@@ -136,61 +94,29 @@ fn a_partial_copy_before_a_full_write_is_refused() {
 #[test]
 fn sharing_memory_while_alive_is_refused() {
     let error = refusal(|n| n.tensors[usize::from(SCRATCH)] = in_arena(12, 9));
-    assert_eq!(
-        error,
-        LoadError::Overlap {
-            first: G.into(),
-            second: SCRATCH.into()
-        }
-    );
+    assert_eq!(error, LoadError::Overlap { first: G.into(), second: SCRATCH.into() });
     // Logits live to the end, whether a step still reads them or not.
     let error = refusal(|n| n.tensors[usize::from(PADDED)] = in_arena(2, 5));
-    assert_eq!(
-        error,
-        LoadError::Overlap {
-            first: LOGITS.into(),
-            second: PADDED.into()
-        }
-    );
+    assert_eq!(error, LoadError::Overlap { first: LOGITS.into(), second: PADDED.into() });
 }
 
 #[test]
 fn sharing_memory_with_the_features_is_refused() {
     let error = refusal(|n| n.tensors[usize::from(SCRATCH)] = in_arena(14, 9));
-    assert_eq!(
-        error,
-        LoadError::FeatureOverlap {
-            tensor: SCRATCH.into()
-        }
-    );
+    assert_eq!(error, LoadError::FeatureOverlap { tensor: SCRATCH.into() });
 }
 
 #[test]
 fn an_unknown_or_repeated_feature_is_refused() {
     let error = refusal(|n| n.norm.bias = 3.into());
-    assert_eq!(
-        error,
-        LoadError::Feature {
-            step: WEIGHT_NORM,
-            feature: 3
-        }
-    );
+    assert_eq!(error, LoadError::Feature { step: WEIGHT_NORM, feature: 3 });
     let error = refusal(|n| n.norm.bias = 2.into());
-    assert_eq!(
-        error,
-        LoadError::Feature {
-            step: WEIGHT_NORM,
-            feature: 2
-        }
-    );
+    assert_eq!(error, LoadError::Feature { step: WEIGHT_NORM, feature: 2 });
 }
 
 #[test]
 fn a_feature_that_nobody_writes_is_refused() {
-    assert_eq!(
-        refusal(|n| n.norm.bias = NONE.into()),
-        LoadError::FeaturesMissing
-    );
+    assert_eq!(refusal(|n| n.norm.bias = NONE.into()), LoadError::FeaturesMissing);
 }
 
 #[test]
@@ -199,18 +125,9 @@ fn a_layout_that_contradicts_the_schema_is_refused() {
         LoadError::Layout(what) => what,
         other => panic!("{other:?}"),
     };
-    assert_eq!(
-        layout(|n| n.layout.logits = X),
-        "the logits are not one per class"
-    );
-    assert_eq!(
-        layout(|n| n.layout.logits = ONES),
-        "the logits lie outside the arena"
-    );
-    assert_eq!(
-        layout(|n| n.penultimate = 4),
-        "the penultimate vector has no tensor"
-    );
+    assert_eq!(layout(|n| n.layout.logits = X), "the logits are not one per class");
+    assert_eq!(layout(|n| n.layout.logits = ONES), "the logits lie outside the arena");
+    assert_eq!(layout(|n| n.penultimate = 4), "the penultimate vector has no tensor");
     assert_eq!(
         layout(|n| (n.penultimate, n.layout.penultimate) = (5, X)),
         "the penultimate vector has another length"
@@ -232,9 +149,7 @@ fn the_penultimate_vector_lives_to_the_end() {
     let bytes = net.bytes();
     let engine = Engine::load(Bundle::parse(&bytes).unwrap()).unwrap();
     let mut arena = [0.0; 25];
-    let features = engine
-        .run(Frame::F32(&[0.1, 0.2, 0.3, 0.4]), &mut arena)
-        .unwrap();
+    let features = engine.run(Frame::F32(&[0.1, 0.2, 0.3, 0.4]), &mut arena).unwrap();
     assert_eq!(features.penultimate, [0.1, 0.2, 0.3, 0.4]);
     let error = refusal(|n| {
         (n.penultimate, n.layout.penultimate) = (4, X);
@@ -242,11 +157,5 @@ fn the_penultimate_vector_lives_to_the_end() {
         n.pad.y_elements = 4.into();
         n.patch.y_elements = 4.into();
     });
-    assert_eq!(
-        error,
-        LoadError::Overlap {
-            first: X.into(),
-            second: PADDED.into()
-        }
-    );
+    assert_eq!(error, LoadError::Overlap { first: X.into(), second: PADDED.into() });
 }
