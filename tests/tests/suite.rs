@@ -20,7 +20,7 @@ fn worst(name: &str, expected: &[f64], got: &[f64], floor: f64) -> Result<f64, S
     let floor = floor * expected.iter().fold(1e-30, |a: f64, b| a.max(b.abs()));
     let error = |(e, g): (&f64, &f64)| (e - g).abs() / e.abs().max(floor);
     let errors: Vec<f64> = expected.iter().zip(got).map(error).collect();
-    match errors.iter().position(|error| !(*error <= TOLERANCE)) {
+    match errors.iter().position(|error| *error > TOLERANCE || error.is_nan()) {
         Some(i) => Err(format!("{name}[{i}]: {} expected {}", got[i], expected[i])),
         None => Ok(errors.into_iter().fold(0.0, f64::max)),
     }

@@ -1,14 +1,12 @@
 //! Places every arena tensor of a schedule: lifetimes, then offsets by best fit.
 //!
 //! 1. A tensor lives from the step that first writes it to the last step that touches it; the
-//! results
-//!    (features, logits, penultimate vector) live to the end and lie at the front.
-//! 2. Tensors are placed from the longest to the shortest, each at the lowest offset where no
-//! tensor that
-//!    lives at the same time lies, in the tightest such gap.
+//!    results (features, logits, penultimate vector) live to the end and lie at the front.
+//! 2. Tensors are placed from the longest to the shortest, each in the tightest gap among the
+//!    placed tensors that live at the same time, else behind them all.
 //! 3. `check` looks at the result independently; `draw` shows it.
 //!
-//! Gradients in place, reordering and recomputation under a RAM budget are not done here yet.
+//! Gradients in place, reordering and recomputation under a RAM budget are not done here.
 
 pub mod check;
 pub mod draw;

@@ -251,11 +251,11 @@ impl<'g> Analysis<'g> {
             extend(&mut group, node);
             group.batch_norm = Some(node);
         }
-        if let Some((node, skip)) = self.residual_after(group.output) {
-            if residual_taken.insert(node) {
-                extend(&mut group, node);
-                group.skip = Some(skip);
-            }
+        if let Some((node, skip)) = self.residual_after(group.output)
+            && residual_taken.insert(node)
+        {
+            extend(&mut group, node);
+            group.skip = Some(skip);
         }
         if let Some(node) = self.activation_after(group.output) {
             extend(&mut group, node);

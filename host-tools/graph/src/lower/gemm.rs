@@ -69,7 +69,7 @@ impl Lowering<'_> {
             return Ok(());
         }
         let renamed = Node { output: value, ..node.clone() };
-        self.from_row_major(&renamed, tensor)
+        self.store_row_major(&renamed, tensor)
     }
 
     /// A weight gradient computed as `[N, K]` becomes the model's `[K, N]`.

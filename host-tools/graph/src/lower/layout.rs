@@ -158,7 +158,7 @@ impl Lowering<'_> {
     }
 
     /// Makes `tensor`, row-major, the value of `node`'s output, by name alone or by a copy.
-    pub(super) fn from_row_major(
+    pub(super) fn store_row_major(
         &mut self,
         node: &Node,
         tensor: TensorId,

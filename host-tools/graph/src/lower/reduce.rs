@@ -16,7 +16,10 @@ impl Lowering<'_> {
     ) -> Result<(), LowerError> {
         let (x, y) = (self.graph.value(node.inputs[0]), self.graph.value(node.output));
         let own = strides(x);
-        let keeps = matches!(node.op, Op::ReduceMean { keep_dims, .. } | Op::ReduceSum { keep_dims, .. } if keep_dims);
+        let keeps = match node.op {
+            Op::ReduceMean { keep_dims, .. } | Op::ReduceSum { keep_dims, .. } => keep_dims,
+            _ => false,
+        };
         let kept_axes: Vec<usize> = match keeps {
             true => memory_order(y).into_iter().filter(|axis| !axes.contains(axis)).collect(),
             false => {

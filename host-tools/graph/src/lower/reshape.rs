@@ -6,6 +6,6 @@ use crate::graph::Node;
 impl Lowering<'_> {
     pub(super) fn reshape(&mut self, node: &Node) -> Result<(), LowerError> {
         let tensor = self.row_major(node, node.inputs[0])?;
-        self.from_row_major(node, tensor)
+        self.store_row_major(node, tensor)
     }
 }

@@ -10,7 +10,7 @@ pub struct Rng(pub u64);
 
 impl Rng {
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -19,12 +19,12 @@ impl Rng {
 
     /// A number in `low..=high`.
     pub fn range(&mut self, low: usize, high: usize) -> usize {
-        low + (self.next() % (high - low + 1) as u64) as usize
+        low + (self.bits() % (high - low + 1) as u64) as usize
     }
 
     /// A number in -1..1 with 20 significant bits, so that f32 holds it exactly.
     pub fn unit(&mut self) -> f64 {
-        (self.next() >> 43) as f64 / (1u64 << 20) as f64 - 1.0
+        (self.bits() >> 43) as f64 / (1u64 << 20) as f64 - 1.0
     }
 
     /// One of the given.

@@ -17,29 +17,26 @@ pub fn svg(schedule: &Schedule, plan: &Plan) -> String {
     let x = |step: usize| MARGIN + step as f64 / (steps + 1.0) * WIDTH;
     let y = |element: usize| MARGIN + HEIGHT - element as f64 / arena * HEIGHT;
     let mut out = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {}\" font-family=\"sans-serif\" \
-         font-size=\"12\">\n<text x=\"{MARGIN}\" y=\"30\">arena {} B, {} steps; \
-         across: steps, up: bytes</text>\n",
+        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {} {}" font-family="sans-serif">
+<text x="{MARGIN}" y="30">arena {} B, {} steps; across: steps, up: bytes</text>
+<rect x="{MARGIN}" y="{MARGIN}" width="{WIDTH}" height="{HEIGHT}" fill="none" stroke="gray"/>
+"#,
         WIDTH + 2.0 * MARGIN,
         HEIGHT + 2.0 * MARGIN,
         plan.arena_bytes(),
         schedule.steps.len()
     );
-    let _ = writeln!(
-        out,
-        "<rect x=\"{MARGIN}\" y=\"{MARGIN}\" width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"#f4f4f4\"/>"
-    );
     for (id, tensor) in schedule.tensors.iter().enumerate() {
         let (Some(offset), Some(life)) = (plan.offsets[id], &plan.lifetimes[id]) else { continue };
-        let hue = id * 47 % 360;
+        let (top, bottom) = (y(offset + tensor.elements), y(offset));
         let _ = writeln!(
             out,
-            "<rect x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"hsl({hue},60%,65%)\" \
-             stroke=\"#333\" stroke-width=\"0.5\"><title>{}: {} B at {}, steps {} to {}</title></rect>",
+            r##"<rect x="{:.1}" y="{top:.1}" width="{:.1}" height="{:.1}" fill="hsl({},60%,65%)"
+ stroke="#333" stroke-width="0.5"><title>{}: {} B at {}, steps {} to {}</title></rect>"##,
             x(life.start),
-            y(offset + tensor.elements),
             x(life.end) - x(life.start),
-            y(offset) - y(offset + tensor.elements),
+            bottom - top,
+            id * 47 % 360,
             escape(&tensor.name),
             tensor.elements * 4,
             offset * 4,

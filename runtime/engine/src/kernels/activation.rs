@@ -2,7 +2,7 @@
 //!
 //! A bound would hide an infinity (an overflow before Relu comes out as 0), and the frame could
 //! pass. So
-//! where a bound takes effect, `x - x` is added: +0 for a finite x, NaN for an infinite one.
+//! where a bound takes effect, [`not_finite`] is added: +0 for a finite x, NaN for an infinite one.
 
 use gradgate_bundle::op::Activation;
 
@@ -19,6 +19,13 @@ pub struct Act {
     pub high: f32,
 }
 
+/// +0 for a finite x, NaN for any other: added where a bound would hide an infinity.
+#[inline(always)]
+#[expect(clippy::eq_op, reason = "inf - inf is NaN")]
+pub fn not_finite(x: f32) -> f32 {
+    x - x
+}
+
 impl Act {
     /// Nothing.
     pub const IDENTITY: Act = Act { kind: Activation::Identity, low: 0.0, high: 0.0 };
@@ -29,13 +36,13 @@ impl Act {
         let (low, high) = (self.low, self.high);
         match self.kind {
             Activation::Identity => {}
-            Activation::Relu => each(values, |x| if x <= 0.0 { x - x } else { x }),
+            Activation::Relu => each(values, |x| if x <= 0.0 { not_finite(x) } else { x }),
             Activation::LeakyRelu => each(values, |x| if x <= 0.0 { low * x } else { x }),
             Activation::Clip => each(values, |x| {
-                let x = if x <= low { low + (x - x) } else { x };
-                if x >= high { high + (x - x) } else { x }
+                let x = if x <= low { low + not_finite(x) } else { x };
+                if x >= high { high + not_finite(x) } else { x }
             }),
-            Activation::Sigmoid => each(values, |x| 1.0 / (1.0 + exp(-x)) + (x - x)),
+            Activation::Sigmoid => each(values, |x| 1.0 / (1.0 + exp(-x)) + not_finite(x)),
         }
     }
 

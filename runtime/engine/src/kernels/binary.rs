@@ -2,6 +2,7 @@
 
 use gradgate_bundle::op::BinaryKind;
 
+use super::activation::not_finite;
 use super::boxes::{Axes, last, rows};
 
 /// `y = a op b` over the box; y is contiguous in box order.
@@ -19,7 +20,7 @@ pub fn binary(
         BinaryKind::Sub => walk.each(y, |a, b| a - b),
         BinaryKind::Mul => walk.each(y, |a, b| a * b),
         // A division by infinity would come out as a plain 0.
-        BinaryKind::Div => walk.each(y, |a, b| if b.is_finite() { a / b } else { b - b }),
+        BinaryKind::Div => walk.each(y, |a, b| if b.is_finite() { a / b } else { not_finite(b) }),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Softmax over the middle axis of `[outer, axis, inner]`, and its gradient.
 
+use super::activation::not_finite;
 use super::lanes::sum;
 use crate::math::exp;
 
@@ -40,7 +41,7 @@ pub fn softmax(b: SoftmaxBox, x: &[f32], y: &mut [f32]) -> Option<()> {
         for at in b.line(first) {
             let v = *x.get(at)?;
             // exp would turn -inf into a plain 0.
-            *y.get_mut(at)? = exp(v - max) + (v - v);
+            *y.get_mut(at)? = exp(v - max) + not_finite(v);
         }
         let total = sum(b.line(first).map_while(|at| y.get(at).copied()));
         for at in b.line(first) {
