@@ -1,5 +1,7 @@
 //! Small classifiers, one per behaviour: the suite's data. Weights are random from the case's name.
 
+mod structures;
+
 use gradgate_graph::graph::{Graph, Tensor, ValueId};
 use gradgate_graph::ops::{Conv, Op, Pool};
 
@@ -125,6 +127,7 @@ pub fn cases() -> Vec<Case> {
     cases.extend(networks());
     cases.extend(layouts());
     cases.extend(activations_and_pools());
+    cases.extend(structures::structures());
     cases
 }
 

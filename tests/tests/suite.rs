@@ -1,10 +1,12 @@
 //! One suite of cases on every executor: features agree with the f64 interpreter.
 
-use gradgate_graph::expand::{Label, expand};
+use gradgate_graph::expand::{Expanded, Label, expand};
 use gradgate_graph::taps::Taps;
-use gradgate_tests::cases::cases;
+use gradgate_tests::cases::{Case, cases};
 use gradgate_tests::executor::{EngineExecutor, Executor, InterpExecutor};
 use gradgate_tests::rng::Rng;
+
+const EXECUTORS: [&dyn Executor; 1] = [&EngineExecutor];
 
 /// f32 rounding over small networks, relative to each norm, or to the largest entry of a vector.
 const TOLERANCE: f64 = 2e-5;
@@ -26,42 +28,63 @@ fn worst(name: &str, expected: &[f64], got: &[f64], floor: f64) -> Result<f64, S
     }
 }
 
+/// What differs between the executors and the interpreter on one frame.
+fn differences(expanded: &Expanded, frame: &[u8]) -> Vec<String> {
+    let e = InterpExecutor.features(expanded, frame);
+    let of = |executor: &dyn Executor| {
+        let g = executor.features(expanded, frame);
+        let results = [
+            worst("logits", &e.logits, &g.logits, 1.0),
+            worst("squared_norms", &e.squared_norms, &g.squared_norms, NORM_FLOOR),
+            worst("activation_norms", &e.activation_norms, &g.activation_norms, NORM_FLOOR),
+            worst("penultimate", &e.penultimate, &g.penultimate, 1.0),
+        ];
+        let name = executor.name();
+        results.into_iter().filter_map(Result::err).map(move |error| format!("{name}: {error}"))
+    };
+    EXECUTORS.into_iter().flat_map(of).collect()
+}
+
+fn elements(case: &Case) -> usize {
+    case.graph.input.map(|id| case.graph.value(id).elements()).unwrap()
+}
+
 #[test]
 fn executors_agree_with_the_interpreter() {
-    let executors: [&dyn Executor; 1] = [&EngineExecutor];
     let mut failures = Vec::new();
     for case in cases() {
         for label in [Label::Ones, Label::Zeros] {
             let expanded = expand(&case.graph, &label, &Taps::all()).unwrap();
-            let input = case.graph.input.map(|id| case.graph.value(id).elements()).unwrap();
             let mut rng = Rng(42);
             for _ in 0..3 {
-                let frame = rng.bytes(input);
-                let expected = InterpExecutor.features(&expanded, &frame);
-                for executor in executors {
-                    let got = executor.features(&expanded, &frame);
-                    let results = [
-                        worst("logits", &expected.logits, &got.logits, 1.0),
-                        worst(
-                            "squared_norms",
-                            &expected.squared_norms,
-                            &got.squared_norms,
-                            NORM_FLOOR,
-                        ),
-                        worst(
-                            "activation_norms",
-                            &expected.activation_norms,
-                            &got.activation_norms,
-                            NORM_FLOOR,
-                        ),
-                        worst("penultimate", &expected.penultimate, &got.penultimate, 1.0),
-                    ];
-                    for error in results.into_iter().filter_map(Result::err) {
-                        failures.push(format!("{} on {}: {error}", case.name, executor.name()));
-                    }
-                }
+                let found = differences(&expanded, &rng.bytes(elements(&case)));
+                failures.extend(found.into_iter().map(|error| format!("{}: {error}", case.name)));
             }
         }
+    }
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// Backpropagation stops and fuses elsewhere for every selection; the numbers stay.
+#[test]
+fn a_parameter_alone_has_the_norm_that_it_has_among_all() {
+    let mut failures = Vec::new();
+    for case in cases() {
+        let frame = Rng(5).bytes(elements(&case));
+        let all = expand(&case.graph, &Label::Ones, &Taps::all()).unwrap();
+        let norms = InterpExecutor.features(&all, &frame).squared_norms;
+        let mut check = |tap: &str, expected: &[f64]| {
+            let some = expand(&case.graph, &Label::Ones, &Taps::parse(tap)).unwrap();
+            let got = InterpExecutor.features(&some, &frame).squared_norms;
+            let mut found = differences(&some, &frame);
+            found.extend(worst("interp", expected, &got, NORM_FLOOR).err());
+            let name = case.name;
+            failures.extend(found.into_iter().map(|error| format!("{name}, tap {tap}: {error}")));
+        };
+        for (&(parameter, _), norm) in all.squared_norms.iter().zip(norms) {
+            check(&case.graph.value(parameter).name, &[norm]);
+        }
+        check("none", &[]);
     }
     assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
 }

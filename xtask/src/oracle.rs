@@ -78,7 +78,7 @@ pub fn stage(stage: &Stage) -> Result<Outcome> {
         return Ok(Outcome::Skipped(reason.to_owned()));
     }
     let mut build = Command::new("cargo");
-    build.args(["build", "--locked", "--release", "--package", "gradgate-cli"]);
+    build.args(["build", "--locked", "--profile=test", "--package=gradgate-cli"]);
     let mut commands = vec![build];
     for model in MODELS {
         let expanded = repo::target().join("xtask").join(format!("{model}.expanded.onnx"));

@@ -134,6 +134,10 @@ fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>> {
 }
 
 fn unreadable(path: &Path, error: io::Error) -> anyhow::Error {
+    if path.is_dir() {
+        let name = path.display();
+        return anyhow::anyhow!("{name} is a folder, a file is needed here (arguments swapped?)");
+    }
     anyhow::Error::new(error)
         .context(format!("cannot read {} (check name and permissions)", path.display()))
 }

@@ -14,6 +14,12 @@ use crate::output::hex;
 /// What a refused detector's owner should do.
 const AGAIN: &str = "compute the features with this model and fit again";
 
+/// Reads what `fit` wrote.
+pub fn read(path: &Path) -> Result<DetectorFile> {
+    DetectorFile::read(path)
+        .with_context(|| format!("--detector {} (needs what `fit` wrote)", path.display()))
+}
+
 /// Label, taps and preprocessing that the detector inherited. Refuses another model's detector.
 pub fn recipe(file: &DetectorFile, path: &Path, model: &Model) -> Result<Recipe> {
     let ours = &file.fitted_for;

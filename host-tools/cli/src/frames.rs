@@ -20,13 +20,16 @@ pub struct FramesArgs {
 #[derive(Args, Clone, Debug, Default)]
 pub struct ChoiceArgs {
     /// At most this many frames
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true,
+          value_parser = clap::value_parser!(u64).range(1..))]
     pub limit: Option<u64>,
     /// Every N-th frame only
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true,
+          value_parser = clap::value_parser!(u64).range(1..))]
     pub stride: Option<u64>,
     /// N consecutive frames of a file belong to one source (a track or sequence)
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true,
+          value_parser = clap::value_parser!(u64).range(1..))]
     pub group: Option<u64>,
 }
 
@@ -63,7 +66,7 @@ impl ChoiceArgs {
         let frames = open(paths, &options)?;
         if frames.ignored() > 0 {
             let ignored = frames.ignored();
-            eprintln!("note: {ignored} files in the folders are no pictures and were passed over");
+            eprintln!("note: files in the folders that are no pictures, passed over: {ignored}");
         }
         Ok(frames)
     }

@@ -96,6 +96,9 @@ impl Model {
             output: args.logits.clone(),
             ..ImportOptions::default()
         };
+        if path.is_dir() {
+            bail!("{} is a folder, an ONNX model is needed here", path.display());
+        }
         let imported = import_file(path, &options).map_err(|error| refused(path, error))?;
         let digest = digest(&imported, args);
         Ok(Model { path: path.to_owned(), imported, digest })
@@ -183,7 +186,7 @@ pub fn feature_shape(schema: &Schema<'_>) -> FeatureShape {
 
 fn refused(path: &Path, error: ImportError) -> anyhow::Error {
     let advice = match error {
-        ImportError::Malformed(_) => " (copy or export it again)",
+        ImportError::Malformed(_) => " (is it an ONNX file? if so, copy or export it again)",
         ImportError::File { .. } => " (check name and permissions)",
         _ => "",
     };

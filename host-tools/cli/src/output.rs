@@ -18,7 +18,8 @@ pub fn bytes(count: u64) -> String {
     match count {
         0..1024 => format!("{count} B"),
         1024..0x10_0000 => format!("{kib:.1} KiB ({count} B)"),
-        _ => format!("{:.2} MiB ({count} B)", kib / 1024.0),
+        0x10_0000..0x4000_0000 => format!("{:.2} MiB ({count} B)", kib / 1024.0),
+        _ => format!("{:.2} GiB ({count} B)", kib / f64::from(0x10_0000)),
     }
 }
 
@@ -47,6 +48,7 @@ mod tests {
             (bytes(5), "5 B"),
             (bytes(2048), "2.0 KiB (2048 B)"),
             (bytes(3 << 20), "3.00 MiB (3145728 B)"),
+            (bytes(4 << 30), "4.00 GiB (4294967296 B)"),
             (count(99), "99"),
             (count(40_810_000), "40.81 M"),
             (hex(&[0, 255]), "00ff"),

@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use anyhow::{Context, Result};
-use gradgate_frames::{Frame, Frames};
+use gradgate_frames::{Frame, Frames, FramesError};
 use indicatif::ProgressBar;
 
 use crate::interrupt;
@@ -22,15 +22,15 @@ pub fn threads(asked: Option<u64>, frames: usize) -> usize {
     wanted.min(frames).clamp(1, 1024)
 }
 
-/// Reads every frame and applies `work` on `threads` threads, each with its own state from `start`;
-/// `sink` gets the results in order, on this thread. Ends at the first error in the order of the
-/// frames, or after Ctrl-C.
+/// Reads every frame and applies `work`, also to a frame that cannot be read, on `threads` threads,
+/// each with its own state from `start`; `sink` gets the results in order, on this thread. Ends at
+/// the first error in the order of the frames, or after Ctrl-C.
 pub fn for_each<S, T: Send>(
     frames: &Frames,
     threads: usize,
     bar: &ProgressBar,
     start: impl Fn() -> S + Sync,
-    work: impl Fn(&mut S, Frame) -> Result<T> + Sync,
+    work: impl Fn(&mut S, Result<Frame, FramesError>) -> Result<T> + Sync,
     mut sink: impl FnMut(usize, T) -> Result<()>,
 ) -> Result<()> {
     let guard = interrupt::Loop::enter();
@@ -43,11 +43,12 @@ pub fn for_each<S, T: Send>(
             if index >= frames.len() {
                 return;
             }
-            let frame = frames.get(index).map_err(anyhow::Error::from);
-            let result = frame.and_then(|frame| {
-                let name = frame.name.clone();
-                work(&mut state, frame).with_context(|| format!("frame {index} ({name})"))
-            });
+            let frame = frames.get(index);
+            let place = match &frame {
+                Ok(frame) => format!("frame {index} ({})", frame.name),
+                Err(_) => format!("frame {index}"),
+            };
+            let result = work(&mut state, frame).context(place);
             // Later frames are of no use after an error; earlier ones are being worked on already.
             if result.is_err() {
                 stop.store(true, Ordering::Relaxed);
@@ -121,11 +122,12 @@ mod tests {
                 seen.push((index, v));
                 Ok(())
             };
-            let work = |(): &mut (), frame: Frame| Ok(value(&frame));
+            let work = |(): &mut (), frame: Result<Frame, _>| Ok(value(&frame?));
             for_each(&frames, threads, &bar, || (), work, collect).expect("runs");
             let expected: Vec<_> = (0..40).map(|i| (i, i as u8 % 10)).collect();
             assert_eq!(seen, expected);
-            let work = |(): &mut (), frame: Frame| {
+            let work = |(): &mut (), frame: Result<Frame, _>| {
+                let frame = frame?;
                 anyhow::ensure!(!frame.name.ends_with("#17") && !frame.name.ends_with("#30"), "no");
                 Ok(())
             };

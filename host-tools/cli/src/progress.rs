@@ -1,9 +1,10 @@
 //! A progress bar on standard error, when that is a terminal and the work is long.
 
+use std::fmt::Write;
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 /// A bar over `frames` frames; it draws nothing where nobody would see it.
 pub fn frames(frames: usize, what: &'static str) -> ProgressBar {
@@ -12,9 +13,13 @@ pub fn frames(frames: usize, what: &'static str) -> ProgressBar {
     }
     let target = ProgressDrawTarget::stderr_with_hz(5);
     let bar = ProgressBar::with_draw_target(Some(frames as u64), target);
-    let template = "{msg} {bar:30} {pos}/{len} frames, {per_sec}, {eta} left";
+    let template = "{msg} {bar:30} {pos}/{len} frames, {rate} a second, {eta} left";
     if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
+        let rate = |state: &ProgressState, out: &mut dyn Write| {
+            // A bar that cannot be written is no reason to stop.
+            let _ = write!(out, "{:.0}", state.per_sec());
+        };
+        bar.set_style(style.with_key("rate", rate));
     }
     bar.set_message(what);
     bar

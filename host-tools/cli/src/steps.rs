@@ -3,7 +3,10 @@
 use std::fmt;
 
 use gradgate_bundle::Bundle;
-use gradgate_bundle::op::{ConvParams, ConvWeightNormParams, NONE, OpCode};
+use gradgate_bundle::header::names;
+use gradgate_bundle::op::{
+    AffineNormParams, ConvParams, ConvWeightNormParams, NONE, OpCode, SquaredNormParams,
+};
 use gradgate_bundle::record::{StepRecord, TensorKind};
 use gradgate_bundle::shape::{METHOD_GRAM, operands};
 use gradgate_graph::plan::Plan;
@@ -128,9 +131,11 @@ fn step_of(bundle: &Bundle<'_>, step: &StepRecord) -> Option<Step> {
     let id = |operand: u16| (operand != NONE).then(|| TensorId(usize::from(operand)));
     let count = operands(opcode).len();
     let written = operands(opcode).iter().position(|role| role.writes());
-    let name = match written.and_then(|place| id(step.operands[place].get())) {
-        Some(TensorId(tensor)) => format!("tensor {tensor}"),
-        None => String::new(),
+    let tensor = written.and_then(|place| id(step.operands[place].get()));
+    let name = match (feature(bundle, step, opcode), tensor) {
+        (Some(feature), _) => feature.to_owned(),
+        (None, Some(TensorId(tensor))) => format!("tensor {tensor}"),
+        (None, None) => String::new(),
     };
     Some(Step {
         name,
@@ -139,6 +144,26 @@ fn step_of(bundle: &Bundle<'_>, step: &StepRecord) -> Option<Step> {
         operands: step.operands.iter().take(count).map(|operand| id(operand.get())).collect(),
         macs,
     })
+}
+
+/// Name of the first feature that a step writes.
+fn feature<'a>(bundle: &Bundle<'a>, step: &StepRecord, opcode: OpCode) -> Option<&'a str> {
+    let written = match opcode {
+        OpCode::SquaredNorm => vec![bundle.params::<SquaredNormParams>(step)?.feature],
+        OpCode::AffineNorm => {
+            let p: &AffineNormParams = bundle.params(step)?;
+            vec![p.scale, p.shift]
+        }
+        OpCode::ConvWeightNorm => {
+            let p: &ConvWeightNormParams = bundle.params(step)?;
+            vec![p.weight, p.bias, p.scale, p.shift]
+        }
+        _ => return None,
+    };
+    let schema = &bundle.header().schema;
+    let mut all = names(schema.parameters).chain(names(schema.layers));
+    let first = written.iter().map(|feature| feature.get()).find(|&feature| feature != NONE)?;
+    all.nth(usize::from(first))
 }
 
 fn macs(p: &ConvParams) -> u64 {

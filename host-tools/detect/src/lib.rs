@@ -1,6 +1,6 @@
 //! Features to detector: fit, calibrate, measure, write the detector file.
 //!
-//! Flow: [`features::FeatureSet`] (a file of features) -> [`split`] by source -> [`fit`] of a
+//! Flow: [`features::FeatureSet`] (a file of features) -> [`split`] by source -> [`fit()`] of a
 //! head on the training part -> [`calibrate`] on frames that fitted nothing ->
 //! [`file::DetectorFile`] and a [`fit::FitReport`]. Every score is computed by gradgate-engine's
 //! own detector code, so that fit time and device agree bit for bit. This crate knows no images

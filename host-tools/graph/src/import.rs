@@ -233,8 +233,7 @@ fn convert(
     let binding = builder.lookup(target).map_err(whole)?;
     let logits = logits(&mut builder, binding, target, &mut imported.notes)?;
     builder.graph.logits = Some(logits);
-    finish(builder, imported);
-    Ok(())
+    finish(builder, imported)
 }
 
 fn add_all<'a>(
@@ -291,9 +290,19 @@ fn logits(
 }
 
 /// Marks parameters and says what the convolutions tell about the exporter.
-fn finish(builder: Builder, imported: &mut Imported) {
+fn finish(builder: Builder, imported: &mut Imported) -> Result<(), ImportError> {
     let mut graph = builder.graph;
     let (parameters, normalised) = parameters::collect(&graph, &builder.trainable, &builder.biases);
+    let mut names = HashSet::new();
+    if let Some(&twice) = parameters.iter().find(|&&id| !names.insert(&graph.value(id).name)) {
+        let name = &graph.value(twice).name;
+        return Err(ImportError::Model {
+            reason: format!(
+                "parameter `{name}` is used in two shapes, so its norm would fall apart"
+            ),
+            remedy: "use it in one shape, or export a copy for each use".into(),
+        });
+    }
     graph.parameters = parameters;
     imported.folded = looks_folded(&graph);
     imported.normalisation_inside = normalised;
@@ -301,6 +310,7 @@ fn finish(builder: Builder, imported: &mut Imported) {
         imported.notes.push(Note::Folded { parameters: graph.parameters.len() });
     }
     imported.graph = graph;
+    Ok(())
 }
 
 /// See [`Imported::folded`].

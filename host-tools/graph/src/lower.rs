@@ -65,6 +65,21 @@ pub fn lower(expanded: &Expanded, preprocessing: &Preprocessing) -> Result<Sched
     lowering.finish()
 }
 
+/// How a constant is laid out. A weight that several nodes share is one blob only where all of them
+/// read it alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Kind {
+    /// As in the model.
+    Plain,
+    /// In the blocks of a linear op.
+    Blocked {
+        /// Which axis of the model's weight holds the outputs.
+        order: conv::WeightOrder,
+        /// Channel groups, which blocks never cross.
+        groups: usize,
+    },
+}
+
 /// The schedule under construction.
 struct Lowering<'g> {
     expanded: &'g Expanded,
@@ -73,7 +88,7 @@ struct Lowering<'g> {
     /// Features that are the squared norm of a value, by that value.
     features: HashMap<ValueId, Vec<u16>>,
     tensor_of: HashMap<ValueId, TensorId>,
-    blobs: HashMap<(ValueId, &'static str), TensorId>,
+    blobs: HashMap<(ValueId, Kind), TensorId>,
     vectors: HashMap<Vec<u32>, TensorId>,
     tensors: Vec<ScheduledTensor>,
     steps: Vec<Step>,
@@ -152,7 +167,9 @@ impl<'g> Lowering<'g> {
             Op::BatchNormInputGradient { epsilon } => {
                 self.batch_norm_input_gradient(node, *epsilon)
             }
-            Op::BatchNormScaleGradient { .. } => self.batch_norm_scale_gradient(node),
+            Op::BatchNormScaleGradient { epsilon } => {
+                self.batch_norm_scale_gradient(node, *epsilon)
+            }
             Op::Add | Op::Sub | Op::Mul | Op::Div => self.elementwise(node),
             Op::Relu | Op::LeakyRelu { .. } | Op::Clip { .. } | Op::Sigmoid => self.unary(node),
             Op::ReluGradient
@@ -232,17 +249,13 @@ impl<'g> Lowering<'g> {
     }
 
     /// A blob made from a constant by `make`, one per constant and kind.
-    fn blob(
-        &mut self,
-        value: ValueId,
-        kind: &'static str,
-        make: impl FnOnce() -> Vec<f32>,
-    ) -> TensorId {
+    fn blob(&mut self, value: ValueId, kind: Kind, make: impl FnOnce() -> Vec<f32>) -> TensorId {
         if let Some(&id) = self.blobs.get(&(value, kind)) {
             return id;
         }
         let data = make();
-        let name = format!("{}:{kind}", self.graph.value(value).name);
+        let what = if kind == Kind::Plain { "plain" } else { "blocked" };
+        let name = format!("{}:{what}", self.graph.value(value).name);
         self.tensors.push(ScheduledTensor {
             name,
             elements: data.len(),
@@ -272,7 +285,7 @@ impl<'g> Lowering<'g> {
     /// The tensor of a frame value, or a constant as it stands in the model.
     fn operand(&mut self, value: ValueId) -> TensorId {
         match &self.graph.value(value).constant {
-            Some(tensor) => self.blob(value, "plain", || tensor.data.to_vec()),
+            Some(tensor) => self.blob(value, Kind::Plain, || tensor.data.to_vec()),
             None => self.tensor_of[&value],
         }
     }
@@ -287,5 +300,80 @@ impl<'g> Lowering<'g> {
 
     fn refuse_graph(&self, reason: &str) -> LowerError {
         LowerError { node: self.graph.name.clone(), op: "graph", reason: reason.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expand::{Label, expand};
+    use crate::graph::Tensor;
+    use crate::ops::Pool;
+    use crate::taps::Taps;
+
+    fn classifier(image: &[usize], make: impl FnOnce(&mut Graph, ValueId) -> ValueId) -> Graph {
+        let mut graph = Graph::default();
+        let x = graph.add_input("image", image);
+        let x = make(&mut graph, x);
+        let count = graph.value(x).elements();
+        let flat = graph.push("flat", Op::Reshape { shape: vec![1, count] }, &[x]).unwrap();
+        let w = graph.add_constant("w", Tensor::new([2, count], vec![0.5; 2 * count]));
+        let logits = graph.push("logits", Op::Gemm { transpose_b: true }, &[flat, w]).unwrap();
+        graph.logits = Some(logits);
+        graph.parameters = vec![w];
+        graph
+    }
+
+    fn normalised(shape: &[usize]) -> Graph {
+        classifier(&[1, 1, 8, 8], |graph, x| {
+            let x = graph.push("reshape", Op::Reshape { shape: shape.to_vec() }, &[x]).unwrap();
+            let c = [shape[1]];
+            let mut inputs = vec![x];
+            for name in ["scale", "shift", "mean", "variance"] {
+                inputs.push(graph.add_constant(name, Tensor::new(c, vec![1.0; c[0]])));
+            }
+            graph.push("norm", Op::BatchNorm { epsilon: 1e-5 }, &inputs).unwrap()
+        })
+    }
+
+    fn refusal(graph: &Graph) -> Option<String> {
+        let expanded = expand(graph, &Label::Ones, &Taps::all()).unwrap();
+        lower(&expanded, &Preprocessing::default()).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn normalisation_has_kernels_for_vectors_and_images_alone() {
+        for shape in [&[1, 64][..], &[1, 4, 4, 4], &[1, 64, 1], &[1, 64, 1, 1, 1]] {
+            assert_eq!(refusal(&normalised(shape)), None, "{shape:?}");
+        }
+        for shape in [&[1, 4, 16][..], &[1, 4, 2, 2, 4]] {
+            let error = refusal(&normalised(shape)).expect("no kernel for this rank");
+            assert!(error.contains("`norm`") && error.contains("[1, 4, 16, 1]"), "{error}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_a_record_cannot_hold_are_refused() {
+        let far = Pool {
+            kernel: [3, 3],
+            strides: [1, 1],
+            pads: [65_537; 4],
+            dilations: [65_537; 2],
+            ceil_mode: false,
+            count_include_pad: false,
+        };
+        let pooled = |pool: Pool| {
+            classifier(&[1, 1, 8, 8], |graph, x| {
+                graph.push("pool", Op::MaxPool(pool), &[x]).unwrap()
+            })
+        };
+        let near = Pool { pads: [1; 4], dilations: [1; 2], ..far.clone() };
+        assert_eq!(refusal(&pooled(near)), None);
+        let error = refusal(&pooled(far)).expect("a dilation past 16 bits");
+        assert!(error.contains("`pool`") && error.contains("65,535"), "{error}");
+        let error = refusal(&classifier(&[1, 1, 300, 300], |_, x| x)).expect("90,000 inputs");
+        assert!(error.contains("`logits`") && error.contains("65,535"), "{error}");
+        let error = refusal(&classifier(&[1, 2, 4, 4], |_, x| x)).expect("two channels");
+        assert!(error.contains("channels"), "{error}");
     }
 }

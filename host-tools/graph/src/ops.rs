@@ -7,7 +7,7 @@
 pub mod average_pool;
 pub mod batch_norm;
 #[cfg(test)]
-mod check;
+pub(crate) mod check;
 pub mod concat;
 pub mod conv;
 pub mod elementwise;
@@ -308,6 +308,16 @@ impl Op {
     /// The op's gradient rule applied to a node whose output has cotangent `g`; `None` when the op
     /// has no rule.
     pub fn gradient(&self, b: &mut Backward, node: &Node, g: ValueId) -> Option<Gradients> {
+        // These rules give the cotangent's gradient alone: not the one of weight or scale.
+        let by_cotangent = matches!(
+            self,
+            Op::ConvInputGradient { .. }
+                | Op::GemmInputGradient { .. }
+                | Op::BatchNormInputGradient { .. }
+        );
+        if by_cotangent && b.needs(node.inputs[1]) {
+            return None;
+        }
         Some(match self {
             Op::Conv(conv) => conv::gradient(conv, b, node, g),
             Op::ConvInputGradient { conv, .. } => conv::input_gradient_gradient(conv, b, node, g),

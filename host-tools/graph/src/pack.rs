@@ -161,3 +161,49 @@ fn intern(section: &mut Vec<u8>, record: &[u8]) -> usize {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expand::{Label, expand};
+    use crate::graph::Tensor;
+    use crate::ops::Op;
+    use crate::taps::Taps;
+
+    /// A linear classifier whose weight and first layer have the given names.
+    fn expanded(weight: &str, layer: &str) -> Expanded {
+        let mut graph = Graph::default();
+        let image = graph.add_input("image", [1, 1, 2, 2]);
+        let w = graph.add_constant(weight, Tensor::new([4, 4], vec![0.5; 16]));
+        let flat = graph.push("flat", Op::Reshape { shape: vec![1, 4] }, &[image]).unwrap();
+        let gemm = Op::Gemm { transpose_b: true };
+        let hidden = graph.push_named("first", layer, gemm.clone(), &[flat, w]).unwrap();
+        let hidden = graph.push("softmax", Op::Softmax { axis: 1 }, &[hidden]).unwrap();
+        graph.logits = Some(graph.push("logits", gemm, &[hidden, w]).unwrap());
+        graph.parameters = vec![w];
+        expand(&graph, &Label::Ones, &Taps::all()).unwrap()
+    }
+
+    #[test]
+    fn names_that_a_schema_cannot_hold_are_refused() {
+        let names = schema_names(&expanded("fc.weight", "hidden")).unwrap();
+        assert_eq!((names.parameters.as_str(), names.layers.as_str()), ("fc.weight", "hidden"));
+        assert_eq!((names.classes, names.penultimate), (4, 4));
+        for bad in ["a,b", "a\nb", "a\rb", ","] {
+            let error = Err(PackError::Name(bad.to_owned()));
+            assert_eq!(schema_names(&expanded(bad, "hidden")), error);
+            assert_eq!(schema_names(&expanded("fc.weight", bad)), error);
+        }
+        let text = PackError::Name("a,b".into()).to_string();
+        assert!(text.contains("\"a,b\"") && text.contains("rename"), "{text}");
+    }
+
+    #[test]
+    fn equal_records_are_stored_once() {
+        let mut section = Vec::new();
+        let records: [&[u8]; 4] = [b"abcd", b"efgh", b"abcd", b"cdef"];
+        let offsets = records.map(|record| intern(&mut section, record));
+        assert_eq!(offsets, [0, 4, 0, 2]);
+        assert_eq!(section, b"abcdefgh");
+    }
+}

@@ -176,3 +176,86 @@ fn best_fit(
     }
     best.map_or(end, |gap| gap.start)
 }
+
+#[cfg(test)]
+mod tests {
+    use gradgate_bundle::op::OpCode;
+
+    use super::*;
+    use crate::ops::check::Rng;
+    use crate::schedule::{ScheduledTensor, Step};
+
+    /// Every step reads one or two earlier tensors and writes a new one; the last is the logits.
+    fn random(rng: &mut Rng) -> Schedule {
+        let count = rng.range(2, 40);
+        let tensor = |rng: &mut Rng| ScheduledTensor {
+            name: String::new(),
+            elements: rng.range(1, 50),
+            storage: Storage::Arena,
+        };
+        let tensors = (0..count).map(|_| tensor(rng)).collect();
+        let step = |id: usize| {
+            let (opcode, reads) = match rng.range(0, 1) {
+                _ if id == 0 => (OpCode::Preprocess, 0),
+                0 => (OpCode::Unary, 1),
+                _ => (OpCode::Binary, 2),
+            };
+            let mut operands: Vec<_> =
+                (0..reads).map(|_| Some(TensorId(rng.range(0, id - 1)))).collect();
+            operands.push(Some(TensorId(id)));
+            Step { name: String::new(), opcode, params: vec![], operands, macs: 0 }
+        };
+        let steps = (0..count).map(step).collect();
+        Schedule {
+            tensors,
+            steps,
+            features: rng.range(0, 9),
+            logits: TensorId(count - 1),
+            penultimate: (rng.range(0, 1) == 1).then(|| TensorId(rng.range(0, count - 1))),
+            input: [1, 1, 1],
+            values: vec![],
+        }
+    }
+
+    /// Elements that live during the fullest step, and of all tensors.
+    fn bounds(schedule: &Schedule, plan: &Plan) -> (usize, usize) {
+        let size = |id: usize| schedule.tensors[id].elements;
+        let lives =
+            |id: usize, step| plan.lifetimes[id].as_ref().is_some_and(|l| l.contains(&step));
+        let ids = 0..schedule.tensors.len();
+        let live = |step| ids.clone().filter(|&id| lives(id, step)).map(size).sum::<usize>();
+        let peak = (0..schedule.steps.len()).map(live).max().unwrap_or(0);
+        (peak, ids.map(|id| round_up(size(id))).sum())
+    }
+
+    #[test]
+    fn random_schedules_have_plans_between_the_peak_and_the_sum() {
+        let mut rng = Rng(2);
+        println!("seed 2");
+        for number in 0..500 {
+            let schedule = random(&mut rng);
+            let plan_of = |keep_all| {
+                let options = PlanOptions { keep_all, detector_scratch: 0 };
+                plan(&schedule, options).unwrap_or_else(|e| panic!("case {number}: {e}"))
+            };
+            let (tight, loose) = (plan_of(false), plan_of(true));
+            let (peak, sum) = bounds(&schedule, &tight);
+            let features = round_up(schedule.features);
+            assert!(tight.arena_elements >= peak + schedule.features, "case {number}");
+            assert!(tight.arena_elements <= loose.arena_elements, "case {number}");
+            assert_eq!(loose.arena_elements, features + sum, "case {number}");
+        }
+    }
+
+    #[test]
+    fn the_detector_works_where_no_result_lies() {
+        let schedule = random(&mut Rng(3));
+        let options = PlanOptions { detector_scratch: 1000, keep_all: false };
+        let plan = plan(&schedule, options).unwrap();
+        assert!(plan.arena_elements >= plan.scratch_offset + 1000);
+        for TensorId(id) in results(&schedule) {
+            let end = plan.offsets[id].unwrap() + schedule.tensors[id].elements;
+            assert!(end <= plan.scratch_offset);
+        }
+    }
+}

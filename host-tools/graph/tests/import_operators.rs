@@ -121,3 +121,15 @@ fn forms_that_are_not_compiled_are_refused_with_a_remedy() {
         assert_node_refused(op, &hostile, part);
     }
 }
+
+/// The gradient of a parameter is one sum over all its uses; as two values it would be two norms.
+#[test]
+fn a_parameter_in_two_shapes_is_refused() {
+    let flat = node("Flatten", &["image"], "flat", vec![]);
+    let gemm = node("Gemm", &["flat", "w", "b"], "y", vec![]);
+    let add = node("Add", &["y", "b"], "z", vec![]);
+    let weights = vec![floats("w", &[32, 3]), floats("b", &[1, 3])];
+    let twice = model(vec![flat, gemm, add], "z", weights);
+    let text = refused(&twice);
+    assert!(text.contains("`b`") && text.contains("two shapes"), "{text}");
+}

@@ -48,7 +48,7 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t)]
     numerics: Numerics,
     /// Threads that run frames at the same time
-    #[arg(long, value_name = "N", default_value_t = 1,
+    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true,
           value_parser = clap::value_parser!(u64).range(1..=1024))]
     threads: u64,
     /// Print one JSON object
@@ -267,22 +267,23 @@ fn to_json(args: &Args, outcome: &Outcome) -> Result<Value> {
 fn to_text(args: &Args, json: &Value) -> String {
     let number = |key: &str| json[key].as_f64().unwrap_or(f64::NAN);
     format!(
-        "{}: {} {}, {} threads, {} frames\n\
-         verdict      {:9.3} ms least, {:9.3} ms median\n\
-         forward      {:9.3} ms least, {:9.3} ms median\n\
+        "{}: {} {}, {} thread{}, {} frames\n\
+         verdict      {:.3} ms median, {:.3} ms least\n\
+         forward      {:.3} ms median, {:.3} ms least\n\
          arena        {}\n\
          allocations  {} a frame\n",
         args.model.display(),
         json["executor"].as_str().unwrap_or_default(),
         json["numerics"].as_str().unwrap_or_default(),
-        json["threads"],
+        args.threads,
+        if args.threads == 1 { "" } else { "s" },
         json["frames"],
-        number("verdict_ms_min"),
         number("verdict_ms_median"),
-        number("forward_ms_min"),
+        number("verdict_ms_min"),
         number("forward_ms_median"),
+        number("forward_ms_min"),
         output::bytes(json["arena_bytes"].as_u64().unwrap_or(0)),
-        json["allocations_per_frame"],
+        number("allocations_per_frame"),
     )
 }
 

@@ -55,7 +55,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let model = Model::read(&args.model, &args.choices)?;
     let (recipe, detector) = match &args.detector {
         Some(path) => {
-            let file = DetectorFile::read(path)?;
+            let file = fitted::read(path)?;
             let recipe = fitted::recipe(&file, path, &model)?;
             let compiled = model.compile(&recipe, 0)?;
             fitted::check(&file, path, &model, &compiled)?;

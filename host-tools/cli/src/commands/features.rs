@@ -52,7 +52,8 @@ pub struct Args {
     #[arg(long, value_name = "TEXT")]
     preprocessing: Option<String>,
     /// Threads [default: one a core]; the result does not depend on it
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true,
+          value_parser = clap::value_parser!(u64).range(1..=1024))]
     threads: Option<u64>,
     #[command(flatten)]
     choices: ModelArgs,
@@ -141,6 +142,7 @@ fn compute(
         &bar,
         || vec![0.0; executor.arena_elements()],
         |arena, frame| {
+            let frame = frame?;
             let features = executor.features(&frame.pixels, arena)?;
             Ok((features, frame.label.unwrap_or(-1), frame.source))
         },

@@ -8,9 +8,12 @@ use clap::ValueEnum;
 use gradgate_detect::fit::options::parse_inputs;
 use gradgate_detect::fit::{Anomalous, FitOptions, HeadKind};
 use gradgate_detect::split::SplitMode;
-use gradgate_detect::{FeatureSet, fit};
+use gradgate_detect::{DetectError, FeatureSet, fit};
 
 use crate::{files, output, progress};
+
+/// One part in this many of the normal frames calibrates.
+const PARTS: usize = 5;
 
 /// Fit a detector, set its threshold on frames that fitted nothing, and say how good it is.
 ///
@@ -77,16 +80,17 @@ pub fn run(args: Args) -> Result<ExitCode> {
     inputs.extend(anomalous_paths.iter().map(|(_, path)| path.as_path()));
     files::check_apart(&args.output, &inputs)?;
     files::check_writable(&args.output)?;
+    check_names(&anomalous_paths)?;
+    check_distinct(&inputs)?;
     let normal = read_normal(&args.normal)?;
     let anomalous = anomalous_paths
         .into_iter()
-        .map(|(name, path)| Ok(Anomalous { name, set: FeatureSet::read(&path)? }))
+        .map(|(name, path)| Ok(Anomalous { name, set: read(&path)? }))
         .collect::<Result<Vec<_>>>()?;
-    check_names(&anomalous)?;
     let bar = progress::spinner("fitting");
     let report = fit(&normal, &anomalous, &options);
     bar.finish_and_clear();
-    let report = report?;
+    let report = report.map_err(|error| with_total(error))?;
     files::write_atomic(&args.output, report.detector.to_json()?.as_bytes())?;
     if args.json {
         output::print(&format!("{}\n", report.to_json()?))?;
@@ -124,8 +128,36 @@ fn options(args: &Args) -> Result<FitOptions> {
 
 /// Equal source numbers mean twins, across files too: such frames stay in one part.
 fn read_normal(paths: &[PathBuf]) -> Result<FeatureSet> {
-    let sets = paths.iter().map(|path| FeatureSet::read(path)).collect::<Result<Vec<_>, _>>()?;
+    let sets = paths.iter().map(|path| read(path)).collect::<Result<Vec<_>>>()?;
     Ok(FeatureSet::concat(sets)?)
+}
+
+fn read(path: &Path) -> Result<FeatureSet> {
+    FeatureSet::read(path)
+        .with_context(|| format!("{} (needs what `features` wrote)", path.display()))
+}
+
+/// Frames given twice would be their own twins, or normal and anomalous at once.
+fn check_distinct(paths: &[&Path]) -> Result<()> {
+    let mut seen = Vec::new();
+    for path in paths {
+        let Ok(place) = path.canonicalize() else { continue };
+        if seen.contains(&place) {
+            bail!("{} is given twice: each file of features once", path.display());
+        }
+        seen.push(place);
+    }
+    Ok(())
+}
+
+/// Says how much it takes in all, where the calibration part is too small for the promise.
+fn with_total(error: DetectError) -> anyhow::Error {
+    let total = match &error {
+        DetectError::TooFew { need, unit, .. } if unit.contains("calibration") => need * PARTS,
+        _ => return error.into(),
+    };
+    let advice = format!("{total} independent normal frames are needed in all");
+    anyhow::Error::new(error).context(advice)
 }
 
 /// `NAME=FILE`, or a file whose name without ending is the name.
@@ -139,10 +171,10 @@ fn named(text: &str) -> (String, PathBuf) {
     }
 }
 
-fn check_names(anomalous: &[Anomalous]) -> Result<()> {
-    for (index, one) in anomalous.iter().enumerate() {
-        if anomalous[..index].iter().any(|other| other.name == one.name) {
-            bail!("two anomalous sources are called {}: name them, as in NAME=FILE", one.name);
+fn check_names(anomalous: &[(String, PathBuf)]) -> Result<()> {
+    for (index, (name, _)) in anomalous.iter().enumerate() {
+        if anomalous[..index].iter().any(|(other, _)| other == name) {
+            bail!("two anomalous sources are called {name}: name them, as in NAME=FILE");
         }
     }
     Ok(())

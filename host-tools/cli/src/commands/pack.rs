@@ -9,7 +9,6 @@ use gradgate_bundle::header::BlobRef;
 use gradgate_bundle::keys::parse_secret;
 use gradgate_bundle::manifest::DeviceClass;
 use gradgate_bundle::write::sign;
-use gradgate_detect::DetectorFile;
 use gradgate_detect::file::Model as DetectorModel;
 
 use crate::bundle::{Contents, assemble};
@@ -81,7 +80,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         }
         None => None,
     };
-    let file = DetectorFile::read(&args.detector)?;
+    let file = fitted::read(&args.detector)?;
     let model = Model::read(&args.model, &args.choices)?;
     let recipe = fitted::recipe(&file, &args.detector, &model)?;
     let scratch = scratch(&file.detector, file.fitted_for.shape())?;
@@ -105,7 +104,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if let Some(key) = &key {
         sign(&mut bundle, key).context("the bundle cannot be signed")?;
     }
-    check_device(device_class, &compiled, bundle.len())?;
+    check_device(device_class, &compiled, bundle.len())
+        .with_context(|| args.model.display().to_string())?;
     // What was made is read back and runs before it is written.
     let packed = Packed::from_bytes(&bundle);
     let values = self_test::check(&packed.engine(&args.output)?)?;

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use gradgate_bundle::detector::{Judgement, Reason};
 use gradgate_bundle::header::names;
 use gradgate_engine::Engine;
 use gradgate_engine::detector::predicted;
-use gradgate_frame::{CheckLimits, FrameFault, FrozenWatch, check_frame};
-use gradgate_frames::Frame;
+use gradgate_frame::{CheckLimits, FrozenWatch, check_frame};
+use gradgate_frames::{Frame, FramesError};
 use gradgate_gate::verdict::{Cause, Limits};
 use gradgate_gate::{Verdict, decide};
 use serde_json::{Value, json};
@@ -19,12 +19,15 @@ use crate::frames::FramesArgs;
 use crate::output::{plain, print};
 use crate::{parallel, progress, self_test};
 
+/// Room for a frame's name, in characters; a longer one shifts its line.
+const NAME_WIDTH: usize = 24;
+
 /// Judge frames: class, score, threshold, verdict of each.
 ///
 /// PASS: score at or under the threshold. BLOCK: above it. UNKNOWN: nothing can be promised (the
 /// camera's fault, a value that is not finite, the caution zone). Reasons: SENSOR, the picture is
 /// unusable; SHIFT, unlike the normal frames; DOUBT, the classifier is likely wrong. Exit code 0
-/// when every frame was judged, whatever the verdicts.
+/// when every frame was judged, whatever the verdicts; 2 when one could not be read.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Example:\n  gradgate run resnet20.gate photos/ --json")]
 pub struct Args {
@@ -37,7 +40,8 @@ pub struct Args {
     #[arg(long)]
     json: bool,
     /// Threads [default: one a core]; the result does not depend on it
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true,
+          value_parser = clap::value_parser!(u64).range(1..=1024))]
     threads: Option<u64>,
 }
 
@@ -48,7 +52,9 @@ struct Line {
     class: Option<u32>,
     judgement: Option<Judgement>,
     verdict: Verdict,
-    sensor: Option<FrameFault>,
+    /// What is wrong with the picture itself.
+    sensor: Option<String>,
+    /// Empty for a frame that cannot be read.
     pixels: Vec<u8>,
 }
 
@@ -58,6 +64,7 @@ struct Counts {
     pass: usize,
     block: usize,
     unknown: usize,
+    unreadable: usize,
     right: usize,
     labelled: usize,
 }
@@ -66,6 +73,8 @@ struct Counts {
 struct Page<'a> {
     json: bool,
     classes: Vec<&'a str>,
+    /// Of the longest class in print.
+    class_width: usize,
     limits: Limits,
 }
 
@@ -82,9 +91,14 @@ pub fn run(args: Args) -> Result<ExitCode> {
     self_test::check(&engine).with_context(|| name.to_string())?;
     let shape = engine.bundle().manifest().input.map(|side| side.get() as usize);
     let frames = args.frames.open(shape)?;
+    let classes: Vec<&str> = names(header.classes).collect();
     let page = Page {
         json: args.json,
-        classes: names(header.classes).collect(),
+        class_width: (0..header.schema.classes as usize)
+            .map(|class| class_text(&classes, class).chars().count())
+            .max()
+            .unwrap_or(0),
+        classes,
         limits: Limits::from(detector),
     };
     let threads = parallel::threads(args.threads, frames.len());
@@ -103,8 +117,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
         |arena, frame| judge(&engine, &page.limits, shape[2], frame, arena),
         |index, mut line| {
             // Order matters here, so it happens on one thread.
-            if let Err(fault) = watch.observe(&line.pixels, frozen) {
-                line.sensor = line.sensor.or(Some(fault));
+            if line.pixels.is_empty() {
+                counts.unreadable += 1;
+            } else if let Err(fault) = watch.observe(&line.pixels, frozen) {
+                line.sensor.get_or_insert_with(|| fault.to_string());
             }
             counts.add(&line);
             print(&page.line(index, &line))
@@ -116,6 +132,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
     } else {
         print(&summary)?
     }
+    if counts.unreadable > 0 {
+        let Counts { unreadable, .. } = counts;
+        bail!("could not read {unreadable} of {} frames: UNKNOWN", frames.len());
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -123,9 +143,13 @@ fn judge(
     engine: &Engine<'_>,
     limits: &Limits,
     channels: usize,
-    frame: Frame,
+    frame: Result<Frame, FramesError>,
     arena: &mut [f32],
 ) -> Result<Line> {
+    let frame = match frame {
+        Ok(frame) => frame,
+        Err(error) => return unreadable(error),
+    };
     let pixels = frame.pixels.to_u8();
     let check = check_frame(&pixels, engine.frame_length(), channels, CheckLimits::default());
     let mut line = Line {
@@ -134,7 +158,7 @@ fn judge(
         class: None,
         judgement: None,
         verdict: Verdict::Unknown { cause: Cause::NoDetector },
-        sensor: check.err(),
+        sensor: check.err().map(|fault| fault.to_string()),
         pixels,
     };
     if line.sensor.is_some() {
@@ -151,9 +175,31 @@ fn judge(
     Ok(line)
 }
 
+/// A file that holds no picture is a picture that cannot be judged; other errors end the command.
+fn unreadable(error: FramesError) -> Result<Line> {
+    let text = error.to_string();
+    let path = match error {
+        FramesError::Io { path, .. }
+        | FramesError::Unrecognised { path, .. }
+        | FramesError::Malformed { path, .. } => path,
+        other => return Err(other.into()),
+    };
+    let name = path.display().to_string();
+    let cause = text.strip_prefix(&name).unwrap_or(&text).trim_start_matches([':', ',', ' ']);
+    Ok(Line {
+        label: None,
+        class: None,
+        judgement: None,
+        verdict: Verdict::Unknown { cause: Cause::NoDetector },
+        sensor: Some(format!("cannot be read: {cause}")),
+        pixels: Vec::new(),
+        name,
+    })
+}
+
 impl Line {
     fn verdict(&self) -> String {
-        match self.sensor {
+        match &self.sensor {
             Some(_) => "UNKNOWN".to_owned(),
             None => self.verdict.to_string(),
         }
@@ -161,7 +207,7 @@ impl Line {
 
     /// SENSOR, SHIFT or DOUBT; for a frame that passes, what speaks most against it.
     fn reason(&self) -> Option<&'static str> {
-        match (self.sensor, self.judgement) {
+        match (&self.sensor, self.judgement) {
             (Some(_), _) => Some("SENSOR"),
             (None, Some(judgement)) => Some(match judgement.reason {
                 Reason::Sensor => "SENSOR",
@@ -174,8 +220,8 @@ impl Line {
 
     /// Why the verdict is UNKNOWN.
     fn cause(&self) -> Option<String> {
-        if let Some(fault) = self.sensor {
-            return Some(fault.to_string());
+        if let Some(fault) = &self.sensor {
+            return Some(fault.clone());
         }
         let Verdict::Unknown { cause } = self.verdict else { return None };
         Some(match cause {
@@ -188,16 +234,19 @@ impl Line {
     }
 }
 
+/// Number and, if known, name of a class.
+fn class_text(classes: &[&str], class: usize) -> String {
+    let name = classes.get(class).copied().map(plain).unwrap_or_default();
+    format!("{class} {name}").trim_end().to_owned()
+}
+
 impl Page<'_> {
     fn line(&self, index: usize, line: &Line) -> String {
         if self.json {
             return format!("{}\n", self.to_json(index, line));
         }
         let class = match line.class {
-            Some(class) => {
-                let name = self.class_name(class).unwrap_or_default();
-                format!("{class} {name}").trim_end().to_owned()
-            }
+            Some(class) => class_text(&self.classes, class as usize),
             None => "-".to_owned(),
         };
         let number = |value: Option<f32>| value.map_or("-".to_owned(), |v| format!("{v:.4}"));
@@ -212,9 +261,11 @@ impl Page<'_> {
             why.push_str(&format!(" ({cause})"));
         }
         format!(
-            "{}  class {class}  score {score}  threshold {:.4}  p {p_value}  {verdict}{why}\n",
+            "{:NAME_WIDTH$}  class {class:width$}  score {score:>9}  threshold {:.4}  \
+             p {p_value:>6}  {verdict}{why}\n",
             plain(&line.name),
-            self.limits.threshold
+            self.limits.threshold,
+            width = self.class_width,
         )
     }
 
@@ -242,7 +293,7 @@ impl Page<'_> {
 
 impl Counts {
     fn add(&mut self, line: &Line) {
-        match (line.sensor, line.verdict) {
+        match (&line.sensor, line.verdict) {
             (None, Verdict::Pass) => self.pass += 1,
             (None, Verdict::Block) => self.block += 1,
             (Some(_), _) | (None, Verdict::Unknown { .. }) => self.unknown += 1,
@@ -254,7 +305,7 @@ impl Counts {
     }
 
     fn text(&self) -> String {
-        let Counts { pass, block, unknown, right, labelled } = self;
+        let Counts { pass, block, unknown, right, labelled, .. } = self;
         let total = pass + block + unknown;
         let share = |n: &usize| 100.0 * *n as f64 / total.max(1) as f64;
         let mut text = format!(

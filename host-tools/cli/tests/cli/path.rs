@@ -193,6 +193,23 @@ fn sensor_faults_are_unknown() {
 }
 
 #[test]
+fn an_unreadable_picture_is_unknown_and_the_others_are_judged() {
+    let bench = Bench::new();
+    bench.bundle();
+    std::fs::create_dir(bench.path("photos")).expect("creates");
+    bench.write("photos/a.ppm", ppm(1, false));
+    bench.write("photos/b.ppm", &ppm(2, false)[..100]);
+    bench.write("photos/c.ppm", ppm(3, false));
+    let outcome = bench.run("run tiny.gate photos --json");
+    assert_eq!(outcome.code, 2);
+    let lines: Vec<Value> = outcome.stdout.lines().map(json).collect();
+    let verdicts: Vec<&Value> = lines.iter().map(|line| &line["verdict"]).collect();
+    assert_eq!(verdicts, ["PASS", "UNKNOWN", "PASS"]);
+    assert_eq!(lines[1]["name"], "photos/b.ppm");
+    assert!(lines[1]["cause"].as_str().is_some_and(|cause| cause.contains("cannot be read")));
+}
+
+#[test]
 fn bench_reports_its_keys() {
     let bench = Bench::new();
     bench.bundle();

@@ -1,11 +1,15 @@
 //! A normalisation that stands alone (not behind a convolution), and its gradients.
 
-use gradgate_bundle::op::{AffineNormParams, AffineParams, NONE, OpCode};
+use gradgate_bundle::op::{
+    AffineNormParams, AffineParams, BinaryKind, BinaryParams, NONE, OpCode, ReduceParams,
+};
 
 use super::conv::Affine;
+use super::layout::Box;
 use super::{LowerError, Lowering};
 use crate::graph::{Node, ValueId};
 use crate::ops::Op;
+use crate::schedule::TensorId;
 
 impl Lowering<'_> {
     /// Vectors of a BatchNorm node behind a linear op with the given bias (empty for none), in f64
@@ -65,28 +69,29 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// The norm of the scale's gradient, straight into its feature. Operands x, g, mean, variance.
-    pub(super) fn batch_norm_scale_gradient(&mut self, node: &Node) -> Result<(), LowerError> {
-        let Op::BatchNormScaleGradient { epsilon } = node.op else { return Ok(()) };
-        let feature = match self.features.get(&node.output).map(Vec::as_slice) {
-            Some(&[feature]) => feature,
-            _ => {
-                return Err(self.refuse(node, "a normalisation's scale is shared by several nodes"));
-            }
-        };
+    /// The gradient of a scale. Operands x, g, mean, variance. Its norm goes straight into the
+    /// feature; only for a scale that several nodes share, the gradient itself is kept.
+    pub(super) fn batch_norm_scale_gradient(
+        &mut self,
+        node: &Node,
+        epsilon: f64,
+    ) -> Result<(), LowerError> {
         let affine = self.affine_params(node, node.inputs[0])?;
-        let params = AffineNormParams {
-            pixels: affine.pixels,
-            channels: affine.channels,
-            scale: feature.into(),
-            shift: NONE.into(),
-        };
         let variance = self.constant(node.inputs[3]);
         let (x, g) = (self.operand(node.inputs[0]), self.operand(node.inputs[1]));
         let inverse = |&v: &f32| (1.0 / (f64::from(v) + epsilon).sqrt()) as f32;
         let inverse_sigma = variance.iter().map(inverse).collect();
         let inverse_sigma = self.vector(format!("{}:inverse_sigma", node.name), inverse_sigma);
         let mean = self.operand(node.inputs[2]);
+        let Some(&[feature]) = self.features.get(&node.output).map(Vec::as_slice) else {
+            return self.scale_gradient_itself(node, affine, [x, g, inverse_sigma, mean]);
+        };
+        let params = AffineNormParams {
+            pixels: affine.pixels,
+            channels: affine.channels,
+            scale: feature.into(),
+            shift: NONE.into(),
+        };
         let scratch =
             self.arena(format!("{}:norms", node.name), 2 * affine.channels.get() as usize);
         let operands = [x, g, inverse_sigma, mean, scratch].map(Some);
@@ -94,17 +99,70 @@ impl Lowering<'_> {
         Ok(())
     }
 
+    /// Per channel the sum over pixels of `g * (x - mean)`, times inverse sigma: by general steps,
+    /// as it is rare.
+    fn scale_gradient_itself(
+        &mut self,
+        node: &Node,
+        affine: AffineParams,
+        [x, g, inverse_sigma, mean]: [TensorId; 4],
+    ) -> Result<(), LowerError> {
+        let (pixels, channels) = (affine.pixels.get() as usize, affine.channels.get() as usize);
+        let walk = |lengths: &[usize], strides: &[Vec<usize>]| {
+            Box::new(lengths, strides).ok_or_else(|| self.refuse(node, "has too many axes"))
+        };
+        let (each, per_channel) = (vec![channels, 1], vec![0, 1]);
+        let centre = walk(&[pixels, channels], &[each.clone(), per_channel])?;
+        let whole = walk(&[pixels, channels], &[each.clone(), each])?;
+        let kept = walk(&[channels], &[vec![1]])?;
+        let reduced = walk(&[pixels], &[vec![channels]])?;
+        let binary = |kind: BinaryKind, walk: &Box| BinaryParams {
+            kind: (kind as u32).into(),
+            dims: walk.dims(),
+            a_strides: walk.strides(0),
+            b_strides: walk.strides(1),
+        };
+        let mut partial =
+            |what: &str, elements| self.arena(format!("{}:{what}", node.name), elements);
+        let centred = partial("centred", pixels * channels);
+        let products = partial("products", pixels * channels);
+        let sums = partial("sums", channels);
+        let params = binary(BinaryKind::Sub, &centre);
+        self.step(&node.name, OpCode::Binary, &params, &[x, mean, centred].map(Some), 0);
+        let params = binary(BinaryKind::Mul, &whole);
+        self.step(&node.name, OpCode::Binary, &params, &[centred, g, products].map(Some), 0);
+        let params = ReduceParams {
+            kind: 0.into(),
+            kept: kept.dims(),
+            kept_strides: kept.strides(0),
+            reduced: reduced.dims(),
+            reduced_strides: reduced.strides(0),
+        };
+        self.step(&node.name, OpCode::Reduce, &params, &[products, sums].map(Some), 0);
+        let y = self.arena_for(node.output);
+        let params = AffineParams { pixels: 1.into(), ..affine };
+        let operands = [Some(sums), Some(inverse_sigma), None, Some(y)];
+        self.step(&node.name, OpCode::Affine, &params, &operands, 0);
+        Ok(())
+    }
+
     fn affine_params(&self, node: &Node, value: ValueId) -> Result<AffineParams, LowerError> {
         let &[1, channels, ref pixels @ ..] = self.graph.shape(value) else {
             return Err(self.refuse(node, "has no channel axis"));
         };
-        if pixels.len() == 1 {
-            return Err(
-                self.refuse(node, "normalises a value of rank 3; only ranks 2 and 4 have a kernel")
-            );
+        let count = pixels.iter().product::<usize>();
+        if count != 1 && pixels.len() != 2 {
+            return Err(self.refuse(
+                node,
+                format!(
+                    "normalises a value of rank {}; only ranks 2 and 4 have a kernel: reshape it \
+                     to [1, {channels}, {count}, 1] in the model",
+                    pixels.len() + 2
+                ),
+            ));
         }
         Ok(AffineParams {
-            pixels: (pixels.iter().product::<usize>() as u32).into(),
+            pixels: (count as u32).into(),
             channels: (channels as u32).into(),
             activation: 0.into(),
             low: 0.0.into(),

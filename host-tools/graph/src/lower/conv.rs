@@ -7,7 +7,7 @@ use gradgate_bundle::shape::{ConvShape, METHOD_DIRECT, METHOD_GRAM};
 use zerocopy::little_endian::U16;
 
 use super::fuse::Group;
-use super::{LowerError, Lowering};
+use super::{Kind, LowerError, Lowering};
 use crate::graph::{Node, ValueId};
 use crate::ops::{Conv, Op};
 use crate::schedule::TensorId;
@@ -22,7 +22,7 @@ pub(super) struct Linear {
 }
 
 /// Order of a weight's axes in the model.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum WeightOrder {
     /// `[O, C/g, kh, kw]`, or `[N, K]`.
     OutputFirst,
@@ -141,7 +141,8 @@ impl Lowering<'_> {
 
     pub(super) fn weight_blob(&mut self, linear: &Linear) -> TensorId {
         let data = self.constant(linear.weight);
-        self.blob(linear.weight, "blocked", || linear.blocked(data))
+        let kind = Kind::Blocked { order: linear.index, groups: linear.shape.groups };
+        self.blob(linear.weight, kind, || linear.blocked(data))
     }
 
     /// The fused step of a group.
@@ -159,7 +160,7 @@ impl Lowering<'_> {
             }
             None => (None, node.inputs.get(2).map(|&bias| self.operand(bias))),
         };
-        let skip = group.skip.map(|value| self.operand(value));
+        let skip = group.skip.map(|value| self.linear_operand(node, value)).transpose()?;
         if let Some(activation) = group.activation {
             let (kind, low, high) = activation_of(&graph.nodes[activation.0 as usize].op);
             linear.params.activation = (kind as u16).into();

@@ -114,39 +114,17 @@ impl Fusion {
         let norm_rule = group.batch_norm.and_then(|node| a.rules.get(&node).copied());
         let Some(first) = norm_rule.or(linear_rule) else { return };
         group.cotangent = Some(first.cotangent);
-        let mut first_node = None;
-        let mut take = |fusion: &mut Self, group: &mut Group, node: usize, place: usize| {
-            let value = a.graph.nodes[node].output;
-            if let Some(feature) = a.sole_norm(value) {
-                group.features[place] = feature;
-                fusion.served.insert(NodeId(node as u32));
-                first_node = first_node.or(Some(NodeId(node as u32)));
+        let of_norm = norm_rule.map(|rule| a.sole_norms(rule, 3)).unwrap_or_default();
+        let of_linear = linear_rule.map(|rule| a.sole_norms(rule, 1)).unwrap_or_default();
+        let taken = [of_norm, of_linear].concat();
+        // The step costs as much as the weight gradient: not worth it for sums over pixels alone. A
+        // vector's bias or shift has no sum: `lower` adds the norm of the cotangent itself.
+        if taken.iter().any(|norm| norm.place == 0 || norm.place == 2) {
+            self.weight_norms.insert(taken[0].node, index);
+            for norm in taken {
+                group.features[norm.place] = norm.feature;
+                self.served.insert(norm.node);
             }
-        };
-        if let Some(rule) = norm_rule {
-            for node in rule.emitted.clone() {
-                match a.graph.nodes[node].op {
-                    Op::BatchNormScaleGradient { .. } => take(self, group, node, 2),
-                    Op::ReduceSum { .. } => take(self, group, node, 3),
-                    _ => {}
-                }
-            }
-        }
-        if let Some(rule) = linear_rule {
-            for node in rule.emitted.clone() {
-                match a.graph.nodes[node].op {
-                    Op::ConvWeightGradient { .. } | Op::GemmWeightGradient { .. } => {
-                        take(self, group, node, 0)
-                    }
-                    Op::ReduceSum { .. } => take(self, group, node, 1),
-                    _ => {}
-                }
-            }
-        }
-        // A vector's bias gradient is the cotangent itself: no node of its own, taken here when the
-        // step runs anyway.
-        if let Some(node) = first_node {
-            self.weight_norms.insert(node, index);
         }
         if let (Some(_), Some(linear)) = (norm_rule, linear_rule) {
             self.scale_on_load(a, linear, index);
@@ -170,6 +148,15 @@ impl Fusion {
             self.scaled.insert(value, index);
         }
     }
+}
+
+/// A gradient that nothing but its norm reads.
+#[derive(Clone, Copy)]
+struct SoleNorm {
+    node: NodeId,
+    /// In [`Group::features`].
+    place: usize,
+    feature: u16,
 }
 
 /// Facts about the expanded graph.
@@ -211,6 +198,22 @@ impl<'g> Analysis<'g> {
             (&[feature], [_]) => Some(feature),
             _ => None,
         }
+    }
+
+    /// Gradients that a rule emitted for their norms alone; `sum` is the place of a pixel sum.
+    fn sole_norms(&self, rule: &Rule, sum: usize) -> Vec<SoleNorm> {
+        let norm = |index: usize| {
+            let node = &self.graph.nodes[index];
+            let place = match node.op {
+                Op::ConvWeightGradient { .. } | Op::GemmWeightGradient { .. } => 0,
+                Op::BatchNormScaleGradient { .. } => 2,
+                Op::ReduceSum { .. } => sum,
+                _ => return None,
+            };
+            let feature = self.sole_norm(node.output)?;
+            Some(SoleNorm { node: NodeId(index as u32), place, feature })
+        };
+        rule.emitted.clone().filter_map(norm).collect()
     }
 
     /// The one forward reader of a value that no output needs, and its backward readers.
@@ -274,8 +277,12 @@ impl<'g> Analysis<'g> {
             matches!(self.op(node), Op::BatchNormScaleGradient { .. })
                 && self.sole_norm(self.graph.nodes[node.0 as usize].output).is_some()
         };
+        // A step scales its last axis in memory: the channels of a convolution, or of a vector. The
+        // channels of any other product lie on axis 1, its outputs on the last one.
+        let channels_last = matches!(self.op(self.producer(value)), Op::Conv(_))
+            || self.graph.shape(value).len() == 2;
         let fits = matches!(node.op, Op::BatchNorm { .. }) && node.inputs[0] == value;
-        (fits && backward.iter().all(serves)).then_some(reader)
+        (fits && channels_last && backward.iter().all(serves)).then_some(reader)
     }
 
     /// The addition of another frame value of the same shape.

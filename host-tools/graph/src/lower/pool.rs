@@ -18,9 +18,9 @@ impl Lowering<'_> {
             }
             _ => (OpCode::AveragePoolGradient, shape(node.output), shape(node.inputs[0])),
         };
-        let limit = usize::from(u16::MAX);
-        if input.iter().chain(&pool.strides).chain(&pool.kernel).any(|&n| n > limit) {
-            return Err(self.refuse(node, "a length or stride is above 65,535"));
+        let numbers = [input, output, &pool.kernel, &pool.strides, &pool.dilations, &pool.pads];
+        if numbers.iter().any(|list| list.iter().any(|&n| n > usize::from(u16::MAX))) {
+            return Err(self.refuse(node, "a length, stride or padding is above 65,535"));
         }
         let half = |n: usize| U16::new(n as u16);
         let params = PoolParams {

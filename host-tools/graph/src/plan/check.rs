@@ -9,22 +9,26 @@ use gradgate_bundle::shape::operands;
 use super::{Plan, PlanError};
 use crate::schedule::{Schedule, Storage, TensorId};
 
+/// Owner of an element that nothing wrote. Owners are tensor numbers in 32 bits: a large network's
+/// arena has tens of millions of elements.
+const NOBODY: u32 = u32::MAX;
+
 /// Replays `schedule` over `plan`.
 ///
 /// # Errors
 /// The first read that finds another tensor's elements, or elements that nothing wrote.
 pub fn check(schedule: &Schedule, plan: &Plan) -> Result<(), PlanError> {
-    let mut owners: Vec<Option<usize>> = vec![None; plan.arena_elements];
+    let mut owners = vec![NOBODY; plan.arena_elements];
     let features = plan.features_offset..plan.features_offset + schedule.features;
     let span = |id: usize| plan.offsets[id].map(|at| at..at + schedule.tensors[id].elements);
     let name = |id: usize| schedule.tensors[id].name.clone();
-    let read = |owners: &[Option<usize>], id: usize| {
+    let read = |owners: &[u32], id: usize| {
         let range = span(id).ok_or_else(|| PlanError::ReadBeforeWrite(name(id)))?;
         let slots = owners.get(range).ok_or(PlanError::TooLarge)?;
-        match slots.iter().find(|&&owner| owner != Some(id)) {
+        match slots.iter().find(|&&owner| owner != id as u32) {
             None => Ok(()),
-            Some(None) => Err(PlanError::ReadBeforeWrite(name(id))),
-            Some(&Some(other)) => Err(PlanError::Overlap(name(id), name(other))),
+            Some(&NOBODY) => Err(PlanError::ReadBeforeWrite(name(id))),
+            Some(&other) => Err(PlanError::Overlap(name(id), name(other as usize))),
         }
     };
     for step in &schedule.steps {
@@ -46,7 +50,7 @@ pub fn check(schedule: &Schedule, plan: &Plan) -> Result<(), PlanError> {
                 return Err(PlanError::Overlap(name(id), "features".into()));
             }
             let slots = owners.get_mut(range).ok_or(PlanError::TooLarge)?;
-            slots.iter_mut().for_each(|owner| *owner = Some(id));
+            slots.fill(id as u32);
         }
         // An output may not destroy an input of the same step: no kernel works in place yet.
         for (operand, role) in step.operands.iter().zip(roles) {
@@ -59,4 +63,88 @@ pub fn check(schedule: &Schedule, plan: &Plan) -> Result<(), PlanError> {
         .into_iter()
         .flatten()
         .try_for_each(|id| read(&owners, id.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use gradgate_bundle::op::OpCode;
+
+    use super::*;
+    use crate::plan::{PlanOptions, plan};
+    use crate::schedule::{ScheduledTensor, Step};
+
+    /// `preprocess -> a; a -> b; a, b -> logits`, with a feature of b.
+    fn schedule() -> Schedule {
+        let tensor = |name: &str| ScheduledTensor {
+            name: name.to_owned(),
+            elements: 8,
+            storage: Storage::Arena,
+        };
+        let step = |opcode, operands: &[usize]| Step {
+            name: "step".into(),
+            opcode,
+            params: vec![],
+            operands: operands.iter().map(|&id| Some(TensorId(id))).collect(),
+            macs: 0,
+        };
+        Schedule {
+            tensors: ["a", "b", "logits"].map(tensor).to_vec(),
+            steps: vec![
+                step(OpCode::Preprocess, &[0]),
+                step(OpCode::Unary, &[0, 1]),
+                step(OpCode::SquaredNorm, &[1]),
+                step(OpCode::Binary, &[0, 1, 2]),
+            ],
+            features: 1,
+            logits: TensorId(2),
+            penultimate: None,
+            input: [1, 1, 8],
+            values: vec![],
+        }
+    }
+
+    fn found(schedule: &Schedule, change: impl FnOnce(&mut Plan)) -> Result<(), PlanError> {
+        let mut plan = plan(schedule, PlanOptions::default()).unwrap();
+        change(&mut plan);
+        check(schedule, &plan)
+    }
+
+    fn overlap(a: &str, b: &str) -> Result<(), PlanError> {
+        Err(PlanError::Overlap(a.into(), b.into()))
+    }
+
+    #[test]
+    fn planted_overlaps_are_found() {
+        let s = schedule();
+        assert_eq!(found(&s, |_| ()), Ok(()));
+        assert_eq!(found(&s, |p| p.offsets[1] = p.offsets[0]), overlap("a", "b"));
+        assert_eq!(found(&s, |p| p.offsets[1] = p.offsets[0].map(|at| at + 7)), overlap("a", "b"));
+        assert_eq!(found(&s, |p| p.offsets[2] = p.offsets[1]), overlap("b", "logits"));
+        assert_eq!(found(&s, |p| p.offsets[1] = Some(0)), overlap("b", "features"));
+        assert_eq!(found(&s, |p| p.arena_elements -= 1), Err(PlanError::TooLarge));
+    }
+
+    #[test]
+    fn reads_before_writes_are_found() {
+        let unwritten = |name: &str| Err(PlanError::ReadBeforeWrite(name.into()));
+        let mut early = schedule();
+        let good = plan(&early, PlanOptions::default()).unwrap();
+        early.steps.swap(1, 2);
+        assert_eq!(check(&early, &good), unwritten("b"));
+        assert_eq!(plan(&early, PlanOptions::default()).map(|_| ()), unwritten("b"));
+        let mut endless = schedule();
+        endless.steps.pop();
+        assert_eq!(check(&endless, &good), unwritten("logits"));
+        assert_eq!(found(&schedule(), |p| p.offsets[0] = None), unwritten("a"));
+    }
+
+    #[test]
+    fn results_outlive_every_step() {
+        let mut s = schedule();
+        s.penultimate = Some(TensorId(0));
+        let mut plan = plan(&s, PlanOptions::default()).unwrap();
+        assert_eq!(check(&s, &plan), Ok(()));
+        plan.offsets[0] = plan.offsets[2];
+        assert!(check(&s, &plan).is_err());
+    }
 }
