@@ -90,7 +90,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let bar = progress::spinner("fitting");
     let report = fit(&normal, &anomalous, &options);
     bar.finish_and_clear();
-    let report = report.map_err(|error| with_total(error))?;
+    let report = report.map_err(with_total)?;
     files::write_atomic(&args.output, report.detector.to_json()?.as_bytes())?;
     if args.json {
         output::print(&format!("{}\n", report.to_json()?))?;
