@@ -232,14 +232,42 @@ impl Emitter<'_> {
     fn doubt(&mut self) -> Result<String, ExportError> {
         self.features.shape("logits")?;
         if self.file.fitted_for.classes > 1 {
-            return Ok(self.log_sum_above().1);
+            return Ok(self.doubt_of_many());
         }
         let magnitude = self.builder.node("Abs", &["logits"], &[]);
         let negative = self.builder.node("Neg", &[&magnitude], &[]);
         let power = self.builder.node("Exp", &[&negative], &[]);
+        Ok(self.ln_above_one(&power))
+    }
+
+    /// `ln(1 + sum exp(z - top))` over all logits but the largest, `[1, 1]`.
+    fn doubt_of_many(&mut self) -> String {
+        let classes = self.file.fitted_for.classes as i64;
+        let count = self.builder.initializer_i64(&[1], &[classes]);
+        let (values, indices) = (self.builder.fresh("ranked"), self.builder.fresh("ranks"));
+        let axis = ("axis", Attribute::Int(1));
+        self.builder.node_into("TopK", &["logits", &count], &[axis], &[&values, &indices]);
+        let [first, second, end] =
+            [0, 1, classes].map(|place| self.builder.initializer_i64(&[1], &[place]));
+        // Bounds and axis are lists of one, the axis is 1.
+        let top = self.builder.node("Slice", &[&values, &first, &second, &second], &[]);
+        let others = self.builder.node("Slice", &[&values, &second, &end, &second], &[]);
+        let shifted = self.builder.node("Sub", &[&others, &top], &[]);
+        let powers = self.builder.node("Exp", &[&shifted], &[]);
+        let sum = self.builder.reduce("ReduceSum", &powers, &[1], true);
+        self.ln_above_one(&sum)
+    }
+
+    /// `ln(1 + x)`, accurate for small x, too, as in the engine.
+    fn ln_above_one(&mut self, x: &str) -> String {
         let one = self.builder.scalar(1.0);
-        let sum = self.builder.node("Add", &[&one, &power], &[]);
-        Ok(self.builder.node("Log", &[&sum], &[]))
+        let sum = self.builder.node("Add", &[&one, x], &[]);
+        let over = self.builder.node("Sub", &[&sum, &one], &[]);
+        let ratio = self.builder.node("Div", &[x, &over], &[]);
+        let logarithm = self.builder.node("Log", &[&sum], &[]);
+        let value = self.builder.node("Mul", &[&logarithm, &ratio], &[]);
+        let lost = self.builder.node("Equal", &[&sum, &one], &[]);
+        self.builder.node("Where", &[&lost, x, &value], &[])
     }
 
     /// Level on the straight lines between the knots, constant outside: the first level plus each

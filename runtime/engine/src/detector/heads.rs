@@ -2,11 +2,11 @@
 
 use gradgate_bundle::detector::{Energy, Fault, Reason};
 
-use super::inputs::{energy, largest, log_sum_above};
+use super::inputs::{energy, largest};
 use super::lanes::{Sum, dot};
 use super::{
     CompositeView, DetectorView, FrameFeatures, GaussianView, HeadView, MlpView, PrototypesView,
-    Scored, TableView,
+    Scored, TableView, predicted,
 };
 use crate::math;
 
@@ -112,9 +112,23 @@ fn energy_distance(head: &Energy, logits: &[f32]) -> Result<Scored, Fault> {
 fn doubt(logits: &[f32]) -> f32 {
     if let [single] = logits {
         let magnitude = if *single < 0.0 { -single } else { *single };
-        return math::ln(1.0 + math::exp(-magnitude));
+        return ln_above_one(math::exp(-magnitude));
     }
-    log_sum_above(logits, largest(logits))
+    let (top, class) = (largest(logits), predicted(logits) as usize);
+    let mut others = Sum::new();
+    for (index, &logit) in logits.iter().enumerate() {
+        if index != class {
+            others.add(math::exp(logit - top));
+        }
+    }
+    ln_above_one(others.total())
+}
+
+/// `ln(1 + x)` for x >= 0, accurate for small x, too (Kahan): a confident frame's doubt is far below
+/// the spacing of floats at 1, where scores would otherwise tie or jump.
+fn ln_above_one(x: f32) -> f32 {
+    let sum = 1.0 + x;
+    if sum == 1.0 { x } else { math::ln(sum) * (x / (sum - 1.0)) }
 }
 
 fn composite(

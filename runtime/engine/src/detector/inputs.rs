@@ -104,7 +104,7 @@ pub fn energy(logits: &[f32]) -> f32 {
 }
 
 /// `ln(sum exp(z - top))`
-pub fn log_sum_above(logits: &[f32], top: f32) -> f32 {
+fn log_sum_above(logits: &[f32], top: f32) -> f32 {
     let mut sum = Sum::new();
     for &logit in logits {
         sum.add(math::exp(logit - top));
