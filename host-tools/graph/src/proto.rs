@@ -2,7 +2,7 @@
 //!
 //! Tags are those of `onnx.proto3`; fields that nothing here reads or writes are left out, and
 //! prost skips them on decoding. Scalars have proto3 presence: absent equals zero or empty, and
-//! [`AttributeProto::r#type`] says which field of an attribute counts. Importer and exporter share
+//! `AttributeProto`'s `r#type` says which field of an attribute counts. Importer and exporter share
 //! these types; nothing outside this crate sees them.
 
 use prost::Message;
@@ -174,7 +174,7 @@ pub struct AttributeProto {
     pub sparse_tensor: Option<Box<SparseTensorProto>>,
 }
 
-/// Values of [`AttributeProto::r#type`].
+/// Values of `AttributeProto`'s `r#type`.
 pub mod attribute_type {
     /// Not said (files of IR version 1).
     pub const UNDEFINED: i32 = 0;

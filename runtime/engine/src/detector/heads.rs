@@ -124,7 +124,8 @@ fn doubt(logits: &[f32]) -> f32 {
     ln_above_one(others.total())
 }
 
-/// `ln(1 + x)` for x >= 0, accurate for small x, too (Kahan): a confident frame's doubt is far below
+/// `ln(1 + x)` for x >= 0, accurate for small x, too (Kahan): a confident frame's doubt is far
+/// below
 /// the spacing of floats at 1, where scores would otherwise tie or jump.
 fn ln_above_one(x: f32) -> f32 {
     let sum = 1.0 + x;
