@@ -259,3 +259,12 @@ fn public_networks_have_the_parameters_of_their_reference() {
     assert!(model.folded && model.normalisation_inside);
     assert_eq!(model.graph.parameters.len(), 40);
 }
+
+/// The goldens script runs this very text with PyTorch; users copy it from the README.
+#[test]
+fn the_readme_shows_the_export_recipe_that_the_goldens_were_made_with() {
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let readme = words(&std::fs::read_to_string(readme).unwrap());
+    assert!(readme.contains(&words(gradgate_graph::import::EXPORT_RECIPE)));
+}
