@@ -68,3 +68,22 @@ fn every_window_sees(pool: &Pool, axis: usize, input: usize, output: usize) -> b
         (0..pool.kernel[axis]).any(|k| inside.contains(&position(k)))
     })
 }
+
+/// A random pool with an input that it accepts.
+#[cfg(test)]
+pub(super) fn random(rng: &mut super::check::Rng) -> (Pool, [usize; 4]) {
+    loop {
+        let pool = Pool {
+            kernel: [rng.range(1, 3), rng.range(1, 3)],
+            strides: [rng.range(1, 3), rng.range(1, 2)],
+            pads: [rng.range(0, 1), rng.range(0, 1), rng.range(0, 1), rng.range(0, 1)],
+            dilations: [rng.range(1, 2), 1],
+            ceil_mode: rng.range(0, 1) == 1,
+            count_include_pad: rng.range(0, 1) == 1,
+        };
+        let input = [1, rng.range(1, 2), rng.range(1, 6), rng.range(1, 6)];
+        if shape(&pool, &[&input]).is_ok() {
+            return (pool, input);
+        }
+    }
+}
