@@ -6,6 +6,7 @@
 mod golden;
 mod no_panic;
 mod oracle;
+mod peers;
 mod process;
 mod qemu;
 mod repo;
@@ -59,6 +60,12 @@ const COMMANDS: &[Command] = &[
         arguments: "",
         about: "code, constants and static data of the board image, in bytes",
         run: size::run,
+    },
+    Command {
+        name: "bench-peers",
+        arguments: "[--quick | --only NETWORK]",
+        about: "time beside onnxruntime, tract and PyTorch; writes docs/performance.md",
+        run: peers::run,
     },
     Command {
         name: "no-panic",

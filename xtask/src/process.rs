@@ -35,7 +35,7 @@ impl End {
 }
 
 /// Kills its program when dropped, so that no way out of a function leaves one behind.
-struct Guard(Child);
+pub struct Guard(pub Child);
 
 impl Drop for Guard {
     fn drop(&mut self) {

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::stage::{self, Outcome, Report, Stage};
-use crate::{no_panic, oracle, process, qemu, repo, setup, tidy};
+use crate::{no_panic, oracle, peers, process, qemu, repo, setup, tidy};
 
 /// Crates that run on a device.
 const DEVICE_CRATES: [&str; 4] =
@@ -33,6 +33,7 @@ const STAGES: &[Entry] = &[
     ("aarch64 tests", false, arm_linux_stage),
     ("board in QEMU", false, qemu::stage),
     ("python oracles", true, oracle::stage),
+    ("peers", true, peers::stage),
     ("dependencies", true, deny_stage),
 ];
 

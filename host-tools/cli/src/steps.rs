@@ -24,6 +24,19 @@ pub struct StepLine {
 }
 
 impl StepLine {
+    /// Operation, and the method where there are several.
+    pub fn kind(&self) -> String {
+        match self.method {
+            Some(method) => format!("{} {method}", self.operation),
+            None => self.operation.to_owned(),
+        }
+    }
+
+    /// Multiply-adds.
+    pub fn macs(&self) -> u64 {
+        self.macs
+    }
+
     /// For machines.
     pub fn to_json(&self) -> Value {
         json!({
@@ -37,11 +50,7 @@ impl StepLine {
 
 impl fmt::Display for StepLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let operation = match self.method {
-            Some(method) => format!("{} {method}", self.operation),
-            None => self.operation.to_owned(),
-        };
-        write!(f, "{operation:21} {:13}  {}", self.macs, crate::output::plain(&self.name))
+        write!(f, "{:21} {:13}  {}", self.kind(), self.macs, crate::output::plain(&self.name))
     }
 }
 

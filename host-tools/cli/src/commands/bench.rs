@@ -1,5 +1,8 @@
 //! `gradgate bench`: time, memory and allocations of one verdict.
 
+mod on_demand;
+mod profile;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
@@ -31,7 +34,8 @@ const PATIENCE: Duration = Duration::from_secs(8);
 /// and decision. Forward is the same network without the backward pass for an ONNX model; in a
 /// bundle it is the time until the logits are there. Each of the threads runs frames of its own.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Example:\n  gradgate bench resnet20.onnx --json")]
+#[command(after_help = "Examples:\n  gradgate bench resnet20.onnx --json\n  \
+                        gradgate bench resnet20.onnx --steps")]
 pub struct Args {
     /// The classifier, or a bundle
     #[arg(value_name = "BUNDLE|MODEL.onnx")]
@@ -51,6 +55,12 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true,
           value_parser = clap::value_parser!(u64).range(1..=1024))]
     threads: u64,
+    /// Show where the time goes, step by step
+    #[arg(long, conflicts_with = "threads")]
+    steps: bool,
+    /// Take numbers of frames from standard input, a line each, and answer with their times
+    #[arg(long, value_enum, value_name = "PASS", conflicts_with_all = ["steps", "threads"])]
+    on_demand: Option<on_demand::Pass>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -76,6 +86,14 @@ struct Outcome {
 /// Runs the subcommand.
 pub fn run(args: Args) -> Result<ExitCode> {
     args.numerics.check()?;
+    if let Some(pass) = args.on_demand {
+        on_demand::serve(&args, pass)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.steps {
+        profile::run(&args)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let bar = progress::spinner("measuring");
     let guard = interrupt::Loop::enter();
     let outcome = match (files::is_bundle(&args.model)?, args.executor) {
@@ -229,14 +247,19 @@ fn measured(
     Ok(all)
 }
 
+/// Of sorted values.
+fn median(sorted: &[f64]) -> Option<f64> {
+    let (below, n) = (sorted.len().checked_sub(1)? / 2, sorted.len());
+    Some((sorted[below] + sorted[n / 2]) / 2.0)
+}
+
 impl Timing {
     fn min(&self) -> Option<f64> {
         self.milliseconds.first().copied()
     }
 
     fn median(&self) -> Option<f64> {
-        let (below, n) = (self.milliseconds.len().checked_sub(1)? / 2, self.milliseconds.len());
-        Some((self.milliseconds[below] + self.milliseconds[n / 2]) / 2.0)
+        median(&self.milliseconds)
     }
 
     fn allocations_per_frame(&self) -> f64 {

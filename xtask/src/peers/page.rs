@@ -1,0 +1,146 @@
+//! The generated part of docs/performance.md, between two marks; people write the rest.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+
+use super::features::Scaling;
+use super::ratio::{RATIOS, Spread, line};
+use super::{Measured, Role, machine};
+use crate::repo;
+
+const PAGE: &str = "docs/performance.md";
+const BEGIN: &str = "<!-- bench-peers: begin -->";
+const END: &str = "<!-- bench-peers: end -->";
+
+/// Threads should bring this much to `features`, from one to two.
+const FEATURES_GAIN: f64 = 1.9;
+
+/// Everything between the marks. `load` is what the machine had to do before.
+pub fn generated(measured: &[Measured], scaling: Option<Scaling>, load: &str) -> String {
+    let mut versions: Vec<&str> = measured
+        .iter()
+        .flat_map(|measured| &measured.peers)
+        .map(|peer| peer.greeting.version.as_str())
+        .collect();
+    versions.sort_unstable();
+    versions.dedup();
+    let isa = measured.iter().find_map(|m| m.peer(Role::Fast)?.greeting.isa.clone());
+    let isa = isa.map(|isa| format!(", kernels for {isa}")).unwrap_or_default();
+    let mut text = format!(
+        "Command: `cargo xtask bench-peers`, {}.\n\n\
+         Machine: {}{isa}; load average before {load}, after {}.\n\n\
+         Versions: {}; {}.\n",
+        machine::commit(),
+        machine::describe(),
+        machine::load(),
+        versions.join(", "),
+        machine::compiler(),
+    );
+    text += &format!("\n{}", tables(measured));
+    text += "\n| goal | limit | measured | |\n| --- | --- | --- | --- |\n";
+    for ratio in &RATIOS {
+        ratio.goals(measured).iter().for_each(|line| text += &format!("{line}\n"));
+    }
+    if let Some(Scaling { one, two, gain }) = scaling {
+        let name = "`features`, resnet20, 1 thread / 2 threads";
+        text += &format!("{}\n", line(name, "goal", ">=", FEATURES_GAIN, Some(gain)));
+        text += &format!(
+            "\n`gradgate features`, resnet20: {:.0} frames/s by one thread, {:.0} by two.\n",
+            one.median, two.median
+        );
+    }
+    text
+}
+
+/// Times, ratios and sizes, a network a row.
+pub fn tables(measured: &[Measured]) -> String {
+    let mut text = heading("ms a frame", Role::ALL.map(Role::name));
+    for measured in measured {
+        let cells = Role::ALL.map(|role| {
+            let spread = measured.peer(role).and_then(|peer| Spread::of(peer.rounds.clone()));
+            spread.map(|spread| format!("{:.3} ({:.3})", spread.median, spread.min))
+        });
+        text += &row(measured.network.name, cells);
+    }
+    text += &format!("\n{}", heading("ratio", RATIOS.each_ref().map(|ratio| ratio.name)));
+    for measured in measured {
+        let cells = RATIOS.each_ref().map(|ratio| Some(ratio.of(measured)?.to_string()));
+        text += &row(measured.network.name, cells);
+    }
+    let columns = ["MACs forward", "MACs verdict", "arena bytes", "parameters", "rounds"];
+    text += &format!("\n{}", heading("size", columns));
+    for measured in measured {
+        let verdict = measured.peer(Role::Exact);
+        let greeting = verdict.map(|peer| &peer.greeting);
+        let macs = |role| Some(measured.peer(role)?.greeting.macs?.to_string());
+        text += &row(
+            measured.network.name,
+            [
+                macs(Role::Forward),
+                macs(Role::Exact),
+                greeting.and_then(|greeting| Some(greeting.arena_bytes?.to_string())),
+                greeting.map(|greeting| greeting.norms.len().to_string()),
+                verdict.map(|peer| peer.rounds.len().to_string()),
+            ],
+        );
+    }
+    text
+}
+
+fn heading<const N: usize>(first: &str, columns: [&str; N]) -> String {
+    format!("| {first} | {} |\n|{}\n", columns.join(" | "), " --- |".repeat(N + 1))
+}
+
+fn row<const N: usize>(name: &str, cells: [Option<String>; N]) -> String {
+    let cells = cells.map(|cell| cell.unwrap_or_else(|| "-".to_owned()));
+    format!("| {name} | {} |\n", cells.join(" | "))
+}
+
+/// Puts the text between the marks of the page.
+pub fn write(text: &str) -> Result<()> {
+    let path = repo::root().join(PAGE);
+    let page = fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?;
+    let page = replaced(&page, text).with_context(|| format!("{PAGE}: no `{BEGIN}` .. `{END}`"))?;
+    fs::write(&path, page).with_context(|| format!("{}", path.display()))?;
+    println!("written: {PAGE}");
+    Ok(())
+}
+
+fn replaced(page: &str, text: &str) -> Option<String> {
+    let (before, rest) = page.split_once(BEGIN)?;
+    let (_, after) = rest.split_once(END)?;
+    Some(format!("{before}{BEGIN}\n\n{}\n\n{END}{after}", text.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{NETWORKS, Peer, agree::Greeting};
+    use super::*;
+
+    #[test]
+    fn only_what_stands_between_the_marks_changes() {
+        let page = format!("# A\n\n{BEGIN}\nold\n{END}\n\n## Kept\n");
+        let new = replaced(&page, "new\n").expect("has marks");
+        assert_eq!(new, format!("# A\n\n{BEGIN}\n\nnew\n\n{END}\n\n## Kept\n"));
+        assert_eq!(replaced(&new, "new").as_ref(), Some(&new));
+        assert_eq!(replaced("# A\n", "new"), None);
+    }
+
+    #[test]
+    fn the_page_has_its_marks() {
+        let page = fs::read_to_string(repo::root().join(PAGE)).expect("the page");
+        assert!(replaced(&page, "x").is_some());
+    }
+
+    #[test]
+    fn absent_peers_leave_a_dash() {
+        let line = r#"{"version": "x 1", "logits": [1], "macs": 7, "arena_bytes": 4096}"#;
+        let greeting = Greeting::parse(line).expect("a greeting");
+        let peers = vec![Peer { role: Role::Exact, greeting, rounds: vec![2.0, 1.0] }];
+        let text = tables(&[Measured { network: &NETWORKS[0], peers }]);
+        assert!(text.contains("| resnet8 | - | - | - | - | 1.500 (1.000) | - | - |"), "{text}");
+        assert!(text.contains("| resnet8 | - | 7 | 4096 | 0 | 2 |"), "{text}");
+        assert!(text.lines().all(|line| line.is_empty() || line.starts_with('|')), "{text}");
+    }
+}
