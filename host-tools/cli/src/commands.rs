@@ -5,6 +5,7 @@ mod check;
 mod expand;
 mod features;
 mod fit;
+mod frontier;
 mod inspect;
 mod keygen;
 mod pack;
@@ -42,6 +43,7 @@ enum Command {
     Expand(expand::Args),
     Features(features::Args),
     Fit(fit::Args),
+    Frontier(frontier::Args),
     Pack(pack::Args),
     Keygen(keygen::Args),
     Verify(verify::Args),
@@ -57,6 +59,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Expand(args) => expand::run(args),
         Command::Features(args) => features::run(args),
         Command::Fit(args) => fit::run(args),
+        Command::Frontier(args) => frontier::run(args),
         Command::Pack(args) => pack::run(args),
         Command::Keygen(args) => keygen::run(args),
         Command::Verify(args) => verify::run(args),

@@ -8,6 +8,7 @@ mod commands;
 mod detector_onnx;
 mod devices;
 mod executor;
+mod feature_files;
 mod files;
 mod fitted;
 mod frames;
@@ -18,8 +19,10 @@ mod output;
 mod parallel;
 mod policy;
 mod progress;
+mod rates;
 mod self_test;
 mod steps;
+mod taps;
 
 use std::io;
 use std::process::ExitCode;

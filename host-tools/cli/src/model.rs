@@ -10,12 +10,13 @@ use gradgate_bundle::digest::{schema_digest, sha256};
 use gradgate_bundle::header::{Schema, names};
 use gradgate_frame::Preprocessing;
 use gradgate_graph::expand::{Expanded, Label, expand};
+use gradgate_graph::graph::ValueId;
 use gradgate_graph::import::{ImportError, ImportOptions, Imported, import_file};
 use gradgate_graph::lower::lower;
 use gradgate_graph::pack::{SchemaNames, schema_names};
 use gradgate_graph::plan::{Plan, PlanOptions, plan};
 use gradgate_graph::schedule::Schedule;
-use gradgate_graph::taps::Taps;
+use gradgate_graph::taps::{Taps, describe};
 
 /// Choices for ONNX files that leave something open.
 #[derive(Args, Clone, Debug, Default)]
@@ -152,6 +153,12 @@ impl Compiled {
     /// The features' names as a bundle holds them.
     pub fn schema(&self) -> Schema<'_> {
         schema_of(&self.names, self.folded)
+    }
+
+    /// The tapped parameters as the shortest globs.
+    pub fn taps_text(&self) -> String {
+        let tapped: Vec<ValueId> = self.expanded.squared_norms.iter().map(|&(p, _)| p).collect();
+        describe(&self.expanded.graph, &tapped)
     }
 
     /// How many of each feature there are.

@@ -1,6 +1,7 @@
 //! Features of many frames of one network, with all that says how they were computed.
 
 mod file;
+mod select;
 
 pub use file::write_atomic;
 

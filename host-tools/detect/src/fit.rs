@@ -2,6 +2,7 @@
 
 pub mod options;
 pub mod report;
+pub(crate) mod subset;
 
 use std::collections::BTreeSet;
 use std::time::Instant;

@@ -13,6 +13,7 @@ pub mod exact;
 pub mod features;
 pub mod file;
 pub mod fit;
+pub mod frontier;
 pub mod heads;
 pub mod image_statistics;
 pub mod linear;

@@ -4,8 +4,10 @@
 //! proportions.
 
 mod bootstrap;
+mod resampled;
 
 pub use bootstrap::{Interval, auroc_interval};
+pub use resampled::{Resampled, Scored};
 
 /// Frames above and at or under each distinct score, from the highest down: (anomalous, normal)
 /// counts.

@@ -33,6 +33,11 @@ impl Scorer {
         Ok(scorer)
     }
 
+    /// Length of its arrays as a bundle holds them.
+    pub fn bytes(&self) -> u64 {
+        4 * self.pool.len() as u64
+    }
+
     fn view(&self) -> Result<DetectorView<'_>, DetectError> {
         let pool = &self.pool;
         let mut blob = |at: BlobRef| {

@@ -1,4 +1,5 @@
 //! Compiler.
+pub mod cost;
 pub mod expand;
 pub mod export;
 pub mod graph;

@@ -19,6 +19,7 @@ use crate::executor::{Executor, Kind, Numerics, Packed, engine_frame};
 use crate::frames::ChoiceArgs;
 use crate::interrupt;
 use crate::model::{Model, ModelArgs, Recipe, feature_shape, usual_scratch};
+use crate::taps::TapsArgs;
 use crate::{files, output, progress, self_test};
 
 /// Runs before the clock starts counting, per thread.
@@ -61,6 +62,8 @@ pub struct Args {
     /// Take numbers of frames from standard input, a line each, and answer with their times
     #[arg(long, value_enum, value_name = "PASS", conflicts_with_all = ["steps", "threads"])]
     on_demand: Option<on_demand::Pass>,
+    #[command(flatten)]
+    taps: TapsArgs,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -86,6 +89,12 @@ struct Outcome {
 /// Runs the subcommand.
 pub fn run(args: Args) -> Result<ExitCode> {
     args.numerics.check()?;
+    if let Some(option) = args.taps.given()
+        && files::is_bundle(&args.model)?
+    {
+        let name = args.model.display();
+        bail!("{name} is a bundle, which fixes what {option} would choose: give the ONNX model");
+    }
     if let Some(pass) = args.on_demand {
         on_demand::serve(&args, pass)?;
         return Ok(ExitCode::SUCCESS);
@@ -155,7 +164,7 @@ fn logits_step(engine: &Engine<'_>) -> Option<usize> {
 
 fn model(args: &Args) -> Result<Outcome> {
     let model = Model::read(&args.model, &args.choices)?;
-    let recipe = Recipe::default();
+    let recipe = recipe(args, &model)?;
     let frames = frames(args, model.frame_shape()?)?;
     let first = model.compile(&recipe, 0)?;
     let compiled = model.compile(&recipe, usual_scratch(&feature_shape(&first.schema())))?;
@@ -184,6 +193,10 @@ fn model(args: &Args) -> Result<Outcome> {
         forward: time(&Executor::engine(alone.engine(&args.model)?))?,
         arena_bytes,
     })
+}
+
+fn recipe(args: &Args, model: &Model) -> Result<Recipe> {
+    Ok(Recipe { taps: args.taps.resolve(&model.imported.graph)?, ..Recipe::default() })
 }
 
 /// The frames, read before the clock starts.
@@ -293,6 +306,7 @@ fn to_text(args: &Args, json: &Value) -> String {
         "{}: {} {}, {} thread{}, {} frames\n\
          verdict      {:.3} ms median, {:.3} ms least\n\
          forward      {:.3} ms median, {:.3} ms least\n\
+         ratio        {:.2} verdict to forward, least to least\n\
          arena        {}\n\
          allocations  {} a frame\n",
         args.model.display(),
@@ -305,6 +319,7 @@ fn to_text(args: &Args, json: &Value) -> String {
         number("verdict_ms_min"),
         number("forward_ms_median"),
         number("forward_ms_min"),
+        number("verdict_ms_min") / number("forward_ms_min"),
         output::bytes(json["arena_bytes"].as_u64().unwrap_or(0)),
         number("allocations_per_frame"),
     )

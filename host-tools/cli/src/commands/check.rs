@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use gradgate_bundle::op::OpCode;
+use gradgate_graph::cost::Macs;
 use gradgate_graph::import::{ImportError, Note, summary};
-use gradgate_graph::schedule::Schedule;
 use serde_json::{Value, json};
 
 use crate::bundle::{Contents, assemble};
@@ -15,53 +14,34 @@ use crate::devices::{DEVICES, Needs};
 use crate::executor::Packed;
 use crate::model::{Compiled, Model, ModelArgs, Recipe, feature_shape, usual_scratch};
 use crate::output::{bytes, count, hex, plain, print};
+use crate::taps::{TapsArgs, cost_text};
 
 /// Is a network supported, what does it cost, which device holds it?
 ///
-/// Names every node that is not supported and what to do about it. Figures are for all taps and a
-/// detector on norm and forward features.
+/// Names every node that is not supported and what to do about it. Figures are for all taps, or
+/// those chosen, and a detector on norm and forward features.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Example:\n  gradgate check resnet20.onnx --json")]
+#[command(after_help = "Examples:
+  gradgate check resnet20.onnx --json
+  gradgate check resnet20.onnx --taps auto --mac-budget 1.5x")]
 pub struct Args {
     /// The classifier
     #[arg(value_name = "MODEL.onnx")]
     model: PathBuf,
     #[command(flatten)]
     choices: ModelArgs,
+    #[command(flatten)]
+    taps: TapsArgs,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
 
-/// Multiply-adds of one frame, by what they are for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Macs {
-    /// Forward pass.
-    pub forward: u64,
-    /// Cotangents through the layers.
-    pub backward: u64,
-    /// Weight gradients and their norms.
-    pub norms: u64,
-}
-
-impl Macs {
-    /// Of all steps; element-wise ones count nothing.
-    pub fn of(schedule: &Schedule) -> Macs {
-        let mut macs = Macs::default();
-        for step in &schedule.steps {
-            match step.opcode {
-                OpCode::ConvInputGradient => macs.backward += step.macs,
-                OpCode::ConvWeightNorm | OpCode::ConvWeightGradient => macs.norms += step.macs,
-                _ => macs.forward += step.macs,
-            }
-        }
-        macs
-    }
-}
-
 /// What the pages of the report are made of.
 struct Costs {
     compiled: Compiled,
+    /// As globs, `*` for all.
+    taps: String,
     macs: Macs,
     arena_bytes: u64,
     bundle_bytes: u64,
@@ -74,7 +54,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Ok(model) => model,
         Err(error) => return refused(&args, error),
     };
-    let costs = costs(&model)?;
+    let costs = costs(&model, &args.taps)?;
     if args.json {
         print(&format!("{:#}\n", to_json(&model, &costs)))?;
     } else {
@@ -103,9 +83,10 @@ fn refused(args: &Args, error: anyhow::Error) -> Result<ExitCode> {
     bail!(text)
 }
 
-fn costs(model: &Model) -> Result<Costs> {
+fn costs(model: &Model, taps: &TapsArgs) -> Result<Costs> {
     model.frame_shape()?;
-    let recipe = Recipe::default();
+    let taps = taps.resolve(&model.imported.graph)?;
+    let recipe = Recipe { taps, ..Recipe::default() };
     let first = model.compile(&recipe, 0)?;
     let scratch = usual_scratch(&feature_shape(&first.schema()));
     let compiled = model.compile(&recipe, scratch)?;
@@ -117,6 +98,7 @@ fn costs(model: &Model) -> Result<Costs> {
     let bundle_bytes = file.len() as u64;
     Ok(Costs {
         macs: Macs::of(&compiled.schedule),
+        taps: compiled.taps_text(),
         compiled,
         arena_bytes,
         bundle_bytes,
@@ -153,12 +135,14 @@ fn to_json(model: &Model, costs: &Costs) -> Value {
         "notes": notes,
         "parameters": parameters,
         "parameter_elements": summary.parameter_elements,
+        "taps": costs.taps,
         "layers": layers,
         "penultimate": costs.compiled.names.penultimate,
         "macs": {
             "forward": costs.macs.forward,
             "backward": costs.macs.backward,
             "norms": costs.macs.norms,
+            "verdict": costs.macs.total(),
         },
         "arena_bytes": costs.arena_bytes,
         "bundle_bytes": costs.bundle_bytes,
@@ -186,10 +170,14 @@ fn to_text(path: &Path, model: &Model, costs: &Costs) -> String {
         let _ = writeln!(text, "  {}", plain(layer));
     }
     let _ = writeln!(text, "penultimate vector: {} values", names.penultimate);
-    text.push_str(&cost_text(costs));
+    text.push_str(&costs_text(costs));
+    let taps = match costs.taps.as_str() {
+        "*" => String::new(),
+        taps => format!(" --taps '{}'", plain(taps)),
+    };
     let _ = write!(
         text,
-        "\nnext: gradgate features {} NORMAL_FRAMES -o normal.safetensors\n",
+        "\nnext: gradgate features {} NORMAL_FRAMES -o normal.safetensors{taps}\n",
         path.display()
     );
     text
@@ -223,9 +211,12 @@ fn model_text(path: &Path, model: &Model) -> String {
     text
 }
 
-fn cost_text(costs: &Costs) -> String {
+fn costs_text(costs: &Costs) -> String {
     let Macs { forward, backward, norms } = costs.macs;
-    let mut text = String::from("\nper frame, all taps:\n");
+    let mut text = match costs.taps.as_str() {
+        "*" => String::from("\nper frame, all taps:\n"),
+        taps => format!("\nper frame, taps {}:\n", plain(taps)),
+    };
     let _ = writeln!(
         text,
         "  multiply-adds  forward {}, backward {}, norms {}",
@@ -233,6 +224,7 @@ fn cost_text(costs: &Costs) -> String {
         count(backward),
         count(norms)
     );
+    let _ = writeln!(text, "  verdict        {}", cost_text(&costs.macs));
     let _ = writeln!(text, "  arena          {}", bytes(costs.arena_bytes));
     let _ = writeln!(text, "  bundle         {} and the detector", bytes(costs.bundle_bytes));
     text.push_str("\ndevice class   RAM assumed       flash assumed     example      fits\n");

@@ -7,13 +7,13 @@ use anyhow::{Context, Result, bail};
 use gradgate_detect::DetectorFile;
 use gradgate_graph::expand::{Expanded, expand};
 use gradgate_graph::export::{DetectorExport, ExportOptions, ExportOutput, export};
-use gradgate_graph::taps::Taps;
 
 use crate::bundle::TOOL;
 use crate::detector_onnx::OnnxDetector;
 use crate::fitted;
 use crate::model::{Model, ModelArgs, Recipe};
 use crate::output::{bytes, hex, print};
+use crate::taps::TapsArgs;
 use crate::{files, label};
 
 /// Write the model with its backward pass as standard ONNX.
@@ -31,14 +31,14 @@ pub struct Args {
     #[arg(short, long, value_name = "EXPANDED.onnx")]
     output: PathBuf,
     /// Add this detector's score; label and taps are then the detector's
-    #[arg(long, value_name = "D.json", conflicts_with_all = ["label", "taps"])]
+    #[arg(long, value_name = "D.json", 
+          conflicts_with_all = ["label", "taps", "mac_budget"])]
     detector: Option<PathBuf>,
     /// Confounding label: ones (the default), zeros, or a text file with one number a class
     #[arg(long, value_name = "ones|zeros|FILE")]
     label: Option<String>,
-    /// Parameters to listen to: globs, comma-separated, `!` leaves out; `none`: forward only
-    #[arg(long, value_name = "GLOB,..")]
-    taps: Option<String>,
+    #[command(flatten)]
+    taps: TapsArgs,
     /// ONNX operator set to write
     #[arg(long, value_name = "N", default_value_t = 17)]
     opset: i64,
@@ -61,7 +61,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
             fitted::check(&file, path, &model, &compiled)?;
             (recipe, Some(file))
         }
-        None => (recipe(&args)?, None),
+        None => (recipe(&args, &model)?, None),
     };
     let unmatched = recipe.taps.unmatched(&model.imported.graph);
     if !unmatched.is_empty() {
@@ -85,10 +85,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn recipe(args: &Args) -> Result<Recipe> {
+fn recipe(args: &Args, model: &Model) -> Result<Recipe> {
     Ok(Recipe {
         label: label::from_argument(args.label.as_deref().unwrap_or("ones"))?,
-        taps: args.taps.as_deref().map_or_else(Taps::all, Taps::parse),
+        taps: args.taps.resolve(&model.imported.graph)?,
         ..Recipe::default()
     })
 }

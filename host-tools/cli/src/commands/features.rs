@@ -8,13 +8,13 @@ use anyhow::{Context, Result, bail};
 use gradgate_detect::{FeatureSet, Metadata};
 use gradgate_frame::Preprocessing;
 use gradgate_frames::Frames;
-use gradgate_graph::taps::Taps;
 
 use crate::executor::{
     Executor, FrameFeatures, Kind, Numerics, Packed, metadata_of_bundle, metadata_of_model,
 };
 use crate::frames::FramesArgs;
 use crate::model::{Model, ModelArgs, Recipe};
+use crate::taps::TapsArgs;
 use crate::{files, label, output, parallel, progress};
 
 /// Features of frames: logits, squared gradient norms, squared activation norms.
@@ -26,6 +26,7 @@ use crate::{files, label, output, parallel, progress};
   gradgate features net.onnx photos/ -o f.safetensors --limit 500 \\
       --preprocessing 'range=0,1 order=bgr mean=0.4,0.4,0.4 std=0.2,0.2,0.2'
   gradgate features net.onnx photos/ -o f.safetensors --taps 'layer3.*,fc.*,!*.bias'
+  gradgate features net.onnx photos/ -o f.safetensors --taps auto --mac-budget 1.5x
   gradgate features net.gate photos/ -o f.safetensors")]
 pub struct Args {
     /// The classifier, or a bundle
@@ -45,9 +46,8 @@ pub struct Args {
     /// Confounding label: ones (the default), zeros, or a text file with one number a class
     #[arg(long, value_name = "ones|zeros|FILE")]
     label: Option<String>,
-    /// Parameters to listen to: globs, comma-separated, `!` leaves out; `none`: forward only
-    #[arg(long, value_name = "GLOB,..")]
-    taps: Option<String>,
+    #[command(flatten)]
+    taps: TapsArgs,
     /// From pixels to the network's input [default: range=0,1 order=rgb]
     #[arg(long, value_name = "TEXT")]
     preprocessing: Option<String>,
@@ -73,7 +73,7 @@ fn of_bundle(args: &Args) -> Result<ExitCode> {
     let choices = &args.choices;
     let fixed = [
         ("--label", args.label.is_some()),
-        ("--taps", args.taps.is_some()),
+        (args.taps.given().unwrap_or_default(), args.taps.given().is_some()),
         ("--preprocessing", args.preprocessing.is_some()),
         ("--input-size", choices.input_size.is_some()),
         ("--logits", choices.logits.is_some()),
@@ -93,7 +93,7 @@ fn of_bundle(args: &Args) -> Result<ExitCode> {
 
 fn of_model(args: &Args) -> Result<ExitCode> {
     let model = Model::read(&args.model, &args.choices)?;
-    let recipe = recipe(args)?;
+    let recipe = recipe(args, &model)?;
     let frames = args.frames.open(model.frame_shape()?)?;
     let compiled = model.compile(&recipe, 0)?;
     let metadata = metadata_of_model(&model, &compiled, &recipe, args.executor);
@@ -111,14 +111,14 @@ fn of_model(args: &Args) -> Result<ExitCode> {
     }
 }
 
-fn recipe(args: &Args) -> Result<Recipe> {
+fn recipe(args: &Args, model: &Model) -> Result<Recipe> {
     let preprocessing = match &args.preprocessing {
         Some(text) => text.parse().with_context(|| format!("--preprocessing {text:?}"))?,
         None => Preprocessing::default(),
     };
     Ok(Recipe {
         label: label::from_argument(args.label.as_deref().unwrap_or("ones"))?,
-        taps: args.taps.as_deref().map_or_else(Taps::all, Taps::parse),
+        taps: args.taps.resolve(&model.imported.graph)?,
         preprocessing,
     })
 }
@@ -158,12 +158,14 @@ fn compute(
     files::write_atomic(&args.output, &file)?;
     output::print(&format!(
         "{}: {} frames, {} gradient norms, {} activation norms, {} logits; {seconds:.1} s on \
-         {threads} threads\n",
+         {threads} thread{}, {:.1} frames/s\n",
         args.output.display(),
         set.len(),
         set.metadata.parameters.len(),
         set.metadata.layers.len(),
         set.classes,
+        if threads == 1 { "" } else { "s" },
+        set.len() as f64 / seconds.max(1e-9),
     ))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,15 +1,16 @@
 //! `gradgate fit`: from features to a detector with a promise.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::ValueEnum;
 use gradgate_detect::fit::options::parse_inputs;
-use gradgate_detect::fit::{Anomalous, FitOptions, HeadKind};
+use gradgate_detect::fit::{FitOptions, HeadKind};
 use gradgate_detect::split::SplitMode;
-use gradgate_detect::{DetectError, FeatureSet, fit};
+use gradgate_detect::{DetectError, fit};
 
+use crate::feature_files::FeatureFiles;
 use crate::{files, output, progress};
 
 /// One part in this many of the normal frames calibrates.
@@ -74,19 +75,10 @@ enum Protocol {
 /// Runs the subcommand.
 pub fn run(args: Args) -> Result<ExitCode> {
     let options = options(&args)?;
-    let anomalous_paths: Vec<(String, PathBuf)> =
-        args.anomalous.iter().map(|text| named(text)).collect();
-    let mut inputs: Vec<&Path> = args.normal.iter().map(PathBuf::as_path).collect();
-    inputs.extend(anomalous_paths.iter().map(|(_, path)| path.as_path()));
-    files::check_apart(&args.output, &inputs)?;
+    let sources = FeatureFiles::new(&args.normal, &args.anomalous);
+    files::check_apart(&args.output, &sources.paths())?;
     files::check_writable(&args.output)?;
-    check_names(&anomalous_paths)?;
-    check_distinct(&inputs)?;
-    let normal = read_normal(&args.normal)?;
-    let anomalous = anomalous_paths
-        .into_iter()
-        .map(|(name, path)| Ok(Anomalous { name, set: read(&path)? }))
-        .collect::<Result<Vec<_>>>()?;
+    let (normal, anomalous) = sources.read()?;
     let bar = progress::spinner("fitting");
     let report = fit(&normal, &anomalous, &options);
     bar.finish_and_clear();
@@ -126,30 +118,6 @@ fn options(args: &Args) -> Result<FitOptions> {
     Ok(options)
 }
 
-/// Equal source numbers mean twins, across files too: such frames stay in one part.
-fn read_normal(paths: &[PathBuf]) -> Result<FeatureSet> {
-    let sets = paths.iter().map(|path| read(path)).collect::<Result<Vec<_>>>()?;
-    Ok(FeatureSet::concat(sets)?)
-}
-
-fn read(path: &Path) -> Result<FeatureSet> {
-    FeatureSet::read(path)
-        .with_context(|| format!("{} (needs what `features` wrote)", path.display()))
-}
-
-/// Frames given twice would be their own twins, or normal and anomalous at once.
-fn check_distinct(paths: &[&Path]) -> Result<()> {
-    let mut seen = Vec::new();
-    for path in paths {
-        let Ok(place) = path.canonicalize() else { continue };
-        if seen.contains(&place) {
-            bail!("{} is given twice: each file of features once", path.display());
-        }
-        seen.push(place);
-    }
-    Ok(())
-}
-
 /// Says how much it takes in all, where the calibration part is too small for the promise.
 fn with_total(error: DetectError) -> anyhow::Error {
     let total = match &error {
@@ -158,41 +126,4 @@ fn with_total(error: DetectError) -> anyhow::Error {
     };
     let advice = format!("{total} independent normal frames are needed in all");
     anyhow::Error::new(error).context(advice)
-}
-
-/// `NAME=FILE`, or a file whose name without ending is the name.
-fn named(text: &str) -> (String, PathBuf) {
-    match text.split_once('=') {
-        // A path may hold `=`; a name holds no slash.
-        Some((name, path)) if !name.is_empty() && !name.contains(['/', '\\']) => {
-            (name.to_owned(), PathBuf::from(path))
-        }
-        _ => (files::stem(Path::new(text)), PathBuf::from(text)),
-    }
-}
-
-fn check_names(anomalous: &[(String, PathBuf)]) -> Result<()> {
-    for (index, (name, _)) in anomalous.iter().enumerate() {
-        if anomalous[..index].iter().any(|(other, _)| other == name) {
-            bail!("two anomalous sources are called {name}: name them, as in NAME=FILE");
-        }
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_by_table() {
-        let cases = [
-            ("fog=a/b.safetensors", "fog", "a/b.safetensors"),
-            ("a/b.safetensors", "b", "a/b.safetensors"),
-            ("x/y=z/b.safetensors", "b", "x/y=z/b.safetensors"),
-        ];
-        for (text, name, path) in cases {
-            assert_eq!(named(text), (name.to_owned(), PathBuf::from(path)));
-        }
-    }
 }

@@ -1,6 +1,8 @@
 //! The built command on tiny models and generated frames: the whole path, and what is refused.
 
 mod bench;
+mod frontier;
 mod path;
 mod refusals;
 mod support;
+mod taps;

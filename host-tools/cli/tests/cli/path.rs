@@ -235,7 +235,8 @@ fn version_and_help() {
     let help = bench.good("--help");
     assert!(help.contains("From a network to a verdict"), "{help}");
     for command in [
-        "check", "expand", "features", "fit", "pack", "keygen", "verify", "inspect", "run", "bench",
+        "check", "expand", "features", "fit", "frontier", "pack", "keygen", "verify", "inspect",
+        "run", "bench",
     ] {
         assert!(help.contains(command), "{command}");
         let text = bench.good(&format!("{command} --help"));

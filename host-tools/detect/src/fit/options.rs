@@ -43,6 +43,11 @@ impl HeadKind {
         })
     }
 
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        HeadKind::NAMES.iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
+    }
+
     /// Inputs that the head reads: heads of logits or penultimate vector alone need no backward
     /// pass.
     pub fn narrow(self, inputs: Inputs) -> Inputs {

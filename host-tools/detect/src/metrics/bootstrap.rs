@@ -18,14 +18,14 @@ pub struct Interval {
 }
 
 /// Scores with the number of each frame's source, counted from 0.
-struct Clusters {
+pub(super) struct Clusters {
     /// (score, source), highest score first.
     sorted: Vec<(f32, usize)>,
-    sources: usize,
+    pub(super) sources: usize,
 }
 
 impl Clusters {
-    fn new(scores: &[f32], source: &[i64]) -> Clusters {
+    pub(super) fn new(scores: &[f32], source: &[i64]) -> Clusters {
         let mut numbers = BTreeMap::new();
         let mut sorted = vec![];
         for (score, id) in scores.iter().zip(source) {
@@ -37,7 +37,7 @@ impl Clusters {
     }
 
     /// How often each source is drawn.
-    fn draw(&self, random: &mut Random) -> Vec<u32> {
+    pub(super) fn draw(&self, random: &mut Random) -> Vec<u32> {
         let mut weights = vec![0; self.sources];
         for _ in 0..self.sources {
             weights[random.below(self.sources)] += 1;
@@ -47,7 +47,7 @@ impl Clusters {
 }
 
 /// AUROC with sources weighted; ties count half.
-fn weighted(normal: &Clusters, anomalous: &Clusters, weights: [&[u32]; 2]) -> f64 {
+pub(super) fn weighted(normal: &Clusters, anomalous: &Clusters, weights: [&[u32]; 2]) -> f64 {
     let (mut above, mut pairs, mut total) = (0.0, 0.0, 0.0);
     let mut next = anomalous.sorted.iter().peekable();
     let mut index = 0;

@@ -15,7 +15,7 @@ use gradgate_frames::Pixels;
 use gradgate_graph::taps::Taps;
 use serde_json::{Map, Value, json};
 
-use super::{Args, frames};
+use super::{Args, frames, recipe};
 use crate::bundle::TOOL;
 use crate::executor::{Kind, Packed, engine_frame};
 use crate::model::{Model, Recipe, owned_names};
@@ -42,7 +42,7 @@ pub fn serve(args: &Args, pass: Pass) -> Result<()> {
     }
     let model = Model::read(&args.model, &args.choices)?;
     let recipe = match pass {
-        Pass::Verdict => Recipe::default(),
+        Pass::Verdict => recipe(args, &model)?,
         Pass::Forward => Recipe { taps: Taps::none(), ..Recipe::default() },
     };
     let frames = frames(args, model.frame_shape()?)?;

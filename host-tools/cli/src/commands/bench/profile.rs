@@ -10,9 +10,9 @@ use anyhow::{Result, bail};
 use gradgate_bundle::Bundle;
 use serde_json::json;
 
-use super::{Args, PATIENCE, RUNS, WARM_UP, frames, median};
+use super::{Args, PATIENCE, RUNS, WARM_UP, frames, median, recipe};
 use crate::executor::{Kind, Packed, engine_frame};
-use crate::model::{Model, Recipe};
+use crate::model::Model;
 use crate::steps::{self, StepLine};
 use crate::{files, interrupt, output};
 
@@ -71,7 +71,7 @@ fn load(args: &Args) -> Result<(Packed, Vec<StepLine>)> {
         return Ok((packed, steps::lines(&schedule)));
     }
     let model = Model::read(&args.model, &args.choices)?;
-    let recipe = Recipe::default();
+    let recipe = recipe(args, &model)?;
     let compiled = model.compile(&recipe, 0)?;
     Ok((Packed::of_model(&model, &compiled, &recipe)?, steps::lines(&compiled.schedule)))
 }

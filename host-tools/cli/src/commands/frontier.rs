@@ -1,0 +1,287 @@
+//! `gradgate frontier`: which taps are worth their price.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Mutex;
+
+use anyhow::{Context, Result, bail};
+use gradgate_bundle::detector::FeatureShape;
+use gradgate_detect::fit::options::parse_inputs;
+use gradgate_detect::fit::{FitOptions, HeadKind};
+use gradgate_detect::frontier::{
+    Addition, Cost, Family, Frontier, FrontierReport, Rates, Subset, cores, draw, greedy,
+};
+use gradgate_detect::{DetectError, FeatureSet};
+use gradgate_graph::cost::{MacBudget, Macs};
+use gradgate_graph::graph::{Graph, ValueId};
+use gradgate_graph::taps::depth::{Candidate, Kind, additions, candidates};
+use gradgate_graph::taps::{Taps, describe};
+
+use crate::bundle::{Contents, assemble};
+use crate::executor::Packed;
+use crate::feature_files::FeatureFiles;
+use crate::model::{Compiled, Model, ModelArgs, Recipe, owned_names, usual_scratch};
+use crate::rates::{GivenRates, measure};
+use crate::{files, label, output, progress};
+
+/// What do gradient norms cost, what do they tell, and which are worth it?
+///
+/// Fits a detector over subsets of layers, from features of all taps, and draws cost against AUROC.
+/// The front and the knee are chosen on one part of the frames, AUROC is reported on another.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  gradgate frontier resnet20.onnx --normal normal.safetensors --anomalous signs.safetensors \\
+      -o frontier.html
+  gradgate frontier net.onnx --normal n.safetensors --anomalous fog=f.safetensors s.safetensors \\
+      -o frontier.svg -o frontier.json --head mlp --mac-budget 1.5x")]
+pub struct Args {
+    /// The classifier
+    #[arg(value_name = "MODEL.onnx")]
+    model: PathBuf,
+    /// Features of normal frames, with all taps
+    #[arg(long, required = true, num_args = 1.., value_name = "F.safetensors")]
+    normal: Vec<PathBuf>,
+    /// Features of anomalous frames, with all taps; a name before `=` stands in the report
+    #[arg(long, required = true, num_args = 1.., value_name = "[NAME=]F.safetensors")]
+    anomalous: Vec<String>,
+    /// Where the report goes, by its ending; may be given for each kind
+    #[arg(short, long, required = true, value_name = "FILE.html|.svg|.json")]
+    output: Vec<PathBuf>,
+    /// The score's formula: composite, gaussian, mlp [default: composite]
+    #[arg(long, value_name = "HEAD")]
+    head: Option<String>,
+    /// What the detector reads: norm, or norm,forward
+    #[arg(long, value_name = "KIND,..", default_value = "norm,forward")]
+    inputs: String,
+    /// The knee takes no more multiply-adds (60M, or 1.5x the forward pass)
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    mac_budget: Option<MacBudget>,
+    /// At most this many depths; a deeper network's are thinned evenly
+    #[arg(long, value_name = "N", default_value_t = 24, allow_negative_numbers = true,
+          value_parser = clap::value_parser!(u64).range(1..=1000))]
+    depths: u64,
+    /// Nanoseconds a multiply-add takes, for another machine's time [default: measured here]
+    #[arg(long, value_name = "FORWARD,BACKWARD,NORMS")]
+    rates: Option<GivenRates>,
+    /// Seed of splits, start weights and bootstrap
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Threads [default: one a core]; the result does not depend on it
+    #[arg(long, value_name = "N", allow_negative_numbers = true,
+          value_parser = clap::value_parser!(u64).range(1..=1024))]
+    threads: Option<u64>,
+    /// Print every subset, not only the front
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    choices: ModelArgs,
+}
+
+/// Runs the subcommand.
+pub fn run(args: Args) -> Result<ExitCode> {
+    let sources = FeatureFiles::new(&args.normal, &args.anomalous);
+    let mut inputs = sources.paths();
+    inputs.push(&args.model);
+    for path in &args.output {
+        Drawn::of(path)?;
+        files::check_apart(path, &inputs)?;
+        files::check_writable(path)?;
+    }
+    let options = FitOptions {
+        head: args.head.as_deref().map(HeadKind::parse).transpose().context("--head")?,
+        inputs: parse_inputs(&args.inputs).context("--inputs")?,
+        seed: args.seed,
+        ..FitOptions::default()
+    };
+    let model = Model::read(&args.model, &args.choices)?;
+    let (normal, anomalous) = sources.read()?;
+    let work = Work::new(&args, &model, &normal)?;
+    let frontier = Frontier::new(&normal, &anomalous, &options)?;
+    let bar = progress::spinner("compiling and fitting subsets of taps");
+    let report = work.report(&frontier);
+    bar.finish_and_clear();
+    let report = report?;
+    for path in &args.output {
+        files::write_atomic(path, Drawn::of(path)?.bytes(&report)?.as_bytes())?;
+    }
+    let drawn: Vec<String> = args.output.iter().map(|path| path.display().to_string()).collect();
+    output::print(&format!(
+        "{}\n{}: {} subsets\nnext: gradgate features {} NORMAL_FRAMES -o normal.safetensors \
+         --taps '{}'\n",
+        output::plain_lines(&report.to_text(args.all)),
+        drawn.join(", "),
+        report.points.len(),
+        args.model.display(),
+        output::plain(&report.knee().taps),
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Kinds of reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Drawn {
+    Svg,
+    Html,
+    Json,
+}
+
+impl Drawn {
+    fn of(path: &std::path::Path) -> Result<Drawn> {
+        match path.extension().and_then(|ending| ending.to_str()) {
+            Some("svg") => Ok(Drawn::Svg),
+            Some("html") => Ok(Drawn::Html),
+            Some("json") => Ok(Drawn::Json),
+            _ => bail!("{}: the name must end in .html, .svg or .json", path.display()),
+        }
+    }
+
+    fn bytes(self, report: &FrontierReport) -> Result<String> {
+        Ok(match self {
+            Drawn::Svg => draw::svg(report),
+            Drawn::Html => draw::html(report),
+            Drawn::Json => format!("{}\n", report.to_json()?),
+        })
+    }
+}
+
+/// The network with what its features were computed with.
+struct Work<'a> {
+    model: &'a Model,
+    normal: &'a FeatureSet,
+    recipe: Recipe,
+    all: Compiled,
+    rates: Rates,
+    limit: Option<u64>,
+    depths: usize,
+    threads: usize,
+}
+
+impl<'a> Work<'a> {
+    fn new(args: &Args, model: &'a Model, normal: &'a FeatureSet) -> Result<Work<'a>> {
+        model.frame_shape()?;
+        let metadata = &normal.metadata;
+        let (name, other) = (&metadata.frames, model.path.display());
+        if metadata.model_digest != output::hex(&model.digest) {
+            bail!("the features of {name} are of another model than {other}: compute them with it");
+        }
+        let recipe = Recipe {
+            label: label::from_text(&metadata.label).with_context(|| name.clone())?,
+            taps: Taps::all(),
+            preprocessing: metadata.preprocessing.parse().with_context(|| name.clone())?,
+        };
+        let all = model.compile(&recipe, 0)?;
+        if metadata.parameters != owned_names(&all.names.parameters) {
+            bail!(
+                "the features of {name} hold {} gradient norms of {}: compute them without --taps",
+                metadata.parameters.len(),
+                all.expanded.squared_norms.len()
+            );
+        }
+        let rates = match args.rates {
+            Some(given) => given.rates(),
+            None => {
+                let packed = Packed::of_model(model, &all, &recipe)?;
+                measure(&packed.engine(&model.path)?, &all.schedule)?
+            }
+        };
+        let forward = Macs::of(&all.schedule).forward;
+        let threads = args.threads.map_or_else(cores, |n| usize::try_from(n).unwrap_or(1));
+        Ok(Work {
+            model,
+            normal,
+            recipe,
+            all,
+            rates,
+            limit: args.mac_budget.map(|budget| budget.limit(forward)),
+            depths: usize::try_from(args.depths).unwrap_or(usize::MAX),
+            threads,
+        })
+    }
+
+    fn graph(&self) -> &Graph {
+        &self.model.imported.graph
+    }
+
+    fn report(&self, frontier: &Frontier<'_>) -> Result<FrontierReport> {
+        let mut subsets = Vec::new();
+        for candidate in candidates(self.graph(), self.depths) {
+            let Candidate { name, kind, parameters } = candidate;
+            let family = match kind {
+                _ if parameters.is_empty() => Family::Forward,
+                Kind::All => Family::All,
+                Kind::Weights => Family::Weights,
+                Kind::Normalisation => Family::Normalisation,
+                Kind::Shifts => Family::Shifts,
+            };
+            subsets.push(self.subset(name, family, &parameters)?);
+        }
+        for (at, columns) in self.greedy(frontier)?.into_iter().enumerate() {
+            let name = format!("greedy, step {}", at + 1);
+            subsets.push(self.subset(name, Family::Greedy, &self.parameters(&columns))?);
+        }
+        let mut report = frontier.measure(subsets, self.limit, self.threads)?;
+        report.model = self.model.name();
+        report.rates = self.rates.clone();
+        Ok(report)
+    }
+
+    fn greedy(&self, frontier: &Frontier<'_>) -> Result<Vec<Vec<usize>>> {
+        let addition = |parameters: &Vec<ValueId>| {
+            Ok(Addition { columns: self.normal.columns(&self.names(parameters))? })
+        };
+        let additions: Vec<Addition> = additions(self.graph(), self.depths)
+            .iter()
+            .map(addition)
+            .collect::<Result<_, DetectError>>()?;
+        let known: Mutex<HashMap<Vec<usize>, u64>> = Mutex::new(HashMap::new());
+        let macs = |columns: &[usize]| {
+            let found = known.lock().ok().and_then(|known| known.get(columns).copied());
+            if let Some(found) = found {
+                return Ok(found);
+            }
+            let taps = Taps::exactly(self.graph(), &self.parameters(columns));
+            let macs = Macs::with_taps(self.graph(), &taps)
+                .map_err(|error| DetectError::Data(error.to_string()))?
+                .total();
+            if let Ok(mut known) = known.lock() {
+                known.insert(columns.to_vec(), macs);
+            }
+            Ok(macs)
+        };
+        Ok(greedy(frontier, &additions, self.limit, self.threads, &macs)?)
+    }
+
+    /// Columns of the features are the parameters that the loss reaches.
+    fn parameters(&self, columns: &[usize]) -> Vec<ValueId> {
+        columns.iter().map(|&column| self.all.expanded.squared_norms[column].0).collect()
+    }
+
+    fn names(&self, parameters: &[ValueId]) -> Vec<String> {
+        parameters.iter().map(|&p| self.graph().value(p).name.clone()).collect()
+    }
+
+    fn subset(&self, name: String, family: Family, parameters: &[ValueId]) -> Result<Subset> {
+        let recipe =
+            Recipe { taps: Taps::exactly(self.graph(), parameters), ..self.recipe.clone() };
+        let shape = FeatureShape { norms: parameters.len() as u32, ..self.all.shape() };
+        let compiled = self.model.compile(&recipe, usual_scratch(&shape))?;
+        let file = assemble(self.model, &compiled, &recipe, &Contents::default())?;
+        let macs = Macs::of(&compiled.schedule);
+        let Macs { forward, backward, norms } = macs;
+        Ok(Subset {
+            name,
+            family,
+            taps: describe(self.graph(), parameters),
+            parameters: owned_names(&compiled.names.parameters),
+            cost: Cost {
+                forward,
+                backward,
+                norms,
+                arena_bytes: compiled.plan.arena_bytes() as u64,
+                bundle_bytes: file.len() as u64,
+                milliseconds: self.rates.milliseconds(forward, backward, norms),
+            },
+        })
+    }
+}

@@ -1,0 +1,47 @@
+//! Markers: a shape and a colour for each family, told apart also in grey and by the colour-blind
+//! (Okabe and Ito's palette).
+
+use super::super::Family;
+
+/// Colour of a family.
+pub(super) fn colour(family: Family) -> &'static str {
+    match family {
+        Family::Forward => "#000000",
+        Family::All => "#0072B2",
+        Family::Weights => "#E69F00",
+        Family::Normalisation => "#009E73",
+        Family::Shifts => "#CC79A7",
+        Family::Greedy => "#D55E00",
+    }
+}
+
+/// A marker around a place.
+pub(super) fn marker(family: Family, x: f64, y: f64, r: f64) -> String {
+    let fill = colour(family);
+    let polygon = |corners: &[(f64, f64)]| {
+        let points: Vec<String> =
+            corners.iter().map(|(dx, dy)| format!("{:.1},{:.1}", x + dx * r, y + dy * r)).collect();
+        format!(r#"<polygon points="{}" fill="{fill}"/>"#, points.join(" "))
+    };
+    match family {
+        Family::Forward => polygon(&[(-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)]),
+        Family::All => format!(r#"<circle cx="{x:.1}" cy="{y:.1}" r="{r:.1}" fill="{fill}"/>"#),
+        Family::Weights => polygon(&[(0.0, -1.15), (1.05, 0.8), (-1.05, 0.8)]),
+        Family::Normalisation => polygon(&[(0.0, -1.2), (1.2, 0.0), (0.0, 1.2), (-1.2, 0.0)]),
+        Family::Shifts => polygon(&[(0.0, 1.15), (1.05, -0.8), (-1.05, -0.8)]),
+        Family::Greedy => polygon(&[
+            (-0.35, -1.1),
+            (0.35, -1.1),
+            (0.35, -0.35),
+            (1.1, -0.35),
+            (1.1, 0.35),
+            (0.35, 0.35),
+            (0.35, 1.1),
+            (-0.35, 1.1),
+            (-0.35, 0.35),
+            (-1.1, 0.35),
+            (-1.1, -0.35),
+            (-0.35, -0.35),
+        ]),
+    }
+}
