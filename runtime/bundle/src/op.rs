@@ -46,9 +46,9 @@ opcodes! {
     /// `x, w, [scale], [shift], [skip] -> y`: per output channel `acc * scale + shift + skip`, then
     /// the activation. [`ConvParams`].
     Conv = 2,
-    /// `g, w, [scale] -> dx`: cotangent of the convolution's input; g is multiplied by scale on
-    /// load.
-    /// [`ConvParams`].
+    /// `g, w, [scale], [addend], [gate] -> dx`: cotangent of the convolution's input; g is
+    /// multiplied by scale on load. Every element is finished with `+ addend`, then with what
+    /// `UnaryGradient` does at gate: the activation's gradient. [`ConvParams`].
     ConvInputGradient = 3,
     /// `x, g, w, [scale], [inverse_sigma], [bias_minus_mean] -> scratch`: norms of the weight, its
     /// bias and
@@ -68,7 +68,8 @@ opcodes! {
     Binary = 8,
     /// `x -> y`. [`UnaryParams`].
     Unary = 9,
-    /// `x or y, g -> dx` (y, the result, for Relu and Sigmoid; x for the others). [`UnaryParams`].
+    /// `x or y, g -> dx`: y, the result, for Relu and Sigmoid; for Mask what the step of that name
+    /// wrote; x for the others. [`UnaryParams`].
     UnaryGradient = 10,
     /// `x -> y`. [`SoftmaxParams`].
     Softmax = 11,
@@ -90,7 +91,13 @@ opcodes! {
     Copy = 18,
     /// `x ->`: sum of squares into one feature. [`SquaredNormParams`].
     SquaredNorm = 19,
+    /// `x -> mask`: one value per [`MASK_BITS`] neighbours of x, the integer whose bit i says
+    /// `x[16 k + i] > 0`; NaN where one of them is. [`MaskParams`].
+    Mask = 20,
 }
+
+/// Elements that one value of a mask speaks for: their integer is exact in f32.
+pub const MASK_BITS: usize = 16;
 
 /// Marker for records that are plain bytes.
 pub trait Params: FromBytes + IntoBytes + KnownLayout + Immutable + Unaligned + Copy {}
@@ -148,7 +155,7 @@ params! {
         pads: [U16; 4],
         /// Channel groups.
         groups: U16,
-        /// [`Activation`] number; 0 outside `Conv`.
+        /// [`Activation`] number: of `Conv`'s result, or of `ConvInputGradient`'s gate; else 0.
         activation: U16,
         /// Clip's lower bound, or LeakyRelu's slope.
         low: F32,
@@ -282,6 +289,11 @@ params! {
         /// Elements of y.
         y_elements: U32,
     }
+    /// Signs of elements.
+    MaskParams {
+        /// Elements of x.
+        elements: U32,
+    }
     /// Sum of squares.
     SquaredNormParams {
         /// Elements of x.
@@ -322,6 +334,8 @@ numbered! {
         Clip = 3,
         /// `1 / (1 + exp(-x))`
         Sigmoid = 4,
+        /// A gradient alone: Relu's, at a mask in place of its result.
+        Mask = 5,
     }
 }
 

@@ -24,7 +24,7 @@ use crate::header::{BlobRef, Header, SelfTest, names};
 use crate::manifest::{Manifest, PREFIX_BYTES};
 use crate::op::{
     AffineNormParams, AffineParams, BinaryParams, ConvParams, ConvWeightNormParams, CopyParams,
-    NONE, OpCode, Params, PoolParams, PreprocessParams, ReduceParams, SoftmaxParams,
+    MaskParams, NONE, OpCode, Params, PoolParams, PreprocessParams, ReduceParams, SoftmaxParams,
     SquaredNormParams, UnaryParams,
 };
 use crate::record::{StepRecord, TensorKind, TensorRecord};
@@ -130,11 +130,13 @@ impl<'a> Bundle<'a> {
 
     /// A step's parameters; `None` when `P` is not as long as the operation's record.
     pub fn params<P: Params>(&self, step: &StepRecord) -> Option<&'a P> {
+        P::ref_from_bytes(self.params_bytes(step)?).ok()
+    }
+
+    /// A step's parameter record.
+    pub fn params_bytes(&self, step: &StepRecord) -> Option<&'a [u8]> {
         let size = params_size(OpCode::from_number(step.opcode.get())?);
-        if size != size_of::<P>() {
-            return None;
-        }
-        P::ref_from_bytes(interval(self.params, step.params.get(), size)?).ok()
+        interval(self.params, step.params.get(), size)
     }
 
     /// Floats in the blobs, in place; `None` outside them or when the offset is no multiple of 16.
@@ -262,6 +264,7 @@ pub const fn params_size(opcode: OpCode) -> usize {
         OpCode::Reduce => size_of::<ReduceParams>(),
         OpCode::Copy => size_of::<CopyParams>(),
         OpCode::SquaredNorm => size_of::<SquaredNormParams>(),
+        OpCode::Mask => size_of::<MaskParams>(),
     }
 }
 

@@ -6,18 +6,21 @@
 
 mod boxes;
 mod conv;
+mod in_place;
 mod pool;
 
 pub use boxes::{box_elements, box_reach, covers_exactly};
 pub use conv::{ConvShape, window_output};
+pub use in_place::in_place;
 pub use pool::PoolShape;
 
+use zerocopy::FromBytes;
 use zerocopy::little_endian::{F32, U32};
 
 use crate::op::{
     Activation, AffineNormParams, AffineParams, BinaryKind, BinaryParams, ConvParams,
-    ConvWeightNormParams, CopyParams, NONE, OpCode, PoolParams, PreprocessParams, ReduceParams,
-    SoftmaxParams, SquaredNormParams, UnaryParams,
+    ConvWeightNormParams, CopyParams, MASK_BITS, MaskParams, NONE, OpCode, PoolParams,
+    PreprocessParams, ReduceParams, SoftmaxParams, SquaredNormParams, UnaryParams,
 };
 use crate::read::Bundle;
 use crate::record::{OPERANDS, StepRecord};
@@ -75,7 +78,7 @@ pub fn operands(opcode: OpCode) -> &'static [Role] {
     match opcode {
         OpCode::Preprocess => &[W],
         OpCode::Conv => &[R, R, O, O, O, W],
-        OpCode::ConvInputGradient => &[R, R, O, W],
+        OpCode::ConvInputGradient => &[R, R, O, O, O, W],
         OpCode::ConvWeightNorm => &[R, R, R, O, O, O, S],
         OpCode::Affine => &[R, R, O, W],
         OpCode::AffineNorm => &[R, R, R, R, S],
@@ -90,74 +93,63 @@ pub fn operands(opcode: OpCode) -> &'static [Role] {
         | OpCode::AveragePool
         | OpCode::AveragePoolGradient
         | OpCode::Reduce
-        | OpCode::Copy => &[R, W],
+        | OpCode::Copy
+        | OpCode::Mask => &[R, W],
         OpCode::SquaredNorm => &[R],
     }
 }
 
-/// The input (place in the record) whose buffer the output may take; none for now.
-pub fn in_place(_opcode: OpCode) -> Option<usize> {
-    None
+macro_rules! parameters {
+    ($($name:ident($record:ident)),* $(,)?) => {
+        /// Parameters of a step, decoded.
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        pub enum Parameters<'a> {
+            $(#[doc = concat!("Of `", stringify!($name), "`.")] $name(&'a $record)),*
+        }
+
+        impl<'a> Parameters<'a> {
+            /// The parameters in an operation's record; `None` where its length is another.
+            pub fn decode(opcode: OpCode, bytes: &'a [u8]) -> Option<Self> {
+                Some(match opcode {
+                    $(OpCode::$name => Parameters::$name($record::ref_from_bytes(bytes).ok()?)),*
+                })
+            }
+
+            /// Whose they are.
+            pub fn opcode(&self) -> OpCode {
+                match self { $(Parameters::$name(_) => OpCode::$name),* }
+            }
+        }
+    };
 }
 
-/// Parameters of a step, decoded.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Parameters<'a> {
-    /// Of `Preprocess`.
-    Preprocess(&'a PreprocessParams),
-    /// Of `Conv`.
-    Conv(&'a ConvParams),
-    /// Of `ConvInputGradient`.
-    ConvInputGradient(&'a ConvParams),
-    /// Of `ConvWeightNorm`.
-    ConvWeightNorm(&'a ConvWeightNormParams),
-    /// Of `ConvWeightGradient`.
-    ConvWeightGradient(&'a ConvParams),
-    /// Of `Affine`.
-    Affine(&'a AffineParams),
-    /// Of `AffineNorm`.
-    AffineNorm(&'a AffineNormParams),
-    /// Of `Binary`.
-    Binary(&'a BinaryParams),
-    /// Of `Unary`.
-    Unary(&'a UnaryParams),
-    /// Of `UnaryGradient`.
-    UnaryGradient(&'a UnaryParams),
-    /// Of `Softmax`.
-    Softmax(&'a SoftmaxParams),
-    /// Of `SoftmaxGradient`.
-    SoftmaxGradient(&'a SoftmaxParams),
-    /// Of `MaxPool`.
-    MaxPool(&'a PoolParams),
-    /// Of `MaxPoolGradient`.
-    MaxPoolGradient(&'a PoolParams),
-    /// Of `AveragePool`.
-    AveragePool(&'a PoolParams),
-    /// Of `AveragePoolGradient`.
-    AveragePoolGradient(&'a PoolParams),
-    /// Of `Reduce`.
-    Reduce(&'a ReduceParams),
-    /// Of `Copy`.
-    Copy(&'a CopyParams),
-    /// Of `SquaredNorm`.
-    SquaredNorm(&'a SquaredNormParams),
+parameters! {
+    Preprocess(PreprocessParams),
+    Conv(ConvParams),
+    ConvInputGradient(ConvParams),
+    ConvWeightNorm(ConvWeightNormParams),
+    ConvWeightGradient(ConvParams),
+    Affine(AffineParams),
+    AffineNorm(AffineNormParams),
+    Binary(BinaryParams),
+    Unary(UnaryParams),
+    UnaryGradient(UnaryParams),
+    Softmax(SoftmaxParams),
+    SoftmaxGradient(SoftmaxParams),
+    MaxPool(PoolParams),
+    MaxPoolGradient(PoolParams),
+    AveragePool(PoolParams),
+    AveragePoolGradient(PoolParams),
+    Reduce(ReduceParams),
+    Copy(CopyParams),
+    SquaredNorm(SquaredNormParams),
+    Mask(MaskParams),
 }
 
 impl<'a> Parameters<'a> {
     /// The parameters of a step; `None` for an unknown operation or a record outside its section.
     pub fn of(bundle: &Bundle<'a>, step: &StepRecord) -> Option<Self> {
-        macro_rules! one_of {
-            ($($name:ident)*) => {
-                match OpCode::from_number(step.opcode.get())? {
-                    $(OpCode::$name => Parameters::$name(bundle.params(step)?)),*
-                }
-            };
-        }
-        Some(one_of!(
-            Preprocess Conv ConvInputGradient ConvWeightNorm ConvWeightGradient Affine AffineNorm
-            Binary Unary UnaryGradient Softmax SoftmaxGradient MaxPool MaxPoolGradient AveragePool
-            AveragePoolGradient Reduce Copy SquaredNorm
-        ))
+        Self::decode(OpCode::from_number(step.opcode.get())?, bundle.params_bytes(step)?)
     }
 
     /// Elements of each operand, by place in the record; optional ones as if present, unused
@@ -174,7 +166,8 @@ impl<'a> Parameters<'a> {
             Parameters::ConvInputGradient(p) => {
                 let s = ConvShape::new(p)?;
                 let (x, y) = (s.input_elements(), s.output_elements());
-                Ok(places(&[y, s.weight_elements(), s.output[2], x]))
+                let gate = gate(p.activation.get().into(), p.low, p.high, x)?;
+                Ok(places(&[y, s.weight_elements(), s.output[2], x, gate, x]))
             }
             Parameters::ConvWeightNorm(p) => conv_weight_norm(p),
             Parameters::ConvWeightGradient(p) => {
@@ -205,9 +198,8 @@ impl<'a> Parameters<'a> {
                 Ok(places(&[n, n]))
             }
             Parameters::UnaryGradient(p) => {
-                activation(p.kind.get(), p.low, p.high)?;
                 let n = product(&[p.elements])?;
-                Ok(places(&[n, n, n]))
+                Ok(places(&[gate(p.kind.get(), p.low, p.high, n)?, n, n]))
             }
             Parameters::Softmax(p) => {
                 let n = product(&[p.outer, p.axis, p.inner])?;
@@ -233,6 +225,10 @@ impl<'a> Parameters<'a> {
             Parameters::Reduce(p) => reduce(p),
             Parameters::Copy(p) => copy(p),
             Parameters::SquaredNorm(p) => Ok(places(&[product(&[p.elements])?])),
+            Parameters::Mask(p) => {
+                let n = product(&[p.elements])?;
+                Ok(places(&[n, n.div_ceil(MASK_BITS)]))
+            }
         }
     }
 
@@ -260,10 +256,13 @@ impl<'a> Parameters<'a> {
     }
 
     /// Whether an optional operand must be there after all: the norm of a normalisation's scale
-    /// needs its inverse sigma.
+    /// needs its inverse sigma, an activation's gradient its gate.
     pub fn needs(&self, place: usize) -> bool {
         match self {
             Parameters::ConvWeightNorm(p) => place == 4 && p.scale.get() != NONE,
+            Parameters::ConvInputGradient(p) => {
+                place == 4 && p.activation.get() != Activation::Identity as u16
+            }
             _ => false,
         }
     }
@@ -298,11 +297,27 @@ fn times(total: usize, length: usize) -> Result<usize, ShapeError> {
 }
 
 /// Constants may be infinite (a Clip with one bound), but never NaN.
-fn activation(number: u32, low: F32, high: F32) -> Result<Activation, ShapeError> {
+fn known(number: u32, low: F32, high: F32) -> Result<Activation, ShapeError> {
     if low.get().is_nan() || high.get().is_nan() {
         return Err(ShapeError::Number);
     }
     Activation::from_number(number).ok_or(ShapeError::Number)
+}
+
+/// One that has values.
+fn activation(number: u32, low: F32, high: F32) -> Result<(), ShapeError> {
+    match known(number, low, high)? {
+        Activation::Mask => Err(ShapeError::Number),
+        _ => Ok(()),
+    }
+}
+
+/// Elements of what an activation's gradient over `n` elements is taken at.
+fn gate(number: u32, low: F32, high: F32, n: usize) -> Result<usize, ShapeError> {
+    Ok(match known(number, low, high)? {
+        Activation::Mask => n.div_ceil(MASK_BITS),
+        _ => n,
+    })
 }
 
 fn preprocess(p: &PreprocessParams) -> Result<[usize; OPERANDS], ShapeError> {
@@ -396,6 +411,7 @@ mod tests {
             Parameters::Reduce(&zeroed()).elements(),
             Parameters::Copy(&zeroed()).elements(),
             Parameters::SquaredNorm(&zeroed()).elements(),
+            Parameters::Mask(&zeroed()).elements(),
         ];
         assert_eq!(all.len(), OpCode::ALL.len());
         for (elements, opcode) in all.iter().zip(OpCode::ALL) {

@@ -6,7 +6,7 @@ use gradgate_bundle::Bundle;
 use gradgate_bundle::detector::FeatureShape;
 use gradgate_bundle::op::{NONE, OpCode};
 use gradgate_bundle::record::{StepRecord, TensorKind, TensorRecord};
-use gradgate_bundle::shape::{Parameters, Role, ShapeError, in_place, operands};
+use gradgate_bundle::shape::{Parameters, Role, ShapeError, operands};
 
 use crate::arena::Interval;
 use crate::error::{LoadError, OperandFault};
@@ -87,8 +87,8 @@ fn check_step(bundle: &Bundle<'_>, step: usize, record: &StepRecord) -> Result<(
             if arena_interval(tensor).is_none() {
                 return Err(wrong(OperandFault::ReadOnly));
             }
-            let same = |(other, index)| index == operand && Some(other) != in_place(opcode);
-            if record.operands.iter().take(place).enumerate().any(same) {
+            // In place, the result is a tensor of its own: it has its own life.
+            if record.operands.iter().take(place).any(|other| other == operand) {
                 return Err(wrong(OperandFault::InPlace));
             }
         }

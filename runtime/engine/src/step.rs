@@ -15,15 +15,18 @@ use crate::kernels::average_pool::{average_pool, average_pool_gradient};
 use crate::kernels::binary::binary;
 use crate::kernels::boxes::axes;
 use crate::kernels::conv::{Epilogue, conv};
-use crate::kernels::conv_input_gradient::conv_input_gradient;
+use crate::kernels::conv_input_gradient::{GradientEnd, conv_input_gradient};
 use crate::kernels::conv_weight_gradient::conv_weight_gradient;
 use crate::kernels::conv_weight_norm::WeightNorm;
 use crate::kernels::copy::{Side, copy};
 use crate::kernels::lanes::squared_norm;
+use crate::kernels::mask::mask;
 use crate::kernels::max_pool::{max_pool, max_pool_gradient};
+use crate::kernels::operand::Operand;
 use crate::kernels::preprocess::Preprocess;
 use crate::kernels::reduce::{ReduceBoxes, reduce};
 use crate::kernels::softmax::{SoftmaxBox, softmax, softmax_gradient};
+use crate::kernels::unary::{Gate, unary, unary_gradient};
 
 /// One frame: rows, columns, channels, without gaps.
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +77,7 @@ pub fn execute(
     let taps = indices.iter().any(|f| *f != NONE);
     let features = if taps { features } else { Interval::default() };
     let (readable, out, features) = cut(arena, output, features)?;
-    let reads = Reads { bundle, record, readable };
+    let reads = Reads { bundle, record, readable, output };
     let norms = compute(&parameters, &reads, frame, out)?;
     if let Some(place) = place {
         observer(Written::Operand(place), out);
@@ -103,6 +106,8 @@ struct Reads<'r, 'a> {
     bundle: &'r Bundle<'a>,
     record: &'r StepRecord,
     readable: Readable<'r>,
+    /// What the step writes.
+    output: Interval,
 }
 
 impl<'r, 'a: 'r> Reads<'r, 'a> {
@@ -119,6 +124,18 @@ impl<'r, 'a: 'r> Reads<'r, 'a> {
             NONE => Some(None),
             _ => self.get(place).map(Some),
         }
+    }
+
+    /// An input that may lie where the result goes.
+    fn operand(&self, place: usize) -> Option<Operand<'r>> {
+        if self.record.operands.get(place)?.get() == NONE {
+            return Some(Operand::Absent);
+        }
+        let tensor = tensor(self.bundle, self.record, place)?;
+        if arena_interval(tensor) == Some(self.output) {
+            return Some(Operand::InPlace);
+        }
+        self.get(place).map(Operand::Slice)
     }
 }
 
@@ -169,21 +186,24 @@ fn layers(
             let end = Epilogue {
                 scale: reads.optional(2)?,
                 shift: reads.optional(3)?,
-                skip: reads.optional(4)?,
+                skip: reads.operand(4)?,
                 act: act(p.activation.get().into(), p.low, p.high)?,
             };
             conv(&ConvShape::new(p).ok()?, reads.get(0)?, reads.get(1)?, &end, out)
         }
         Parameters::ConvInputGradient(p) => {
             let s = ConvShape::new(p).ok()?;
-            conv_input_gradient(&s, reads.get(0)?, reads.get(1)?, reads.optional(2)?, out)
+            let act = act(p.activation.get().into(), p.low, p.high)?;
+            let gate = Gate { act, at: reads.operand(4)? };
+            let end = GradientEnd { addend: reads.operand(3)?, gate };
+            conv_input_gradient(&s, reads.get(0)?, reads.get(1)?, reads.optional(2)?, &end, out)
         }
         Parameters::ConvWeightGradient(p) => {
             conv_weight_gradient(&ConvShape::new(p).ok()?, reads.get(0)?, reads.get(1)?, out)
         }
         Parameters::Affine(p) => {
             let act = act(p.activation.get(), p.low, p.high)?;
-            affine(reads.get(0)?, reads.get(1)?, reads.optional(2)?, &act, out)
+            affine(reads.operand(0)?, reads.get(1)?, reads.optional(2)?, &act, out)
         }
         _ => None,
     }
@@ -215,25 +235,20 @@ fn elementwise(parameters: &Parameters<'_>, reads: &Reads<'_, '_>, out: &mut [f3
         Parameters::Binary(p) => {
             let kind = BinaryKind::from_number(p.kind.get())?;
             let strides = [&axes(&p.a_strides), &axes(&p.b_strides)];
-            binary(kind, &axes(&p.dims), strides, reads.get(0)?, reads.get(1)?, out)
+            binary(kind, &axes(&p.dims), strides, reads.operand(0)?, reads.operand(1)?, out)
         }
-        Parameters::Unary(p) => {
-            let x = reads.get(0)?;
-            out.iter_mut().zip(x).for_each(|(y, x)| *y = *x);
-            act(p.kind.get(), p.low, p.high)?.apply(out);
-            Some(())
-        }
+        Parameters::Unary(p) => unary(&act(p.kind.get(), p.low, p.high)?, reads.operand(0)?, out),
         Parameters::UnaryGradient(p) => {
-            act(p.kind.get(), p.low, p.high)?.gradient(reads.get(0)?, reads.get(1)?, out);
-            Some(())
+            let gate = Gate { act: act(p.kind.get(), p.low, p.high)?, at: reads.operand(0)? };
+            unary_gradient(&gate, reads.operand(1)?, out)
         }
         Parameters::Softmax(p) | Parameters::SoftmaxGradient(p) => {
             let (outer, axis, inner) = (p.outer.get(), p.axis.get(), p.inner.get());
             let b =
                 SoftmaxBox { outer: outer as usize, axis: axis as usize, inner: inner as usize };
             match parameters {
-                Parameters::Softmax(_) => softmax(b, reads.get(0)?, out),
-                _ => softmax_gradient(b, reads.get(0)?, reads.get(1)?, out),
+                Parameters::Softmax(_) => softmax(b, reads.operand(0)?, out),
+                _ => softmax_gradient(b, reads.operand(0)?, reads.operand(1)?, out),
             }
         }
         Parameters::Reduce(p) => {
@@ -251,6 +266,7 @@ fn elementwise(parameters: &Parameters<'_>, reads: &Reads<'_, '_>, out: &mut [f3
             let fill = (p.fills.get() == 1).then_some(p.fill.get());
             copy(&axes(&p.dims), fill, reads.get(0)?, from, out, to)
         }
+        Parameters::Mask(_) => mask(reads.get(0)?, out),
         _ => pools(parameters, reads, out),
     }
 }

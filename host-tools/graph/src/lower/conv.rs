@@ -187,7 +187,7 @@ impl Lowering<'_> {
         let g = self.linear_operand(node, cotangent)?;
         let w = self.weight_blob(&linear);
         let dx = self.linear_result(node.output);
-        let operands = [Some(g), Some(w), scale, Some(dx)];
+        let operands = [Some(g), Some(w), scale, None, None, Some(dx)];
         self.step(&node.name, OpCode::ConvInputGradient, &linear.params, &operands, linear.macs());
         self.store_linear_result(node, node.output, dx)
     }

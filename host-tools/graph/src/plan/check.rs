@@ -4,7 +4,7 @@
 //! wrote,
 //! untouched by any other tensor.
 
-use gradgate_bundle::shape::operands;
+use gradgate_bundle::shape::{Parameters, operands};
 
 use super::{Plan, PlanError};
 use crate::schedule::{Schedule, Storage, TensorId};
@@ -52,9 +52,14 @@ pub fn check(schedule: &Schedule, plan: &Plan) -> Result<(), PlanError> {
             let slots = owners.get_mut(range).ok_or(PlanError::TooLarge)?;
             slots.fill(id as u32);
         }
-        // An output may not destroy an input of the same step: no kernel works in place yet.
-        for (operand, role) in step.operands.iter().zip(roles) {
-            if let (Some(id), false) = (arena(operand), role.writes()) {
+        // An output destroys no input of its step, but for one that its kernel overwrites in place.
+        let parameters = Parameters::decode(step.opcode, &step.params);
+        let output = step.operands.iter().zip(roles).find(|(_, role)| role.writes());
+        let output = output.and_then(|(operand, _)| arena(operand)).and_then(span);
+        for (place, (operand, role)) in step.operands.iter().zip(roles).enumerate() {
+            let (Some(id), false) = (arena(operand), role.writes()) else { continue };
+            let taken = parameters.is_some_and(|p| p.in_place(place)) && span(id) == output;
+            if !taken {
                 read(&owners, id)?;
             }
         }
@@ -67,7 +72,8 @@ pub fn check(schedule: &Schedule, plan: &Plan) -> Result<(), PlanError> {
 
 #[cfg(test)]
 mod tests {
-    use gradgate_bundle::op::OpCode;
+    use gradgate_bundle::op::{BinaryParams, OpCode, UnaryParams};
+    use zerocopy::{FromZeros, IntoBytes};
 
     use super::*;
     use crate::plan::{PlanOptions, plan};
@@ -122,6 +128,30 @@ mod tests {
         assert_eq!(found(&s, |p| p.offsets[2] = p.offsets[1]), overlap("b", "logits"));
         assert_eq!(found(&s, |p| p.offsets[1] = Some(0)), overlap("b", "features"));
         assert_eq!(found(&s, |p| p.arena_elements -= 1), Err(PlanError::TooLarge));
+    }
+
+    #[test]
+    fn a_step_may_overwrite_what_dies_in_it_index_by_index() {
+        let mut s = schedule();
+        let mut unary = UnaryParams::new_zeroed();
+        unary.elements = 8.into();
+        s.steps[1].params = unary.as_bytes().to_vec();
+        let mut binary = BinaryParams::new_zeroed();
+        binary.dims = [1, 1, 1, 1, 1, 8].map(Into::into);
+        (binary.a_strides, binary.b_strides) = ([1.into(); 6], [1.into(); 6]);
+        s.steps[3].params = binary.as_bytes().to_vec();
+        // Still needed behind the step.
+        assert_eq!(found(&s, |p| p.offsets[1] = p.offsets[0]), overlap("a", "b"));
+        assert_eq!(found(&s, |p| p.offsets[2] = p.offsets[1]), Ok(()));
+        assert_eq!(found(&s, |p| p.offsets[2] = p.offsets[0]), Ok(()));
+        let shifted = |p: &mut Plan| {
+            p.offsets[2] = p.offsets[1].map(|at| at + 1);
+            p.arena_elements += 8;
+        };
+        assert_eq!(found(&s, shifted), overlap("b", "logits"));
+        binary.b_strides[5] = 0.into();
+        s.steps[3].params = binary.as_bytes().to_vec();
+        assert_eq!(found(&s, |p| p.offsets[2] = p.offsets[1]), overlap("b", "logits"));
     }
 
     #[test]

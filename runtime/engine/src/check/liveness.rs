@@ -1,5 +1,6 @@
 //! Arena use over time: nothing is read before it was written, nothing needed is overwritten.
 //!
+//! An input's last step may put its result exactly where the input lies, if its kernel can.
 //! Tensors are taken in blocks of 64, whose lives fit the stack, so that no memory is needed and
 //! the
 //! work stays quadratic in blocks times steps.
@@ -43,13 +44,41 @@ pub fn check(bundle: &Bundle<'_>) -> Result<(), LoadError> {
                 for (j, other) in others.iter().enumerate() {
                     let (first, second) = (a * BLOCK + i, b * BLOCK + j);
                     if first < second && life.clashes(other) {
-                        return Err(LoadError::Overlap { first, second });
+                        let taken = hands_over(bundle, (first, life), (second, other))
+                            || hands_over(bundle, (second, other), (first, life));
+                        if !taken {
+                            return Err(LoadError::Overlap { first, second });
+                        }
                     }
                 }
             }
         }
     }
     Ok(())
+}
+
+/// Whether one tensor's life ends in the step that writes the other over it, which that step can
+/// do in place wherever it reads the first one.
+fn hands_over(
+    bundle: &Bundle<'_>,
+    (giver, from): (usize, &Life),
+    (taker, to): (usize, &Life),
+) -> bool {
+    if from.interval != to.interval || from.last != to.first {
+        return false;
+    }
+    let record = bundle.steps().get(to.first);
+    let Some((record, parameters)) = record.and_then(|r| Some((r, Parameters::of(bundle, r)?)))
+    else {
+        return false;
+    };
+    let roles = operands(parameters.opcode());
+    let mut places = roles.iter().zip(&record.operands).enumerate();
+    places.all(|(place, (role, operand))| match usize::from(operand.get()) {
+        tensor if tensor == giver => parameters.in_place(place),
+        tensor if tensor == taker => role.writes(),
+        _ => true,
+    })
 }
 
 /// Features live from the first step that writes one to the end.

@@ -35,7 +35,8 @@ impl Act {
     pub fn apply(&self, values: &mut [f32]) {
         let (low, high) = (self.low, self.high);
         match self.kind {
-            Activation::Identity => {}
+            // The loader refuses a mask here: it has no values.
+            Activation::Identity | Activation::Mask => {}
             Activation::Relu => each(values, |x| if x <= 0.0 { not_finite(x) } else { x }),
             Activation::LeakyRelu => each(values, |x| if x <= 0.0 { low * x } else { x }),
             Activation::Clip => each(values, |x| {
@@ -46,29 +47,32 @@ impl Act {
         }
     }
 
-    /// `dx = g` through the derivative at `v`: the result for Relu and Sigmoid, else the input.
-    /// A `v` that is NaN gives NaN.
-    pub fn gradient(&self, v: &[f32], g: &[f32], dx: &mut [f32]) {
+    /// `g` through the derivative at `v`: the result for Relu and Sigmoid, else the input. A `v`
+    /// that is NaN gives NaN. `None` for Mask, whose gate is no vector of values.
+    #[inline(always)]
+    pub fn gradient<const L: usize>(&self, v: &[f32; L], g: &mut [f32; L]) -> Option<()> {
         let (low, high) = (self.low, self.high);
         match self.kind {
-            Activation::Identity => pairs(v, g, dx, |v, g| if v.is_nan() { v } else { g }),
-            Activation::Relu => pairs(v, g, dx, |y, g| match () {
+            Activation::Identity => pairs(v, g, |v, g| if v.is_nan() { v } else { g }),
+            Activation::Relu => pairs(v, g, |y, g| match () {
                 _ if y > 0.0 => g,
                 _ if y <= 0.0 => 0.0,
                 _ => y,
             }),
-            Activation::LeakyRelu => pairs(v, g, dx, |x, g| match () {
+            Activation::LeakyRelu => pairs(v, g, |x, g| match () {
                 _ if x > 0.0 => g,
                 _ if x <= 0.0 => low * g,
                 _ => x,
             }),
-            Activation::Clip => pairs(v, g, dx, |x, g| match () {
+            Activation::Clip => pairs(v, g, |x, g| match () {
                 _ if low < x && x < high => g,
                 _ if x <= low || x >= high => 0.0,
                 _ => x,
             }),
-            Activation::Sigmoid => pairs(v, g, dx, |y, g| g * (y * (1.0 - y))),
+            Activation::Sigmoid => pairs(v, g, |y, g| g * (y * (1.0 - y))),
+            Activation::Mask => return None,
         }
+        Some(())
     }
 }
 
@@ -78,10 +82,8 @@ fn each(values: &mut [f32], f: impl Fn(f32) -> f32) {
 }
 
 #[inline(always)]
-fn pairs(v: &[f32], g: &[f32], dx: &mut [f32], f: impl Fn(f32, f32) -> f32) {
-    for (dx, (v, g)) in dx.iter_mut().zip(v.iter().zip(g)) {
-        *dx = f(*v, *g);
-    }
+fn pairs(v: &[f32], g: &mut [f32], f: impl Fn(f32, f32) -> f32) {
+    g.iter_mut().zip(v).for_each(|(g, v)| *g = f(*v, *g));
 }
 
 #[cfg(test)]
@@ -106,12 +108,8 @@ mod tests {
             let mut values = [1.0, f32::NAN, -1.0];
             act(kind).apply(&mut values);
             assert!(values[1].is_nan() && !values[0].is_nan(), "{kind:?}");
-            let mut dx = [0.0; 4];
-            act(kind).gradient(
-                &[f32::NAN, 1.0, f32::NAN, -1.0],
-                &[1.0, f32::NAN, 0.0, 2.0],
-                &mut dx,
-            );
+            let mut dx = [1.0, f32::NAN, 0.0, 2.0];
+            act(kind).gradient(&[f32::NAN, 1.0, f32::NAN, -1.0], &mut dx).unwrap();
             assert!(dx[0].is_nan() && dx[1].is_nan() && dx[2].is_nan(), "{kind:?} {dx:?}");
             assert!(!dx[3].is_nan(), "{kind:?}");
         }
@@ -141,11 +139,11 @@ mod tests {
             (Activation::Clip, [0.0, 0.0, 0.0, 0.5, 6.0, 6.0], [0.0, 0.0, 0.0, 3.0, 0.0, 0.0]),
         ];
         for (kind, expected, gradient) in tables {
-            let (mut y, mut dx) = (x, [9.0; 6]);
+            let (mut y, mut dx) = (x, [3.0; 6]);
             act(kind).apply(&mut y);
             assert_eq!(y, expected, "{kind:?}");
             let at = if kind == Activation::Relu { y } else { x };
-            act(kind).gradient(&at, &[3.0; 6], &mut dx);
+            act(kind).gradient(&at, &mut dx).unwrap();
             for (a, b) in dx.iter().zip(gradient) {
                 assert!((a - b).abs() < 1e-6, "{kind:?} {dx:?}");
             }
@@ -154,8 +152,8 @@ mod tests {
         act(Activation::Sigmoid).apply(&mut y);
         assert_eq!(y[..3], [0.5, 1.0, 0.0]);
         assert!((f64::from(y[3]) - 0.731_058_578_630_004_9).abs() < 1e-7);
-        let mut dx = [0.0];
-        act(Activation::Sigmoid).gradient(&[0.25], &[2.0], &mut dx);
+        let mut dx = [2.0];
+        act(Activation::Sigmoid).gradient(&[0.25], &mut dx).unwrap();
         assert_eq!(dx, [0.375]);
     }
 }

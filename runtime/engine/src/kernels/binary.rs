@@ -4,17 +4,18 @@ use gradgate_bundle::op::BinaryKind;
 
 use super::activation::not_finite;
 use super::boxes::{Axes, last, rows};
+use super::operand::Operand;
 
-/// `y = a op b` over the box; y is contiguous in box order.
+/// `y = a op b` over the box; y is contiguous in box order, and so is an operand in place.
 pub fn binary(
     kind: BinaryKind,
     dims: &Axes,
-    [a_strides, b_strides]: [&Axes; 2],
-    a: &[f32],
-    b: &[f32],
+    strides: [&Axes; 2],
+    a: Operand<'_>,
+    b: Operand<'_>,
     y: &mut [f32],
 ) -> Option<()> {
-    let walk = Walk { dims, strides: [a_strides, b_strides], a, b };
+    let walk = Walk { dims, strides, a, b };
     match kind {
         BinaryKind::Add => walk.each(y, |a, b| a + b),
         BinaryKind::Sub => walk.each(y, |a, b| a - b),
@@ -27,8 +28,8 @@ pub fn binary(
 struct Walk<'a> {
     dims: &'a Axes,
     strides: [&'a Axes; 2],
-    a: &'a [f32],
-    b: &'a [f32],
+    a: Operand<'a>,
+    b: Operand<'a>,
 }
 
 impl Walk<'_> {
@@ -36,25 +37,65 @@ impl Walk<'_> {
     fn each(&self, y: &mut [f32], op: impl Fn(f32, f32) -> f32) -> Option<()> {
         let (length, [a_step, b_step]) = last(self.dims, self.strides);
         let mut rest = y;
-        rows(self.dims, self.strides, |_, [a, b]| {
+        rows(self.dims, self.strides, |_, [a_at, b_at]| {
             let (row, tail) = core::mem::take(&mut rest).split_at_mut_checked(length)?;
             rest = tail;
-            let (a, b) = (self.a.get(a..)?, self.b.get(b..)?);
-            match (a_step, b_step) {
-                (1, 1) => {
-                    row.iter_mut().zip(a.iter().zip(b)).for_each(|(y, (a, b))| *y = op(*a, *b));
+            match (self.a, self.b) {
+                (Operand::Slice(a), Operand::Slice(b)) => {
+                    let (a, b) = (a.get(a_at..)?, b.get(b_at..)?);
+                    apart(row, (a, a_step), (b, b_step), &op)
                 }
-                (1, 0) => {
-                    let b = *b.first()?;
-                    row.iter_mut().zip(a).for_each(|(y, a)| *y = op(*a, b));
+                (Operand::InPlace, Operand::Slice(b)) => {
+                    onto(row, b.get(b_at..)?, b_step, |y, b| op(y, b))
                 }
-                _ => {
-                    for (i, y) in row.iter_mut().enumerate() {
-                        *y = op(*a.get(i * a_step)?, *b.get(i * b_step)?);
-                    }
+                (Operand::Slice(a), Operand::InPlace) => {
+                    onto(row, a.get(a_at..)?, a_step, |y, a| op(a, y))
                 }
+                (Operand::InPlace, Operand::InPlace) => {
+                    row.iter_mut().for_each(|y| *y = op(*y, *y));
+                    Some(())
+                }
+                _ => None,
             }
-            Some(())
         })
     }
+}
+
+#[inline(always)]
+fn apart(
+    row: &mut [f32],
+    (a, a_step): (&[f32], usize),
+    (b, b_step): (&[f32], usize),
+    op: impl Fn(f32, f32) -> f32,
+) -> Option<()> {
+    match (a_step, b_step) {
+        (1, 1) => {
+            let (a, b) = (a.get(..row.len())?, b.get(..row.len())?);
+            row.iter_mut().zip(a.iter().zip(b)).for_each(|(y, (a, b))| *y = op(*a, *b));
+        }
+        (1, 0) => {
+            let (a, b) = (a.get(..row.len())?, *b.first()?);
+            row.iter_mut().zip(a).for_each(|(y, a)| *y = op(*a, b));
+        }
+        _ => {
+            for (i, y) in row.iter_mut().enumerate() {
+                *y = op(*a.get(i * a_step)?, *b.get(i * b_step)?);
+            }
+        }
+    }
+    Some(())
+}
+
+/// `y = op(y, v)`.
+#[inline(always)]
+fn onto(row: &mut [f32], v: &[f32], step: usize, op: impl Fn(f32, f32) -> f32) -> Option<()> {
+    if step == 1 {
+        let v = v.get(..row.len())?;
+        row.iter_mut().zip(v).for_each(|(y, v)| *y = op(*y, *v));
+        return Some(());
+    }
+    for (i, y) in row.iter_mut().enumerate() {
+        *y = op(*y, *v.get(i * step)?);
+    }
+    Some(())
 }

@@ -9,6 +9,7 @@ use gradgate_bundle::shape::ConvShape;
 
 use super::activation::Act;
 use super::lanes::{accumulate1, accumulate4, each_lanes, run, take, take_mut};
+use super::operand::Operand;
 use super::window::valid;
 
 /// What happens to an accumulator: `* scale + shift + skip`, as far as present, then the
@@ -20,7 +21,7 @@ pub struct Epilogue<'a> {
     /// Per output channel.
     pub shift: Option<&'a [f32]>,
     /// As y.
-    pub skip: Option<&'a [f32]>,
+    pub skip: Operand<'a>,
     /// Last.
     pub act: Act,
 }
@@ -41,8 +42,8 @@ impl Epilogue<'_> {
         if let Some(shift) = self.shift {
             acc.iter_mut().zip(take::<L>(shift, channel)?).for_each(|(v, s)| *v += s);
         }
-        if let Some(skip) = self.skip {
-            acc.iter_mut().zip(take::<L>(skip, at)?).for_each(|(v, s)| *v += s);
+        if !matches!(self.skip, Operand::Absent) {
+            acc.iter_mut().zip(self.skip.take::<L>(at, y)?).for_each(|(v, s)| *v += s);
         }
         self.act.apply(&mut acc);
         *take_mut(y, at)? = acc;

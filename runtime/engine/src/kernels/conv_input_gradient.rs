@@ -1,217 +1,286 @@
-//! Cotangent of a convolution's input.
+//! Cotangent of a convolution's input, gathered: every element of dx sees its taps in the order
+//! (ky, kx, co), stays in a register meanwhile, is finished and written once.
 //!
-//! Tap by tap and 16 output channels at a time, a transposed weight tile is applied to all output
-//! pixels; dx holds the accumulators in between. Per element of dx that is the order (ky, kx, co).
+//! Four input pixels of a row that meet the same taps (they lie a stride apart) by 8 (4 on 32-bit
+//! Arm) input channels are taken together. Nothing is transposed: the weights of neighbouring input
+//! channels lie a block's width apart.
 
 use gradgate_bundle::op::LANES;
 use gradgate_bundle::shape::ConvShape;
 
-use super::lanes::{accumulate1, accumulate4, each_lanes, run, take, take_mut};
-use super::window::valid;
+use super::lanes::{add_scaled, each_lanes, run, take, take_mut};
+use super::operand::Operand;
+use super::unary::Gate;
 
-/// `dx = sum over (ky, kx, co) of (g * scale) * w`; dx and g are NHWC, w is blocked.
+/// What happens to an element of dx: `+ addend`, then through the gate.
+#[derive(Clone, Copy, Debug)]
+pub struct GradientEnd<'a> {
+    /// As dx.
+    pub addend: Operand<'a>,
+    /// The derivative of the activation whose cotangent comes out.
+    pub gate: Gate<'a>,
+}
+
+impl GradientEnd<'_> {
+    /// Nothing.
+    pub const NONE: GradientEnd<'static> =
+        GradientEnd { addend: Operand::Absent, gate: Gate::NONE };
+
+    /// Finishes `L` elements and writes them at `at`.
+    #[inline(always)]
+    fn finish<const L: usize>(&self, mut acc: [f32; L], at: usize, dx: &mut [f32]) -> Option<()> {
+        if !matches!(self.addend, Operand::Absent) {
+            acc.iter_mut().zip(self.addend.take::<L>(at, dx)?).for_each(|(v, a)| *v += a);
+        }
+        self.gate.through(at, &mut acc, dx)?;
+        *take_mut(dx, at)? = acc;
+        Some(())
+    }
+}
+
+/// `dx = gate(sum over (ky, kx, co) of (g * scale) * w + addend)`; dx and g are NHWC, w is blocked.
 pub fn conv_input_gradient(
     s: &ConvShape,
     g: &[f32],
     w: &[f32],
     scale: Option<&[f32]>,
+    end: &GradientEnd<'_>,
     dx: &mut [f32],
 ) -> Option<()> {
-    dx.fill(0.0);
     if s.depthwise() {
-        return depthwise(s, g, w, scale, dx);
+        let channels = s.output[2];
+        for first in (0..channels).step_by(LANES) {
+            let width = LANES.min(channels - first);
+            let pass = Depthwise { s, g, w, scale, end, first, width };
+            each_lanes!(width, |lane| pass.pass(lane, dx));
+        }
+        return Some(());
     }
     for group in 0..s.groups {
-        for ky in 0..s.kernel[0] {
-            for kx in 0..s.kernel[1] {
-                for block in (0..s.group_output).step_by(LANES) {
-                    let tap = Tap { s, g, scale, group, ky, kx, block };
-                    tap.all_inputs(w, dx)?;
-                }
-            }
-        }
+        let pass = Group { s, g, w, scale, end, group };
+        each_lanes!(s.group_input, |lane| pass.pass(lane, dx));
     }
     Some(())
 }
 
-/// Up to 16 output channels of one group at one tap.
-struct Tap<'a> {
+/// The output index that tap `k` of input index `i` comes from, for every `i` a stride further the
+/// next one; below zero in the padding. `None` where the stride skips the input.
+#[inline(always)]
+fn source(s: &ConvShape, axis: usize, i: usize, k: usize) -> Option<isize> {
+    let (stride, at) = (s.strides[axis], i + s.pads[axis]);
+    let at = at as isize - (k * s.dilations[axis]) as isize;
+    let output = at.checked_div_euclid(stride as isize)?;
+    (output * stride as isize == at).then_some(output)
+}
+
+/// An output index within the output.
+#[inline(always)]
+fn inside(output: isize, count: usize) -> Option<usize> {
+    usize::try_from(output).ok().filter(|&output| output < count)
+}
+
+/// One group of channels.
+struct Group<'a> {
     s: &'a ConvShape,
     g: &'a [f32],
+    w: &'a [f32],
     scale: Option<&'a [f32]>,
+    end: &'a GradientEnd<'a>,
     group: usize,
-    ky: usize,
-    kx: usize,
-    /// First output channel within the group.
-    block: usize,
 }
 
-impl Tap<'_> {
-    fn all_inputs(&self, w: &[f32], dx: &mut [f32]) -> Option<()> {
+impl Group<'_> {
+    /// All pixels, `L` input channels from `lane` of the group on.
+    fn pass<const L: usize>(&self, lane: usize, dx: &mut [f32]) -> Option<()> {
         let s = self.s;
-        let width = LANES.min(s.group_output - self.block);
-        let per_output = s.kernel[0] * s.kernel[1] * s.group_input;
-        let first = self.group * s.group_output + self.block;
-        let at = (self.ky * s.kernel[1] + self.kx) * s.group_input * width;
-        let w = run(w, first * per_output + at, s.group_input * width)?;
-        for input in (0..s.group_input).step_by(LANES) {
-            let inputs = LANES.min(s.group_input - input);
-            let mut tile = [[0.0; LANES]; LANES];
-            let rows = run(w, input * width, inputs * width)?.chunks_exact(width.max(1));
-            for (c, row) in rows.take(LANES).enumerate() {
-                for (line, v) in tile.iter_mut().zip(row) {
-                    *line.get_mut(c)? = *v;
+        let [rows, columns, channels] = s.input;
+        let stride = s.strides[1];
+        for iy in 0..rows {
+            for phase in 0..stride.min(columns) {
+                let mut ix = phase;
+                while ix < columns {
+                    let at = (iy * columns + ix) * channels + self.group * s.group_input + lane;
+                    if ix + 3 * stride < columns {
+                        for (p, acc) in self.pixels::<4, L>(iy, ix, lane)?.into_iter().enumerate() {
+                            self.end.finish(acc, at + p * stride * channels, dx)?;
+                        }
+                        ix += 4 * stride;
+                    } else {
+                        let [acc] = self.pixels::<1, L>(iy, ix, lane)?;
+                        self.end.finish(acc, at, dx)?;
+                        ix += stride;
+                    }
                 }
             }
-            self.all_pixels(&tile, self.group * s.group_input + input, inputs, width, dx)?;
         }
         Some(())
     }
 
-    /// Applies `tile[co][ci]` to every output pixel whose tap lies in the input.
-    fn all_pixels(
+    /// Accumulators of `P` pixels, a stride apart from (`iy`, `ix`) on.
+    #[inline(always)]
+    fn pixels<const P: usize, const L: usize>(
         &self,
-        tile: &[[f32; LANES]; LANES],
-        input: usize,
-        inputs: usize,
-        width: usize,
-        dx: &mut [f32],
+        iy: usize,
+        ix: usize,
+        lane: usize,
+    ) -> Option<[[f32; L]; P]> {
+        let s = self.s;
+        let [rows, columns, _] = s.output;
+        let mut acc = [[0.0; L]; P];
+        for ky in 0..s.kernel[0] {
+            let Some(oy) = source(s, 0, iy, ky).and_then(|oy| inside(oy, rows)) else {
+                continue;
+            };
+            for kx in 0..s.kernel[1] {
+                let Some(first) = source(s, 1, ix, kx) else {
+                    continue;
+                };
+                let tap = (ky * s.kernel[1] + kx) * s.group_input + lane;
+                let last = first + P as isize - 1;
+                if let (Some(ox), Some(_)) = (inside(first, columns), inside(last, columns)) {
+                    self.tap(&mut acc, oy * columns + ox, tap)?;
+                    continue;
+                }
+                for (p, acc) in acc.iter_mut().enumerate() {
+                    if let Some(ox) = inside(first + p as isize, columns) {
+                        self.tap(core::array::from_mut(acc), oy * columns + ox, tap)?;
+                    }
+                }
+            }
+        }
+        Some(acc)
+    }
+
+    /// One tap of `P` neighbouring output pixels from `pixel` on; `tap` counts input channels.
+    #[inline(always)]
+    fn tap<const P: usize, const L: usize>(
+        &self,
+        acc: &mut [[f32; L]; P],
+        pixel: usize,
+        tap: usize,
     ) -> Option<()> {
         let s = self.s;
-        let [rows, columns, channels] = s.output;
-        let y = self.ky * s.dilations[0];
-        let x = self.kx * s.dilations[1];
-        let (oy0, oy1) = valid(y, s.strides[0], rows, s.pads[0], s.input[0]);
-        let (ox0, ox1) = valid(x, s.strides[1], columns, s.pads[1], s.input[1]);
-        let step = s.strides[1] * s.input[2];
-        for oy in oy0..oy1 {
-            let row = oy * s.strides[0] + y - s.pads[0];
-            let mut ox = ox0;
-            while ox < ox1 {
-                let column = ox * s.strides[1] + x - s.pads[1];
-                let at = (row * s.input[1] + column) * s.input[2] + input;
-                let from =
-                    (oy * columns + ox) * channels + self.group * s.group_output + self.block;
-                if ox1 - ox >= 4 {
-                    let g = |p: usize| self.scaled(from + p * channels, width);
-                    let four = Pixels { g: [g(0)?, g(1)?, g(2)?, g(3)?], tile, width, at, step };
-                    each_lanes!(inputs, |lane| four.four(lane, dx));
-                    ox += 4;
-                } else {
-                    let g = self.scaled(from, width)?;
-                    let one = Pixels { g: [g], tile, width, at, step };
-                    each_lanes!(inputs, |lane| one.one(lane, dx));
-                    ox += 1;
-                }
+        let per_output = s.kernel[0] * s.kernel[1] * s.group_input;
+        for block in (0..s.group_output).step_by(LANES) {
+            let first = self.group * s.group_output + block;
+            let width = LANES.min(s.group_output - block);
+            let rows = run(self.w, first * per_output + tap * width, L * width)?;
+            let outputs = Outputs { g: self.g, pixel: pixel * s.output[2] + first, rows };
+            let scale = match self.scale {
+                Some(scale) => run(scale, first, width)?,
+                None => &[1.0; LANES],
+            };
+            if width == LANES {
+                outputs.add(acc, s.output[2], scale, LANES)?;
+            } else {
+                outputs.add(acc, s.output[2], scale, width)?;
             }
         }
         Some(())
     }
-
-    /// `g * scale` of one pixel's block.
-    #[inline(always)]
-    fn scaled(&self, from: usize, width: usize) -> Option<[f32; LANES]> {
-        let mut scaled = [0.0; LANES];
-        let g = run(self.g, from, width)?;
-        scaled.iter_mut().zip(g).for_each(|(to, g)| *to = *g);
-        if let Some(scale) = self.scale {
-            let scale = run(scale, self.group * self.s.group_output + self.block, width)?;
-            scaled.iter_mut().zip(scale).for_each(|(to, s)| *to *= s);
-        }
-        Some(scaled)
-    }
 }
 
-/// Scaled cotangents of `P` neighbouring output pixels, and where they go.
-struct Pixels<'a, const P: usize> {
-    g: [[f32; LANES]; P],
-    tile: &'a [[f32; LANES]; LANES],
-    /// Output channels in `g`.
-    width: usize,
-    /// Element of dx for the first pixel's first channel.
-    at: usize,
-    /// Elements of dx between two pixels.
-    step: usize,
+/// Up to 16 output channels.
+struct Outputs<'a> {
+    g: &'a [f32],
+    /// The first pixel's first cotangent.
+    pixel: usize,
+    /// The weights, a row of `width` per input channel.
+    rows: &'a [f32],
 }
 
-impl Pixels<'_, 4> {
+impl Outputs<'_> {
+    /// `acc[p][l] += (g[p][o] * scale[o]) * w[l][o]`; pixels lie `step` apart.
     #[inline(always)]
-    fn four<const L: usize>(&self, lane: usize, dx: &mut [f32]) -> Option<()> {
-        let mut acc = [[0.0; L]; 4];
-        for (p, acc) in acc.iter_mut().enumerate() {
-            *acc = *take(dx, self.at + p * self.step + lane)?;
+    fn add<const P: usize, const L: usize>(
+        &self,
+        acc: &mut [[f32; L]; P],
+        step: usize,
+        scale: &[f32],
+        width: usize,
+    ) -> Option<()> {
+        let mut g = [&[][..]; P];
+        for (p, g) in g.iter_mut().enumerate() {
+            *g = run(self.g, self.pixel + p * step, width)?;
         }
-        let [a, b, c, d] = &self.g;
-        let width = self.width;
-        let g = [a.get(..width)?, b.get(..width)?, c.get(..width)?, d.get(..width)?];
-        accumulate4(&mut acc, g, self.tile.as_flattened(), LANES, lane)?;
-        for (p, acc) in acc.iter().enumerate() {
-            *take_mut(dx, self.at + p * self.step + lane)? = *acc;
+        let mut w = [&[][..]; L];
+        for (l, w) in w.iter_mut().enumerate() {
+            *w = run(self.rows, l * width, width)?;
         }
+        let mut sums = *acc;
+        for (o, scale) in scale.get(..width)?.iter().enumerate() {
+            let mut column = [0.0; L];
+            for (to, w) in column.iter_mut().zip(&w) {
+                *to = *w.get(o)?;
+            }
+            for (sum, g) in sums.iter_mut().zip(&g) {
+                add_scaled(sum, g.get(o)? * scale, &column);
+            }
+        }
+        *acc = sums;
         Some(())
     }
 }
 
-impl Pixels<'_, 1> {
-    #[inline(always)]
-    fn one<const L: usize>(&self, lane: usize, dx: &mut [f32]) -> Option<()> {
-        let [g] = &self.g;
-        let acc = take_mut::<L>(dx, self.at + lane)?;
-        accumulate1(acc, g.get(..self.width)?, self.tile.as_flattened(), LANES, lane)
-    }
-}
-
-/// One output per group: lanes run along the channels.
-fn depthwise(
-    s: &ConvShape,
-    g: &[f32],
-    w: &[f32],
-    scale: Option<&[f32]>,
-    dx: &mut [f32],
-) -> Option<()> {
-    let channels = s.output[2];
-    for ky in 0..s.kernel[0] {
-        for kx in 0..s.kernel[1] {
-            for first in (0..channels).step_by(LANES) {
-                let width = LANES.min(channels - first);
-                let tap = ky * s.kernel[1] + kx;
-                let w = run(w, first * s.kernel[0] * s.kernel[1] + tap * width, width)?;
-                let mut factors = [1.0; LANES];
-                if let Some(scale) = scale {
-                    let scale = run(scale, first, width)?;
-                    factors.iter_mut().zip(scale).for_each(|(to, s)| *to = *s);
-                }
-                depthwise_pixels(s, g, w, &factors, [ky, kx], first, dx)?;
-            }
-        }
-    }
-    Some(())
-}
-
-fn depthwise_pixels(
-    s: &ConvShape,
-    g: &[f32],
-    w: &[f32],
-    factors: &[f32; LANES],
-    [ky, kx]: [usize; 2],
+/// Up to 16 channels with one output per group: lanes run along the channels.
+struct Depthwise<'a> {
+    s: &'a ConvShape,
+    g: &'a [f32],
+    w: &'a [f32],
+    scale: Option<&'a [f32]>,
+    end: &'a GradientEnd<'a>,
+    /// First channel.
     first: usize,
-    dx: &mut [f32],
-) -> Option<()> {
-    let [rows, columns, channels] = s.output;
-    let (y, x) = (ky * s.dilations[0], kx * s.dilations[1]);
-    let (oy0, oy1) = valid(y, s.strides[0], rows, s.pads[0], s.input[0]);
-    let (ox0, ox1) = valid(x, s.strides[1], columns, s.pads[1], s.input[1]);
-    for oy in oy0..oy1 {
-        let row = oy * s.strides[0] + y - s.pads[0];
-        for ox in ox0..ox1 {
-            let column = ox * s.strides[1] + x - s.pads[1];
-            let g = run(g, (oy * columns + ox) * channels + first, w.len())?;
-            let at = (row * s.input[1] + column) * channels + first;
-            let dx = dx.get_mut(at..)?.get_mut(..w.len())?;
-            for (((dx, g), f), w) in dx.iter_mut().zip(g).zip(factors).zip(w) {
-                *dx += (g * f) * w;
+    width: usize,
+}
+
+impl Depthwise<'_> {
+    /// All pixels of `L` channels, `lane` within the block.
+    fn pass<const L: usize>(&self, lane: usize, dx: &mut [f32]) -> Option<()> {
+        let s = self.s;
+        let channel = self.first + lane;
+        let scale = match self.scale {
+            Some(scale) => *take::<L>(scale, channel)?,
+            None => [1.0; L],
+        };
+        for iy in 0..s.input[0] {
+            for ix in 0..s.input[1] {
+                let acc = self.pixel::<L>(iy, ix, lane, &scale)?;
+                let at = (iy * s.input[1] + ix) * s.input[2] + channel;
+                self.end.finish(acc, at, dx)?;
             }
         }
+        Some(())
     }
-    Some(())
+
+    #[inline(always)]
+    fn pixel<const L: usize>(
+        &self,
+        iy: usize,
+        ix: usize,
+        lane: usize,
+        scale: &[f32; L],
+    ) -> Option<[f32; L]> {
+        let s = self.s;
+        let [rows, columns, channels] = s.output;
+        let base = self.first * s.kernel[0] * s.kernel[1] + lane;
+        let mut acc = [0.0; L];
+        for ky in 0..s.kernel[0] {
+            let Some(oy) = source(s, 0, iy, ky).and_then(|oy| inside(oy, rows)) else {
+                continue;
+            };
+            for kx in 0..s.kernel[1] {
+                let Some(ox) = source(s, 1, ix, kx).and_then(|ox| inside(ox, columns)) else {
+                    continue;
+                };
+                let at = (oy * columns + ox) * channels + self.first + lane;
+                let g = take::<L>(self.g, at)?;
+                let w = take::<L>(self.w, base + (ky * s.kernel[1] + kx) * self.width)?;
+                for ((acc, g), (scale, w)) in acc.iter_mut().zip(g).zip(scale.iter().zip(w)) {
+                    *acc += (g * scale) * w;
+                }
+            }
+        }
+        Some(acc)
+    }
 }

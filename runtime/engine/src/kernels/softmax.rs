@@ -2,6 +2,7 @@
 
 use super::activation::not_finite;
 use super::lanes::sum;
+use super::operand::Operand;
 use crate::math::exp;
 
 /// Lengths before, of and after the axis.
@@ -31,17 +32,18 @@ impl SoftmaxBox {
 
 /// `y = exp(x - max) / sum of exp(x - max)`, the sum in 16 lanes. What is not finite makes its
 /// whole line NaN.
-pub fn softmax(b: SoftmaxBox, x: &[f32], y: &mut [f32]) -> Option<()> {
+pub fn softmax(b: SoftmaxBox, x: Operand<'_>, y: &mut [f32]) -> Option<()> {
+    x.bring(0, y)?;
     for first in b.lines() {
-        let mut max = *x.get(first)?;
+        let mut max = *y.get(first)?;
         for at in b.line(first) {
-            let v = *x.get(at)?;
+            let v = *y.get(at)?;
             max = if v <= max { max } else { v };
         }
         for at in b.line(first) {
-            let v = *x.get(at)?;
+            let v = y.get_mut(at)?;
             // exp would turn -inf into a plain 0.
-            *y.get_mut(at)? = exp(v - max) + not_finite(v);
+            *v = exp(*v - max) + not_finite(*v);
         }
         let total = sum(b.line(first).map_while(|at| y.get(at).copied()));
         for at in b.line(first) {
@@ -52,12 +54,18 @@ pub fn softmax(b: SoftmaxBox, x: &[f32], y: &mut [f32]) -> Option<()> {
 }
 
 /// `dx = y * (g - <y, g>)` along every line, the inner product in 16 lanes.
-pub fn softmax_gradient(b: SoftmaxBox, y: &[f32], g: &[f32], dx: &mut [f32]) -> Option<()> {
+pub fn softmax_gradient(
+    b: SoftmaxBox,
+    y: Operand<'_>,
+    g: Operand<'_>,
+    dx: &mut [f32],
+) -> Option<()> {
     for first in b.lines() {
-        let product = |at: usize| Some(y.get(at)? * g.get(at)?);
+        let product = |at: usize| Some(y.at(at, dx)? * g.at(at, dx)?);
         let inner = sum(b.line(first).map_while(product));
         for at in b.line(first) {
-            *dx.get_mut(at)? = y.get(at)? * (g.get(at)? - inner);
+            let v = y.at(at, dx)? * (g.at(at, dx)? - inner);
+            *dx.get_mut(at)? = v;
         }
     }
     Some(())

@@ -6,8 +6,9 @@ use std::time::Instant;
 
 use gradgate_engine::kernels::activation::Act;
 use gradgate_engine::kernels::conv::{Epilogue, conv};
-use gradgate_engine::kernels::conv_input_gradient::conv_input_gradient;
+use gradgate_engine::kernels::conv_input_gradient::{GradientEnd, conv_input_gradient};
 use gradgate_engine::kernels::conv_weight_norm::WeightNorm;
+use gradgate_engine::kernels::operand::Operand;
 
 use crate::conv::shape;
 use crate::support::Random;
@@ -53,15 +54,20 @@ fn speed() {
         let w = random.values(s.weight_elements());
         let g = random.values(s.output_elements());
         let scale = random.values(co);
-        let end =
-            Epilogue { scale: Some(&scale), shift: Some(&scale), skip: None, act: Act::IDENTITY };
+        let end = Epilogue {
+            scale: Some(&scale),
+            shift: Some(&scale),
+            skip: Operand::Absent,
+            act: Act::IDENTITY,
+        };
         let (mut y, mut dx) = (g.clone(), x.clone());
         let mut scratch = vec![0.0; 3 * co];
         let forward = gmac_per_second(s.macs(), || {
             conv(&s, black_box(&x), &w, &end, black_box(&mut y)).unwrap();
         });
         let input = gmac_per_second(s.macs(), || {
-            conv_input_gradient(&s, black_box(&g), &w, Some(&scale), black_box(&mut dx)).unwrap();
+            let (g, dx) = (black_box(&g), black_box(&mut dx));
+            conv_input_gradient(&s, g, &w, Some(&scale), &GradientEnd::NONE, dx).unwrap();
         });
         let norm = WeightNorm {
             s: &s,

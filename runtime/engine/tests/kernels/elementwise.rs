@@ -7,6 +7,7 @@ use gradgate_engine::kernels::affine_norm::affine_norm;
 use gradgate_engine::kernels::binary::binary;
 use gradgate_engine::kernels::boxes::Axes;
 use gradgate_engine::kernels::copy::{Side, copy};
+use gradgate_engine::kernels::operand::Operand::Slice;
 use gradgate_engine::kernels::reduce::{ReduceBoxes, reduce};
 use gradgate_engine::kernels::softmax::{SoftmaxBox, softmax, softmax_gradient};
 use gradgate_engine::math::exp;
@@ -54,7 +55,8 @@ fn binary_broadcasts_by_strides() {
                 .map(|i| operation(kind, a[dot(i, &a_strides)], b[dot(i, &b_strides)]).to_bits())
                 .collect();
             let mut y = vec![9.0; expected.len()];
-            binary(kind, &dims, [&a_strides, &b_strides], &a, &b, &mut y).unwrap();
+            let strides = [&a_strides, &b_strides];
+            binary(kind, &dims, strides, Slice(&a), Slice(&b), &mut y).unwrap();
             let found: Vec<u32> = y.iter().map(|v| v.to_bits()).collect();
             assert_eq!(found, expected, "{kind:?} {dims:?}");
         }
@@ -127,7 +129,7 @@ fn affine_and_its_norms_equal_naive_loops() {
         let act = Act { kind: Activation::Relu, low: 0.0, high: 0.0 };
         for shift in [None, Some(&shift[..])] {
             let mut y = vec![9.0; x.len()];
-            affine(&x, &scale, shift, &act, &mut y).unwrap();
+            affine(Slice(&x), &scale, shift, &act, &mut y).unwrap();
             for (i, (y, x)) in y.iter().zip(&x).enumerate() {
                 let product = x * scale[i % channels];
                 let v = shift.map_or(product, |shift| product + shift[i % channels]);
@@ -168,8 +170,8 @@ fn softmax_and_its_gradient_equal_naive_loops() {
         let x: Vec<f32> = random.values(outer * axis * inner).iter().map(|v| v * 30.0).collect();
         let g = random.values(x.len());
         let (mut y, mut dx) = (vec![9.0; x.len()], vec![9.0; x.len()]);
-        softmax(b, &x, &mut y).unwrap();
-        softmax_gradient(b, &y, &g, &mut dx).unwrap();
+        softmax(b, Slice(&x), &mut y).unwrap();
+        softmax_gradient(b, Slice(&y), Slice(&g), &mut dx).unwrap();
         for o in 0..outer {
             for i in 0..inner {
                 let line: Vec<usize> = (0..axis).map(|k| (o * axis + k) * inner + i).collect();
@@ -189,6 +191,7 @@ fn softmax_and_its_gradient_equal_naive_loops() {
         }
     }
     let mut y = [0.0; 3];
-    softmax(SoftmaxBox { outer: 1, axis: 3, inner: 1 }, &[1.0, f32::NAN, 2.0], &mut y).unwrap();
+    let b = SoftmaxBox { outer: 1, axis: 3, inner: 1 };
+    softmax(b, Slice(&[1.0, f32::NAN, 2.0]), &mut y).unwrap();
     assert!(y.iter().all(|v| v.is_nan()));
 }

@@ -3,5 +3,7 @@
 mod conv;
 mod conv_speed;
 mod elementwise;
+mod in_place;
+mod input_gradient;
 mod pools;
 mod support;

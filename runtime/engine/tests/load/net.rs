@@ -48,6 +48,8 @@ pub struct Net {
     pub layers: &'static str,
     /// Indices into the plan's steps, in order of execution.
     pub order: Vec<usize>,
+    /// One more step behind them: operation, parameter record, operands.
+    pub extra: Option<(OpCode, Vec<u8>, Vec<u16>)>,
 }
 
 pub fn in_arena(offset: u32, elements: u32) -> TensorRecord {
@@ -130,6 +132,7 @@ impl Net {
             penultimate: 0,
             layers: "logits",
             order: (0..8).collect(),
+            extra: None,
         }
     }
 
@@ -155,19 +158,25 @@ impl Net {
             OpCode::Copy,
             OpCode::Copy,
         ];
-        let step = |&step: &usize| {
+        let record = |opcode: OpCode, params, places: &[u16]| {
             let mut operands = [NONE.into(); 8];
-            operands.iter_mut().zip(&self.operands[step]).for_each(|(to, o)| *to = (*o).into());
-            let opcode = (opcodes[step] as u16).into();
-            StepRecord { opcode, reserved: 0.into(), params: offsets[step].unwrap(), operands }
+            operands.iter_mut().zip(places).for_each(|(to, o)| *to = (*o).into());
+            StepRecord { opcode: (opcode as u16).into(), reserved: 0.into(), params, operands }
         };
+        let step = |&s: &usize| record(opcodes[s], offsets[s].unwrap(), &self.operands[s]);
+        let mut steps: Vec<StepRecord> = self.order.iter().map(step).collect();
+        if let Some((opcode, bytes, operands)) = &self.extra {
+            let offset = u32::try_from(params.len()).unwrap();
+            params.extend(bytes);
+            steps.push(record(*opcode, offset.into(), operands));
+        }
         let mut blobs = Vec::new();
         push_floats(&mut blobs, &WEIGHTS).unwrap();
         push_floats(&mut blobs, &[1.0; 3]).unwrap();
         let parts = BundleParts {
             header: self.header(),
             tensors: self.tensors.clone(),
-            steps: self.order.iter().map(step).collect(),
+            steps,
             params,
             blobs,
             device_class: DeviceClass::ALL[0],
