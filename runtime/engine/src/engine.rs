@@ -6,9 +6,11 @@ use gradgate_bundle::op::NONE;
 
 use crate::arena::{Interval, cut};
 use crate::check::{arena_interval, check, feature_shape, features_interval};
+use crate::compute::{Compute, ComputeError};
 use crate::detector::{DetectorView, FrameFeatures, evaluate};
 use crate::error::{LoadError, RunError};
-use crate::step::{Frame, Written, execute};
+use crate::isa::Numerics;
+use crate::step::{Call, Frame, Written, execute, transposed_elements, workspace_elements};
 
 /// A loaded bundle. Holds no frame state: one engine may serve several arenas.
 #[derive(Clone, Debug)]
@@ -16,6 +18,9 @@ pub struct Engine<'a> {
     bundle: Bundle<'a>,
     detector: Option<DetectorView<'a>>,
     places: Places,
+    compute: Compute<'a>,
+    /// Elements behind the arena that the vector kernels work in.
+    workspace: usize,
 }
 
 /// Where the results lie in the arena.
@@ -59,7 +64,57 @@ impl<'a> Engine<'a> {
             None => None,
         };
         let places = places(&bundle).ok_or(LoadError::Layout("a result has no place"))?;
-        Ok(Engine { bundle, detector, places })
+        Ok(Engine { bundle, detector, places, compute: Compute::default(), workspace: 0 })
+    }
+
+    /// The same engine, computing with what the caller gives. Asks for a longer arena.
+    ///
+    /// # Errors
+    /// Fast numerics or threads without an instruction set, transposed weights of another length.
+    pub fn with_compute(self, compute: Compute<'a>) -> Result<Engine<'a>, ComputeError> {
+        if compute.isa.is_none()
+            && (compute.numerics != Numerics::Exact || compute.workers.is_some())
+        {
+            return Err(ComputeError::NoIsa);
+        }
+        let (expected, found) = (self.transposed_elements(), compute.transposed.len());
+        if found != 0 && found != expected {
+            return Err(ComputeError::Transposed { expected, found });
+        }
+        let steps = self.bundle.steps().iter();
+        let workspace = steps.map(|step| workspace_elements(&self.bundle, step, &compute)).max();
+        Ok(Engine { compute, workspace: workspace.unwrap_or(0), ..self })
+    }
+
+    /// What it computes with.
+    pub fn compute(&self) -> &Compute<'a> {
+        &self.compute
+    }
+
+    /// Length of the weights as input gradients read them, in f32 elements; 0 where there are no
+    /// vector kernels.
+    pub fn transposed_elements(&self) -> usize {
+        let steps = self.bundle.steps().iter();
+        steps.map(|step| transposed_elements(&self.bundle, step)).sum()
+    }
+
+    /// Writes the weights as input gradients read them, [`Engine::transposed_elements`] long, for
+    /// [`Compute::transposed`].
+    ///
+    /// # Errors
+    /// Another length.
+    pub fn transpose(&self, to: &mut [f32]) -> Result<(), ComputeError> {
+        let (expected, found) = (self.transposed_elements(), to.len());
+        let mut rest = (expected == found).then_some(to);
+        for step in self.bundle.steps() {
+            let length = transposed_elements(&self.bundle, step);
+            rest = rest.and_then(|rest| {
+                let (place, behind) = rest.split_at_mut_checked(length)?;
+                crate::step::transpose(&self.bundle, step, place)?;
+                Some(behind)
+            });
+        }
+        rest.map(|_| ()).ok_or(ComputeError::Transposed { expected, found })
     }
 
     /// The bundle.
@@ -72,8 +127,13 @@ impl<'a> Engine<'a> {
         self.detector.as_ref()
     }
 
-    /// Length of the arena that [`Engine::run`] needs, in f32 elements.
+    /// Length of the arena that [`Engine::run`] needs, in f32 elements: the plan's, and the
+    /// workspace of the vector kernels behind it.
     pub fn arena_elements(&self) -> usize {
+        self.plan_elements().saturating_add(self.workspace)
+    }
+
+    fn plan_elements(&self) -> usize {
         self.bundle.header().layout.arena_elements as usize
     }
 
@@ -149,10 +209,20 @@ impl<'a> Engine<'a> {
         }
         let (expected, found) = (self.arena_elements(), arena.len());
         let arena = arena.get_mut(..expected).ok_or(RunError::Arena { expected, found })?;
+        let (arena, workspace) = arena
+            .split_at_mut_checked(self.plan_elements())
+            .ok_or(RunError::Arena { expected, found })?;
         let places = &self.places;
+        let mut transposed = self.compute.transposed;
         for (step, record) in self.bundle.steps().iter().enumerate() {
+            let mut call = Call { compute: self.compute, workspace: &mut *workspace };
+            if !transposed.is_empty() {
+                let length = transposed_elements(&self.bundle, record);
+                (call.compute.transposed, transposed) =
+                    transposed.split_at_checked(length).ok_or(RunError::Defect { step })?;
+            }
             let observe = &mut |written, values: &mut [f32]| observer(step, written, values);
-            execute(&self.bundle, record, frame, places.features, arena, observe)
+            execute(&self.bundle, record, frame, places.features, arena, call, observe)
                 .ok_or(RunError::Defect { step })?;
         }
         places.results(arena).ok_or(RunError::Defect { step: self.bundle.steps().len() })

@@ -6,13 +6,17 @@
 
 mod arena;
 mod check;
+pub mod compute;
 pub mod detector;
 mod engine;
 mod error;
 mod float_mode;
+pub mod isa;
 pub mod kernels;
 pub mod math;
 mod step;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+pub mod vector;
 
 pub use engine::{Engine, Features};
 pub use error::{LoadError, OperandFault, RunError};

@@ -1,5 +1,9 @@
 //! One step: operands out of arena and blobs, then the kernel.
 
+mod call;
+
+pub use call::{Call, transpose, transposed_elements, workspace_elements};
+
 use gradgate_bundle::Bundle;
 use gradgate_bundle::op::{Activation, BinaryKind, ConvWeightNormParams, NONE, OpCode};
 use gradgate_bundle::record::StepRecord;
@@ -14,8 +18,8 @@ use crate::kernels::affine_norm::affine_norm;
 use crate::kernels::average_pool::{average_pool, average_pool_gradient};
 use crate::kernels::binary::binary;
 use crate::kernels::boxes::axes;
-use crate::kernels::conv::{Epilogue, conv};
-use crate::kernels::conv_input_gradient::{GradientEnd, conv_input_gradient};
+use crate::kernels::conv::Epilogue;
+use crate::kernels::conv_input_gradient::GradientEnd;
 use crate::kernels::conv_weight_gradient::conv_weight_gradient;
 use crate::kernels::conv_weight_norm::WeightNorm;
 use crate::kernels::copy::{Side, copy};
@@ -64,6 +68,7 @@ pub fn execute(
     frame: Frame<'_>,
     features: Interval,
     arena: &mut [f32],
+    call: Call<'_>,
     observer: &mut impl FnMut(Written, &mut [f32]),
 ) -> Option<()> {
     let opcode = OpCode::from_number(record.opcode.get())?;
@@ -78,7 +83,7 @@ pub fn execute(
     let features = if taps { features } else { Interval::default() };
     let (readable, out, features) = cut(arena, output, features)?;
     let reads = Reads { bundle, record, readable, output };
-    let norms = compute(&parameters, &reads, frame, out)?;
+    let norms = compute(&parameters, &reads, frame, call, out)?;
     if let Some(place) = place {
         observer(Written::Operand(place), out);
     }
@@ -148,10 +153,11 @@ fn compute(
     parameters: &Parameters<'_>,
     reads: &Reads<'_, '_>,
     frame: Frame<'_>,
+    call: Call<'_>,
     out: &mut [f32],
 ) -> Option<[f32; 4]> {
     match *parameters {
-        Parameters::ConvWeightNorm(p) => return weight_norm(p, reads, out),
+        Parameters::ConvWeightNorm(p) => return weight_norm(p, reads, call, out),
         Parameters::AffineNorm(_) => {
             let (scale, shift) =
                 affine_norm(reads.get(0)?, reads.get(1)?, reads.get(2)?, reads.get(3)?, out)?;
@@ -162,7 +168,7 @@ fn compute(
         | Parameters::Conv(_)
         | Parameters::ConvInputGradient(_)
         | Parameters::ConvWeightGradient(_)
-        | Parameters::Affine(_) => layers(parameters, reads, frame, out)?,
+        | Parameters::Affine(_) => layers(parameters, reads, frame, call, out)?,
         _ => elementwise(parameters, reads, out)?,
     }
     Some([0.0; 4])
@@ -172,6 +178,7 @@ fn layers(
     parameters: &Parameters<'_>,
     reads: &Reads<'_, '_>,
     frame: Frame<'_>,
+    call: Call<'_>,
     out: &mut [f32],
 ) -> Option<()> {
     match *parameters {
@@ -189,14 +196,15 @@ fn layers(
                 skip: reads.operand(4)?,
                 act: act(p.activation.get().into(), p.low, p.high)?,
             };
-            conv(&ConvShape::new(p).ok()?, reads.get(0)?, reads.get(1)?, &end, out)
+            call.conv(&ConvShape::new(p).ok()?, reads.get(0)?, reads.get(1)?, &end, out)
         }
         Parameters::ConvInputGradient(p) => {
             let s = ConvShape::new(p).ok()?;
             let act = act(p.activation.get().into(), p.low, p.high)?;
             let gate = Gate { act, at: reads.operand(4)? };
             let end = GradientEnd { addend: reads.operand(3)?, gate };
-            conv_input_gradient(&s, reads.get(0)?, reads.get(1)?, reads.optional(2)?, &end, out)
+            let scale = reads.optional(2)?;
+            call.conv_input_gradient(&s, reads.get(0)?, reads.get(1)?, scale, &end, out)
         }
         Parameters::ConvWeightGradient(p) => {
             conv_weight_gradient(&ConvShape::new(p).ok()?, reads.get(0)?, reads.get(1)?, out)
@@ -212,6 +220,7 @@ fn layers(
 fn weight_norm(
     p: &ConvWeightNormParams,
     reads: &Reads<'_, '_>,
+    call: Call<'_>,
     scratch: &mut [f32],
 ) -> Option<[f32; 4]> {
     let s = ConvShape::new(&p.conv).ok()?;
@@ -225,8 +234,11 @@ fn weight_norm(
         bias_minus_mean: reads.optional(5)?,
         wants_scale: p.scale.get() != NONE,
     };
-    let norms =
-        if p.method.get() == METHOD_GRAM { norm.gram(scratch)? } else { norm.direct(scratch)? };
+    let norms = if p.method.get() == METHOD_GRAM {
+        norm.gram(scratch)?
+    } else {
+        call.direct(&norm, scratch)?
+    };
     Some([norms.weight, norms.bias, norms.scale, norms.shift])
 }
 

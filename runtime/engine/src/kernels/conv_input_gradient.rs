@@ -5,7 +5,7 @@
 //! Arm) input channels are taken together. Nothing is transposed: the weights of neighbouring input
 //! channels lie a block's width apart.
 
-use gradgate_bundle::op::LANES;
+use gradgate_bundle::op::{Activation, LANES, MASK_BITS};
 use gradgate_bundle::shape::ConvShape;
 
 use super::lanes::{add_scaled, each_lanes, run, take, take_mut};
@@ -21,6 +21,18 @@ pub struct GradientEnd<'a> {
     pub gate: Gate<'a>,
 }
 
+impl<'a> GradientEnd<'a> {
+    /// For a part of the result, `length` elements from `at` on; a mask is cut between its words.
+    pub fn part(&self, at: usize, length: usize) -> Option<GradientEnd<'a>> {
+        let gate = match self.gate.act.kind {
+            Activation::Mask => self.gate.at.part(at / MASK_BITS, length.div_ceil(MASK_BITS))?,
+            _ => self.gate.at.part(at, length)?,
+        };
+        let gate = Gate { at: gate, ..self.gate };
+        Some(GradientEnd { addend: self.addend.part(at, length)?, gate })
+    }
+}
+
 impl GradientEnd<'_> {
     /// Nothing.
     pub const NONE: GradientEnd<'static> =
@@ -28,7 +40,12 @@ impl GradientEnd<'_> {
 
     /// Finishes `L` elements and writes them at `at`.
     #[inline(always)]
-    fn finish<const L: usize>(&self, mut acc: [f32; L], at: usize, dx: &mut [f32]) -> Option<()> {
+    pub fn finish<const L: usize>(
+        &self,
+        mut acc: [f32; L],
+        at: usize,
+        dx: &mut [f32],
+    ) -> Option<()> {
         if !matches!(self.addend, Operand::Absent) {
             acc.iter_mut().zip(self.addend.take::<L>(at, dx)?).for_each(|(v, a)| *v += a);
         }

@@ -43,14 +43,21 @@ pub struct Norms {
 
 impl WeightNorm<'_> {
     /// Direct method. `scratch` holds, per output channel, `r = |D|^2`, `q = <W, D>` and `s`, the
-    /// sum
-    /// of g: three rows of `co` values.
+    /// sum of g: three rows of `co` values.
     pub fn direct(&self, scratch: &mut [f32]) -> Option<Norms> {
-        let (r, q, s) = self.rows(scratch)?;
+        let [r, q, s] = self.rows(scratch)?;
+        self.direct_sums(r, q)?;
+        self.finish(r, q, s)
+    }
+
+    /// `r = |D|^2` and `q = <W, D>` (+0 where no norm wants it) per output channel.
+    pub fn direct_sums(&self, r: &mut [f32], q: &mut [f32]) -> Option<()> {
+        Sums { norm: self, r, q }.fill()
+    }
+
+    /// The norms from the rows r and q; s is filled here.
+    pub fn finish(&self, r: &[f32], q: &[f32], s: &mut [f32]) -> Option<Norms> {
         self.shift_sums(s)?;
-        let mut sums = Sums { norm: self, r, q };
-        sums.fill()?;
-        let Sums { r, q, .. } = sums;
         let weight = self.with_scale(r, |r, scale| (scale * scale) * r);
         let scale = if self.wants_scale { self.scale_norm(q, s)? } else { 0.0 };
         Some(Norms { weight, scale, ..self.bias_norms(s) })
@@ -58,21 +65,19 @@ impl WeightNorm<'_> {
 
     /// Gram method for one output pixel that sees one input pixel: `|x|^2 * sum of (scale * g)^2`.
     pub fn gram(&self, scratch: &mut [f32]) -> Option<Norms> {
-        let (_, _, s) = self.rows(scratch)?;
+        let [_, _, s] = self.rows(scratch)?;
         self.shift_sums(s)?;
         let x = squared_norm(self.x.get(..self.s.input[2])?);
         let norms = self.bias_norms(s);
         Some(Norms { weight: x * norms.bias, ..norms })
     }
 
-    fn rows<'m>(
-        &self,
-        scratch: &'m mut [f32],
-    ) -> Option<(&'m mut [f32], &'m mut [f32], &'m mut [f32])> {
+    /// The rows r, q and s of the scratch.
+    pub fn rows<'m>(&self, scratch: &'m mut [f32]) -> Option<[&'m mut [f32]; 3]> {
         let channels = self.s.output[2];
         let (r, rest) = scratch.split_at_mut_checked(channels)?;
         let (q, rest) = rest.split_at_mut_checked(channels)?;
-        Some((r, q, rest.get_mut(..channels)?))
+        Some([r, q, rest.get_mut(..channels)?])
     }
 
     /// `s_o`: g summed over the pixels in raster order.

@@ -16,7 +16,16 @@ pub enum Operand<'a> {
     InPlace,
 }
 
-impl Operand<'_> {
+impl<'a> Operand<'a> {
+    /// The operand of a part of the result, `length` elements from `at` on.
+    pub fn part(&self, at: usize, length: usize) -> Option<Operand<'a>> {
+        Some(match self {
+            Operand::Absent => Operand::Absent,
+            Operand::Slice(values) => Operand::Slice(values.get(at..)?.get(..length)?),
+            Operand::InPlace => Operand::InPlace,
+        })
+    }
+
     /// The element at `at`; `None` where there is none.
     #[inline(always)]
     pub fn at(&self, at: usize, out: &[f32]) -> Option<f32> {

@@ -10,6 +10,11 @@ use gradgate_engine::kernels::conv_input_gradient::{GradientEnd, conv_input_grad
 use gradgate_engine::kernels::conv_weight_norm::WeightNorm;
 use gradgate_engine::kernels::operand::Operand;
 
+use gradgate_bundle::shape::ConvShape;
+use gradgate_engine::compute::Compute;
+use gradgate_engine::isa::{Isa, Numerics};
+use gradgate_engine::vector::{self, Vector};
+
 use crate::conv::shape;
 use crate::support::Random;
 
@@ -26,11 +31,14 @@ const SHAPES: &[(&str, usize, usize, usize, usize, usize)] = &[
     ("resnet18 stage 4", 4, 512, 512, 3, 1),
 ];
 
+/// Workspace for every shape here.
+const SPACE: usize = 1 << 20;
+
 /// Billions of multiply-adds in a second, the best of several tries.
 fn gmac_per_second(macs: u64, mut f: impl FnMut()) -> f64 {
     let rounds = (20_000_000 / macs).clamp(1, 10_000);
     let mut best = f64::INFINITY;
-    for _ in 0..7 {
+    for _ in 0..25 {
         let start = Instant::now();
         (0..rounds).for_each(|_| f());
         best = best.min(start.elapsed().as_secs_f64() / rounds as f64);
@@ -38,51 +46,92 @@ fn gmac_per_second(macs: u64, mut f: impl FnMut()) -> f64 {
     macs as f64 / best / 1e9
 }
 
+/// One way to compute; `None` is scalar.
+type Way = Option<Vector<'static>>;
+
+/// The scalar kernels, and both numerics of the best instruction set.
+fn ways() -> Vec<(String, Way)> {
+    let isa = Isa::best().expect("vector kernels on this host");
+    let way = |numerics, name| {
+        let compute = Compute { isa: Some(isa), numerics, ..Compute::default() };
+        (format!("{} {name}", isa.name()), Vector::new(&compute))
+    };
+    vec![("scalar".into(), None), way(Numerics::Exact, "exact"), way(Numerics::Fast, "fast")]
+}
+
 #[test]
 #[ignore = "timing, by hand and in release"]
 fn speed() {
-    println!(
-        "{:<18}{:>10}{:>12}{:>12}{:>14}   GMAC/s",
-        "", "MMAC", "forward", "input grad", "weight norm"
-    );
+    println!("GMAC/s{:<36}{:>12}{:>12}{:>12}", "", "forward", "input grad", "weight norm");
     for &(name, size, ci, co, kernel, stride) in SHAPES {
         let pad = kernel / 2;
         let case = ([size, size, ci], co, [kernel; 2], [stride; 2], [1; 2], [pad; 4], 1);
         let s = shape(&case);
-        let mut random = Random(3);
-        let x = random.values(s.input_elements());
-        let w = random.values(s.weight_elements());
-        let g = random.values(s.output_elements());
-        let scale = random.values(co);
-        let end = Epilogue {
-            scale: Some(&scale),
-            shift: Some(&scale),
-            skip: Operand::Absent,
-            act: Act::IDENTITY,
-        };
-        let (mut y, mut dx) = (g.clone(), x.clone());
-        let mut scratch = vec![0.0; 3 * co];
-        let forward = gmac_per_second(s.macs(), || {
-            conv(&s, black_box(&x), &w, &end, black_box(&mut y)).unwrap();
-        });
-        let input = gmac_per_second(s.macs(), || {
-            let (g, dx) = (black_box(&g), black_box(&mut dx));
-            conv_input_gradient(&s, g, &w, Some(&scale), &GradientEnd::NONE, dx).unwrap();
-        });
-        let norm = WeightNorm {
-            s: &s,
-            x: &x,
-            g: &g,
-            w: &w,
-            scale: Some(&scale),
-            inverse_sigma: Some(&scale),
-            bias_minus_mean: Some(&scale),
-            wants_scale: true,
-        };
-        let weight = gmac_per_second(s.macs(), || {
-            black_box(black_box(&norm).direct(&mut scratch).unwrap());
-        });
-        let millions = s.macs() as f64 / 1e6;
-        println!("{name:<18}{millions:>10.3}{forward:>12.2}{input:>12.2}{weight:>14.2}");
+        for (label, way) in ways() {
+            let [forward, input, weight] = rates(&s, way);
+            let millions = s.macs() as f64 / 1e6;
+            println!(
+                "{name:<18}{millions:>9.3} M {label:<13}{forward:>12.2}{input:>12.2}{weight:>12.2}"
+            );
+        }
     }
+}
+
+fn rates(s: &ConvShape, way: Way) -> [f64; 3] {
+    let mut random = Random(3);
+    let x = random.values(s.input_elements());
+    let w = random.values(s.weight_elements());
+    let g = random.values(s.output_elements());
+    let scale = random.values(s.output[2]);
+    let end = Epilogue {
+        scale: Some(&scale),
+        shift: Some(&scale),
+        skip: Operand::Absent,
+        act: Act::IDENTITY,
+    };
+    let norm = WeightNorm {
+        s,
+        x: &x,
+        g: &g,
+        w: &w,
+        scale: Some(&scale),
+        inverse_sigma: Some(&scale),
+        bias_minus_mean: Some(&scale),
+        wants_scale: true,
+    };
+    let (mut y, mut dx) = (g.clone(), x.clone());
+    let mut scratch = vec![0.0; 3 * s.output[2]];
+    let mut space = vec![0.0; SPACE];
+    let mut transposed = vec![0.0; vector::conv_input_gradient::transposed_elements(s)];
+    vector::conv_input_gradient::transpose_all(s, &w, &mut transposed).unwrap();
+    let forward = gmac_per_second(s.macs(), || {
+        let (x, y) = (black_box(&x), black_box(&mut y));
+        match way {
+            None => conv(s, x, &w, &end, y),
+            Some(v) => vector::conv::conv(&v, s, x, &w, &end, y, &mut space),
+        }
+        .unwrap();
+    });
+    let input = gmac_per_second(s.macs(), || {
+        let (g, dx) = (black_box(&g), black_box(&mut dx));
+        let (scale, end) = (Some(&scale[..]), &GradientEnd::NONE);
+        match way {
+            None => conv_input_gradient(s, g, &w, scale, end, dx),
+            Some(v) => {
+                let w = (&w[..], &transposed[..]);
+                let space = &mut space;
+                vector::conv_input_gradient::conv_input_gradient(&v, s, g, w, scale, end, dx, space)
+            }
+        }
+        .unwrap();
+    });
+    let weight = gmac_per_second(s.macs(), || {
+        let (norm, scratch) = (black_box(&norm), &mut scratch[..]);
+        let norms = match way {
+            None => norm.direct(scratch),
+            Some(v) => vector::conv_weight_norm::conv_weight_norm(&v, norm, scratch, &mut space),
+        };
+        black_box(norms.unwrap());
+    });
+    [forward, input, weight]
 }

@@ -7,3 +7,4 @@ mod in_place;
 mod input_gradient;
 mod pools;
 mod support;
+mod vector;

@@ -1,0 +1,108 @@
+//! Which kernel runs: the scalar one, or the vector one of the caller's instruction set.
+
+use gradgate_bundle::Bundle;
+use gradgate_bundle::record::StepRecord;
+use gradgate_bundle::shape::{ConvShape, Parameters};
+
+use crate::compute::Compute;
+use crate::kernels::conv::{Epilogue, conv};
+use crate::kernels::conv_input_gradient::{GradientEnd, conv_input_gradient};
+use crate::kernels::conv_weight_norm::{Norms, WeightNorm};
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+use crate::vector::{self, Vector};
+
+/// What a step computes with.
+pub struct Call<'c> {
+    /// The caller's choice; the transposed weights are this step's.
+    pub compute: Compute<'c>,
+    /// As long as [`workspace_elements`] of the longest step.
+    pub workspace: &'c mut [f32],
+}
+
+impl Call<'_> {
+    /// See [`conv`].
+    pub fn conv(
+        self,
+        s: &ConvShape,
+        x: &[f32],
+        w: &[f32],
+        end: &Epilogue<'_>,
+        y: &mut [f32],
+    ) -> Option<()> {
+        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+        if let Some(v) = Vector::new(&self.compute) {
+            return vector::conv::conv(&v, s, x, w, end, y, self.workspace);
+        }
+        conv(s, x, w, end, y)
+    }
+
+    /// See [`conv_input_gradient`].
+    pub fn conv_input_gradient(
+        self,
+        s: &ConvShape,
+        g: &[f32],
+        w: &[f32],
+        scale: Option<&[f32]>,
+        end: &GradientEnd<'_>,
+        dx: &mut [f32],
+    ) -> Option<()> {
+        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+        if let Some(v) = Vector::new(&self.compute) {
+            use vector::conv_input_gradient::conv_input_gradient;
+            let w = (w, self.compute.transposed);
+            return conv_input_gradient(&v, s, g, w, scale, end, dx, self.workspace);
+        }
+        conv_input_gradient(s, g, w, scale, end, dx)
+    }
+
+    /// See [`WeightNorm::direct`].
+    pub fn direct(self, norm: &WeightNorm<'_>, scratch: &mut [f32]) -> Option<Norms> {
+        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+        if let Some(v) = Vector::new(&self.compute) {
+            return vector::conv_weight_norm::conv_weight_norm(&v, norm, scratch, self.workspace);
+        }
+        norm.direct(scratch)
+    }
+}
+
+/// Elements of workspace that a step needs.
+pub fn workspace_elements(
+    bundle: &Bundle<'_>,
+    record: &StepRecord,
+    compute: &Compute<'_>,
+) -> usize {
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    if let Some(v) = Vector::new(compute)
+        && let Some(parameters) = Parameters::of(bundle, record)
+    {
+        return v.workspace(&parameters);
+    }
+    let _ = (bundle, record, compute);
+    0
+}
+
+/// Elements of a step's transposed weights.
+pub fn transposed_elements(bundle: &Bundle<'_>, record: &StepRecord) -> usize {
+    let shape = input_gradient(bundle, record);
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    return shape.map_or(0, |s| vector::conv_input_gradient::transposed_elements(&s));
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    return shape.map_or(0, |_| 0);
+}
+
+/// Transposes a step's weights.
+pub fn transpose(bundle: &Bundle<'_>, record: &StepRecord, to: &mut [f32]) -> Option<()> {
+    let Some(s) = input_gradient(bundle, record) else { return Some(()) };
+    let w = bundle.weights(super::tensor(bundle, record, 1)?)?;
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    vector::conv_input_gradient::transpose_all(&s, w, to)?;
+    let _ = (s, w, to);
+    Some(())
+}
+
+fn input_gradient(bundle: &Bundle<'_>, record: &StepRecord) -> Option<ConvShape> {
+    match Parameters::of(bundle, record)? {
+        Parameters::ConvInputGradient(p) => ConvShape::new(p).ok(),
+        _ => None,
+    }
+}

@@ -1,0 +1,281 @@
+//! Cotangent of a convolution's input: a convolution of the scaled cotangent, its borders filled,
+//! with the weights transposed so that lanes run along input channels.
+//!
+//! With a stride, input pixels fall into phases: those a stride apart see the same taps. A phase's
+//! taps go forward through the kernel and backward through the source.
+
+use gradgate_bundle::op::{Activation, LANES};
+use gradgate_bundle::shape::ConvShape;
+
+use super::lattice::{Lattice, Taps};
+use super::source::{Fill, Frame};
+use super::tile::{Finish, Pass};
+use super::{Vector, pieces};
+use crate::isa::{Kernel, Simd};
+use crate::kernels::conv_input_gradient::{GradientEnd, conv_input_gradient as scalar};
+use crate::kernels::lanes::run;
+
+/// The cotangent with rows and columns on all sides that taps outside it read.
+pub fn frame(s: &ConvShape) -> Frame {
+    let reach = |axis: usize| (s.kernel[axis] - 1) * s.dilations[axis];
+    let before = |axis: usize| reach(axis).saturating_sub(s.pads[axis]) / s.strides[axis];
+    let last = |axis: usize| (s.input[axis] - 1 + s.pads[axis]) / s.strides[axis];
+    let after = |axis: usize| (last(axis) + 1).saturating_sub(s.output[axis]);
+    Frame { inner: s.output, before: [before(0), before(1)], after: [after(0), after(1)] }
+}
+
+/// Weight rows of a block of sixteen input channels.
+pub fn rows(s: &ConvShape) -> usize {
+    s.kernel[0] * s.kernel[1] * s.group_output
+}
+
+/// Elements of all transposed blocks; depthwise there are none.
+pub fn transposed_elements(s: &ConvShape) -> usize {
+    if s.depthwise() {
+        return 0;
+    }
+    s.groups * s.group_input.div_ceil(LANES) * rows(s) * LANES
+}
+
+/// Elements of the workspace: the scaled cotangent, and all transposed blocks where the caller
+/// does not keep them.
+pub fn workspace(s: &ConvShape, transposed: bool) -> usize {
+    frame(s).copied(true) + if transposed { 0 } else { transposed_elements(s) }
+}
+
+/// Rows `[ky][kx][co]` of sixteen input channels from `block` of the group on.
+#[inline(always)]
+fn transpose(s: &ConvShape, w: &[f32], group: usize, block: usize, out: &mut [f32]) -> Option<()> {
+    let taps = s.kernel[0] * s.kernel[1];
+    let width = LANES.min(s.group_input - block);
+    let out = out.as_chunks_mut::<LANES>().0;
+    for outputs in (0..s.group_output).step_by(LANES) {
+        let lanes = LANES.min(s.group_output - outputs);
+        let first = group * s.group_output + outputs;
+        let w = run(w, first * taps * s.group_input, lanes * taps * s.group_input)?;
+        for (tap, w) in w.chunks_exact(lanes * s.group_input).enumerate() {
+            let rows = out.get_mut(tap * s.group_output + outputs..)?.get_mut(..lanes)?;
+            rows.fill([0.0; LANES]);
+            let columns = w.chunks_exact(lanes).skip(block).take(width);
+            for (lane, column) in columns.enumerate() {
+                for (row, value) in rows.iter_mut().zip(column) {
+                    *row.get_mut(lane)? = *value;
+                }
+            }
+        }
+    }
+    Some(())
+}
+
+/// All blocks.
+pub fn transpose_all(s: &ConvShape, w: &[f32], out: &mut [f32]) -> Option<()> {
+    if s.depthwise() {
+        return Some(());
+    }
+    let mut blocks = out.chunks_exact_mut(rows(s) * LANES);
+    for group in 0..s.groups {
+        for block in (0..s.group_input).step_by(LANES) {
+            transpose(s, w, group, block, blocks.next()?)?;
+        }
+    }
+    Some(())
+}
+
+/// Of one axis of a phase: the taps that meet its inputs, and where they read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Phase {
+    /// Inputs.
+    inputs: usize,
+    /// Taps.
+    taps: usize,
+    /// First of them, and from one to the next.
+    tap: [usize; 2],
+    /// Index in the filled cotangent that the first input's first tap reads; wraps around.
+    source: usize,
+    /// Indices backwards from tap to tap.
+    back: usize,
+}
+
+fn phase(s: &ConvShape, axis: usize, phase: usize, before: usize) -> Phase {
+    let (stride, dilation) = (s.strides[axis], s.dilations[axis]);
+    let at = (phase + s.pads[axis]) as isize;
+    let offset = |tap: usize| at - (tap * dilation) as isize;
+    let meets = |tap: &usize| offset(*tap) % stride as isize == 0;
+    let mut taps = (0..s.kernel[axis]).filter(meets);
+    let inputs = s.input[axis].saturating_sub(phase).div_ceil(stride);
+    let Some(first) = taps.next() else { return Phase { inputs, ..Phase::default() } };
+    let step = taps.next().map_or(s.kernel[axis], |second| second - first);
+    Phase {
+        inputs,
+        taps: (s.kernel[axis] - 1 - first) / step + 1,
+        tap: [first, step],
+        source: (offset(first) / stride as isize + before as isize) as usize,
+        back: step * dilation / stride,
+    }
+}
+
+/// `dx = gate(sum over (ky, kx, co) of (g * scale) * w + addend)`; dx and g are NHWC, w is blocked;
+/// `transposed` is what [`transpose_all`] made, or empty: then it is made in the workspace.
+pub fn conv_input_gradient(
+    vector: &Vector<'_>,
+    s: &ConvShape,
+    g: &[f32],
+    w: (&[f32], &[f32]),
+    scale: Option<&[f32]>,
+    end: &GradientEnd<'_>,
+    dx: &mut [f32],
+    workspace: &mut [f32],
+) -> Option<()> {
+    let (w, transposed) = w;
+    if s.depthwise() && !s.output[2].is_multiple_of(LANES) {
+        return scalar(s, g, w, scale, end, dx);
+    }
+    let frame = frame(s);
+    let (space, tiles) = workspace.split_at_mut_checked(frame.copied(scale.is_some()))?;
+    let source = vector.run(Fill { frame, x: g, scale, out: space })?;
+    let weights = if s.depthwise() {
+        w
+    } else if transposed.is_empty() {
+        let tiles = tiles.get_mut(..transposed_elements(s))?;
+        transpose_all(s, w, tiles)?;
+        &*tiles
+    } else {
+        transposed
+    };
+    let weights = weights.as_chunks().0;
+    let unit = s.strides[0] * s.input[1] * s.input[2];
+    let units = s.input[0].div_ceil(s.strides[0]);
+    // A mask's words may not be cut.
+    let whole = end.gate.act.kind != Activation::Mask || unit.is_multiple_of(LANES);
+    let parts = if whole { vector.parts(s, units) } else { 1 };
+    vector.all(pieces(dx, units, unit, parts).map_while(|(first, dx)| {
+        let end = end.part(first * unit, dx.len())?;
+        Some(Part { s, frame, source, weights, end, first, dx })
+    }))
+}
+
+/// Some rows of the result; the first a multiple of the stride.
+struct Part<'a> {
+    s: &'a ConvShape,
+    frame: Frame,
+    source: &'a [f32],
+    weights: &'a [[f32; LANES]],
+    end: GradientEnd<'a>,
+    /// First row, in strides.
+    first: usize,
+    dx: &'a mut [f32],
+}
+
+impl Kernel for Part<'_> {
+    type Output = Option<()>;
+
+    #[inline(always)]
+    fn call<S: Simd>(self, simd: S) -> Option<()> {
+        let s = self.s;
+        let dx = self.dx;
+        let part = Rows {
+            s,
+            frame: &self.frame,
+            source: self.source,
+            first: self.first,
+            rows: dx.len() / (s.input[1] * s.input[2]).max(1),
+        };
+        if s.depthwise() {
+            let taps = s.kernel[0] * s.kernel[1];
+            let end = InputEnd { end: &self.end, width: LANES };
+            for (block, weights) in self.weights.chunks_exact(taps).enumerate() {
+                // Sixteen groups take the place of one group with one output.
+                part.phases::<S, true>(simd, weights, [block * LANES; 2], &end, dx)?;
+            }
+            return Some(());
+        }
+        let mut weights = self.weights.chunks_exact(rows(s));
+        for group in 0..s.groups {
+            for block in (0..s.group_input).step_by(LANES) {
+                let width = LANES.min(s.group_input - block);
+                let end = InputEnd { end: &self.end, width };
+                let channels = [group * s.group_output, group * s.group_input + block];
+                part.phases::<S, false>(simd, weights.next()?, channels, &end, dx)?;
+            }
+        }
+        Some(())
+    }
+}
+
+/// Some rows of the result, for one block of channels after the other.
+struct Rows<'a> {
+    s: &'a ConvShape,
+    frame: &'a Frame,
+    source: &'a [f32],
+    first: usize,
+    rows: usize,
+}
+
+impl Rows<'_> {
+    /// Sixteen input channels; `channels` are the first of the cotangent's and of the result's.
+    #[inline(always)]
+    fn phases<S: Simd, const DEPTHWISE: bool>(
+        &self,
+        simd: S,
+        weights: &[[f32; LANES]],
+        channels: [usize; 2],
+        end: &InputEnd<'_>,
+        dx: &mut [f32],
+    ) -> Option<()> {
+        let s = self.s;
+        let run = if DEPTHWISE { 1 } else { s.group_output };
+        for row in 0..s.strides[0].min(self.rows) {
+            for column in 0..s.strides[1].min(s.input[1]) {
+                let (taps, lattice) = self.geometry([row, column], run, channels);
+                let pass = Pass { taps: &taps, lattice: &lattice, source: self.source, weights };
+                pass.run::<S, DEPTHWISE>(simd, dx, end)?;
+            }
+        }
+        Some(())
+    }
+
+    /// Taps and pixels of a phase.
+    fn geometry(&self, at: [usize; 2], run: usize, channels: [usize; 2]) -> (Taps, Lattice) {
+        let (s, frame) = (self.s, self.frame);
+        let [rows, columns] = [0, 1].map(|axis| phase(s, axis, at[axis], frame.before[axis]));
+        let (row, column) = (frame.row(), s.output[2]);
+        let back = |phase: &Phase, step: usize| (phase.back * step).wrapping_neg();
+        let taps = Taps {
+            grid: [rows.taps, columns.taps],
+            source: [back(&rows, row), back(&columns, column)],
+            weight: [rows.tap[1] * s.kernel[1] * run, columns.tap[1] * run],
+            first: (rows.tap[0] * s.kernel[1] + columns.tap[0]) * run,
+            run,
+        };
+        let line = s.input[1] * s.input[2];
+        let source = rows.source.wrapping_add(self.first).wrapping_mul(row);
+        let source = source.wrapping_add(columns.source.wrapping_mul(column));
+        let lattice = Lattice {
+            size: [self.rows.saturating_sub(at[0]).div_ceil(s.strides[0]), columns.inputs],
+            source: source.wrapping_add(channels[0]),
+            source_step: [row, column],
+            target: at[0] * line + at[1] * s.input[2] + channels[1],
+            target_step: [s.strides[0] * line, s.strides[1] * s.input[2]],
+        };
+        (taps, lattice)
+    }
+}
+
+/// The epilogue of a block.
+struct InputEnd<'a> {
+    end: &'a GradientEnd<'a>,
+    width: usize,
+}
+
+impl Finish for InputEnd<'_> {
+    #[inline(always)]
+    fn finish<S: Simd>(&self, simd: S, sums: S::Lanes, at: usize, dx: &mut [f32]) -> Option<()> {
+        let mut lanes = [0.0; LANES];
+        simd.store(sums, &mut lanes);
+        if self.width == LANES {
+            return self.end.finish(lanes, at, dx);
+        }
+        let values = lanes.get(..self.width)?;
+        values.iter().enumerate().try_for_each(|(i, v)| self.end.finish([*v], at + i, dx))
+    }
+}

@@ -1,0 +1,114 @@
+//! The register tile: a few pixels by sixteen channels, summed over all taps without touching
+//! memory.
+//!
+//! For every source value of the run, one row of sixteen weights is loaded, each pixel's value is
+//! broadcast, multiplied and added. Each accumulator sees its terms in the order of the taps, so
+//! the tile's size does not change a bit. Depthwise, a tap has one row, and the pixel's sixteen
+//! channels are loaded instead of broadcast.
+
+use gradgate_bundle::op::LANES;
+
+use super::lattice::{Lattice, Taps};
+use crate::isa::Simd;
+use crate::kernels::lanes::{run, take};
+
+/// What happens to the sums of one pixel. A trait and not a closure: closures are functions of
+/// their own, which lack the instruction set wherever the compiler does not inline them.
+pub trait Finish {
+    /// Ends the sums and writes them from element `at` of y on.
+    fn finish<S: Simd>(&self, simd: S, sums: S::Lanes, at: usize, y: &mut [f32]) -> Option<()>;
+}
+
+/// Sixteen channels of all pixels.
+pub struct Pass<'a> {
+    /// Taps of a pixel.
+    pub taps: &'a Taps,
+    /// Pixels.
+    pub lattice: &'a Lattice,
+    /// What they read.
+    pub source: &'a [f32],
+    /// Rows of the block.
+    pub weights: &'a [[f32; LANES]],
+}
+
+impl Pass<'_> {
+    /// All pixels.
+    #[inline(always)]
+    pub fn run<S: Simd, const DEPTHWISE: bool>(
+        &self,
+        simd: S,
+        y: &mut [f32],
+        finish: &impl Finish,
+    ) -> Option<()> {
+        let mut walk = self.lattice.walk();
+        let mut left = self.lattice.pixels();
+        macro_rules! tiles {
+            ($pixels:literal) => {
+                while $pixels <= S::TILE && left >= $pixels {
+                    let (sources, targets) = walk.take::<$pixels>();
+                    let mut sums = [simd.splat(0.0); $pixels];
+                    accumulate::<S, $pixels, DEPTHWISE>(
+                        simd,
+                        self.taps,
+                        self.source,
+                        sources,
+                        self.weights,
+                        &mut sums,
+                    )?;
+                    for (sum, target) in sums.into_iter().zip(targets) {
+                        finish.finish(simd, sum, target, y)?;
+                    }
+                    left -= $pixels;
+                }
+            };
+        }
+        tiles!(12);
+        tiles!(6);
+        tiles!(4);
+        tiles!(2);
+        tiles!(1);
+        Some(())
+    }
+}
+
+/// Adds to `sums[p]` the terms of the pixel whose first tap lies at `sources[p]`.
+#[inline(always)]
+fn accumulate<S: Simd, const P: usize, const DEPTHWISE: bool>(
+    simd: S,
+    taps: &Taps,
+    source: &[f32],
+    sources: [usize; P],
+    weights: &[[f32; LANES]],
+    sums: &mut [S::Lanes; P],
+) -> Option<()> {
+    let mut totals = *sums;
+    for row in 0..taps.grid[0] {
+        for column in 0..taps.grid[1] {
+            let step = |steps: [usize; 2]| {
+                row.wrapping_mul(steps[0]).wrapping_add(column.wrapping_mul(steps[1]))
+            };
+            let at = step(taps.source);
+            let first = taps.first + step(taps.weight);
+            let weights = weights.get(first..)?.get(..taps.run)?;
+            if DEPTHWISE {
+                for (total, pixel) in totals.iter_mut().zip(sources) {
+                    let value = simd.load(take(source, pixel.wrapping_add(at))?);
+                    *total = simd.multiply_add(*total, value, simd.load(weights.first()?));
+                }
+                continue;
+            }
+            let mut values = [&[][..]; P];
+            for (values, pixel) in values.iter_mut().zip(sources) {
+                *values = run(source, pixel.wrapping_add(at), taps.run)?;
+            }
+            for k in 0..taps.run {
+                let weight = simd.load(&weights[k]);
+                for p in 0..P {
+                    totals[p] = simd.multiply_add(totals[p], simd.splat(values[p][k]), weight);
+                }
+            }
+        }
+    }
+    *sums = totals;
+    Some(())
+}
