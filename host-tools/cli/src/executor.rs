@@ -1,6 +1,7 @@
 //! One frame to its features, by the engine or by the f64 interpreter.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
@@ -8,6 +9,8 @@ use gradgate_bundle::Bundle;
 use gradgate_bundle::align::AlignedBytes;
 use gradgate_bundle::header::Schema;
 use gradgate_detect::Metadata;
+use gradgate_engine::compute::Compute;
+use gradgate_engine::isa::Isa;
 use gradgate_engine::{Engine, Frame};
 use gradgate_frame::Preprocessing;
 use gradgate_frames::Pixels;
@@ -50,13 +53,18 @@ pub enum Numerics {
 }
 
 impl Numerics {
-    /// Refuses what this build does not hold.
-    pub fn check(self) -> Result<()> {
+    /// Name in files.
+    pub fn name(self) -> &'static str {
         match self {
-            Numerics::Exact => Ok(()),
-            Numerics::Fast => {
-                bail!("--numerics fast: this build holds no fast kernels; use --numerics exact")
-            }
+            Numerics::Exact => "exact",
+            Numerics::Fast => "fast",
+        }
+    }
+
+    fn of_engine(self) -> gradgate_engine::isa::Numerics {
+        match self {
+            Numerics::Exact => gradgate_engine::isa::Numerics::Exact,
+            Numerics::Fast => gradgate_engine::isa::Numerics::Fast,
         }
     }
 }
@@ -64,6 +72,8 @@ impl Numerics {
 /// Bytes of a bundle on disk, or of one made in memory from an ONNX file.
 pub struct Packed {
     bytes: AlignedBytes,
+    /// Weights as input gradients read them, made with the first engine.
+    transposed: OnceLock<Vec<f32>>,
 }
 
 impl Packed {
@@ -72,12 +82,12 @@ impl Packed {
         if !crate::files::is_bundle(path)? {
             bail!("{} is no bundle: make one with `gradgate pack`", path.display());
         }
-        Ok(Packed { bytes: crate::files::read_bundle(path)? })
+        Ok(Packed { bytes: crate::files::read_bundle(path)?, transposed: OnceLock::new() })
     }
 
     /// From bytes.
     pub fn from_bytes(bytes: &[u8]) -> Packed {
-        Packed { bytes: AlignedBytes::from(bytes) }
+        Packed { bytes: AlignedBytes::from(bytes), transposed: OnceLock::new() }
     }
 
     /// A model without a detector.
@@ -90,13 +100,33 @@ impl Packed {
         &self.bytes
     }
 
-    /// Checks everything and loads it; `name` is for errors.
+    /// Checks everything and loads it, with this machine's vector kernels; `name` is for errors.
     pub fn engine(&self, name: &Path) -> Result<Engine<'_>> {
+        self.engine_with(name, Numerics::Exact)
+    }
+
+    /// As [`Packed::engine`], with the given numerics.
+    pub fn engine_with(&self, name: &Path, numerics: Numerics) -> Result<Engine<'_>> {
         let bundle = Bundle::parse(&self.bytes)
             .with_context(|| format!("{}: no usable bundle", name.display()))?;
-        Engine::load(bundle).with_context(|| {
+        let engine = Engine::load(bundle).with_context(|| {
             format!("{}: the engine refuses it; pack the model again", name.display())
-        })
+        })?;
+        let transposed = self.transposed.get_or_init(|| {
+            let mut weights = vec![0.0; engine.transposed_elements()];
+            // Its length is what the engine asks for.
+            if engine.transpose(&mut weights).is_err() {
+                weights.clear();
+            }
+            weights
+        });
+        let compute = Compute {
+            isa: Isa::best(),
+            numerics: numerics.of_engine(),
+            transposed,
+            workers: None,
+        };
+        engine.with_compute(compute).with_context(|| format!("--numerics {}", numerics.name()))
     }
 }
 
@@ -209,24 +239,27 @@ pub fn metadata_of_model(
     compiled: &Compiled,
     recipe: &Recipe,
     kind: Kind,
+    numerics: Numerics,
 ) -> Metadata {
     let schema = schema_of(&compiled.names, compiled.folded);
     Metadata {
         preprocessing: recipe.preprocessing.to_string(),
         label: label::to_text(&recipe.label),
         executor: kind.name().to_owned(),
+        numerics: numerics.name().to_owned(),
         model_digest: hex(&model.digest),
         ..metadata_of(&schema)
     }
 }
 
 /// How the features of a bundle are described in files.
-pub fn metadata_of_bundle(bundle: &Bundle<'_>) -> Metadata {
+pub fn metadata_of_bundle(bundle: &Bundle<'_>, numerics: Numerics) -> Metadata {
     let header = bundle.header();
     Metadata {
         preprocessing: header.preprocessing.to_owned(),
         label: header.label.to_owned(),
         executor: Kind::Engine.name().to_owned(),
+        numerics: numerics.name().to_owned(),
         model_digest: hex(&header.provenance.model_digest),
         ..metadata_of(&header.schema)
     }
@@ -237,7 +270,6 @@ fn metadata_of(schema: &Schema<'_>) -> Metadata {
         parameters: owned_names(schema.parameters),
         layers: owned_names(schema.layers),
         alignments: owned_names(schema.alignments),
-        numerics: "exact".to_owned(),
         schema_digest: schema_hex(schema),
         ..Metadata::default()
     }

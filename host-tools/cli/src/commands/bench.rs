@@ -88,7 +88,6 @@ struct Outcome {
 
 /// Runs the subcommand.
 pub fn run(args: Args) -> Result<ExitCode> {
-    args.numerics.check()?;
     if let Some(option) = args.taps.given()
         && files::is_bundle(&args.model)?
     {
@@ -126,7 +125,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
 
 fn bundle(args: &Args) -> Result<Outcome> {
     let packed = Packed::read(&args.model)?;
-    let engine = packed.engine(&args.model)?;
+    let engine = packed.engine_with(&args.model, args.numerics)?;
     let shape = engine.bundle().manifest().input.map(|side| side.get() as usize);
     let frames = frames(args, shape)?;
     let elements = engine.arena_elements();
@@ -146,7 +145,8 @@ fn bundle(args: &Args) -> Result<Outcome> {
         })?;
         Ok(time)
     })?;
-    Ok(Outcome { verdict, forward, arena_bytes: 4 * elements as u64 })
+    let arena_bytes = 4 * u64::from(engine.bundle().header().layout.arena_elements);
+    Ok(Outcome { verdict, forward, arena_bytes })
 }
 
 /// The step after which the logits are complete: the last one that writes their tensor.
@@ -189,8 +189,8 @@ fn model(args: &Args) -> Result<Outcome> {
     let both = Packed::of_model(&model, &compiled, &recipe)?;
     let alone = Packed::of_model(&model, &forward, &forward_recipe)?;
     Ok(Outcome {
-        verdict: time(&Executor::engine(both.engine(&args.model)?))?,
-        forward: time(&Executor::engine(alone.engine(&args.model)?))?,
+        verdict: time(&Executor::engine(both.engine_with(&args.model, args.numerics)?))?,
+        forward: time(&Executor::engine(alone.engine_with(&args.model, args.numerics)?))?,
         arena_bytes,
     })
 }
@@ -292,7 +292,7 @@ fn to_json(args: &Args, outcome: &Outcome) -> Result<Value> {
         "allocations_per_frame": verdict.allocations_per_frame(),
         "executor": args.executor.name(),
         "numerics": match args.executor {
-            Kind::Engine => "exact",
+            Kind::Engine => args.numerics.name(),
             Kind::Interp => "f64",
         },
         "threads": args.threads,

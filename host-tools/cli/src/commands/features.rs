@@ -61,7 +61,6 @@ pub struct Args {
 
 /// Runs the subcommand.
 pub fn run(args: Args) -> Result<ExitCode> {
-    args.numerics.check()?;
     let mut inputs = args.frames.paths();
     inputs.push(&args.model);
     files::check_apart(&args.output, &inputs)?;
@@ -84,10 +83,10 @@ fn of_bundle(args: &Args) -> Result<ExitCode> {
         bail!("{name} is a bundle, which fixes what {option} would choose: give the ONNX model");
     }
     let packed = Packed::read(&args.model)?;
-    let engine = packed.engine(&args.model)?;
+    let engine = packed.engine_with(&args.model, args.numerics)?;
     let shape = engine.bundle().manifest().input.map(|side| side.get() as usize);
     let frames = args.frames.open(shape)?;
-    let metadata = metadata_of_bundle(engine.bundle());
+    let metadata = metadata_of_bundle(engine.bundle(), args.numerics);
     compute(args, &Executor::engine(engine), &frames, metadata)
 }
 
@@ -96,7 +95,7 @@ fn of_model(args: &Args) -> Result<ExitCode> {
     let recipe = recipe(args, &model)?;
     let frames = args.frames.open(model.frame_shape()?)?;
     let compiled = model.compile(&recipe, 0)?;
-    let metadata = metadata_of_model(&model, &compiled, &recipe, args.executor);
+    let metadata = metadata_of_model(&model, &compiled, &recipe, args.executor, args.numerics);
     if compiled.names.classes == 1 && args.label.is_none() {
         eprintln!("note: a single logit: the label is 0.5 (`--label` chooses another)");
     }
@@ -106,7 +105,8 @@ fn of_model(args: &Args) -> Result<ExitCode> {
         }
         Kind::Engine => {
             let packed = Packed::of_model(&model, &compiled, &recipe)?;
-            compute(args, &Executor::engine(packed.engine(&args.model)?), &frames, metadata)
+            let engine = packed.engine_with(&args.model, args.numerics)?;
+            compute(args, &Executor::engine(engine), &frames, metadata)
         }
     }
 }

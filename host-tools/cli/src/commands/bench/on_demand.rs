@@ -48,7 +48,7 @@ pub fn serve(args: &Args, pass: Pass) -> Result<()> {
     let frames = frames(args, model.frame_shape()?)?;
     let compiled = model.compile(&recipe, 0)?;
     let packed = Packed::of_model(&model, &compiled, &recipe)?;
-    let engine = packed.engine(&args.model)?;
+    let engine = packed.engine_with(&args.model, args.numerics)?;
     let mut arena = vec![0.0; engine.arena_elements()];
     let mut greeting = results(&engine, &frames, &mut arena)?;
     greeting.insert("version".to_owned(), json!(TOOL));
