@@ -3,6 +3,8 @@
 use std::fmt::Write;
 
 use gradgate_bundle::Bundle;
+use gradgate_engine::compute::Compute;
+use gradgate_engine::isa::{Isa, Numerics};
 use gradgate_engine::{Engine, Frame};
 use gradgate_graph::expand::Expanded;
 use gradgate_graph::interp::{Features, Interp, Masks};
@@ -54,14 +56,50 @@ impl Executor for EngineExecutor {
     }
 }
 
-/// Loads a compiled bundle and runs one frame.
+/// The engine with the vector kernels of this machine's best instruction set.
+pub struct VectorExecutor(pub Numerics);
+
+impl Executor for VectorExecutor {
+    fn name(&self) -> &'static str {
+        match self.0 {
+            Numerics::Exact => "vector exact",
+            Numerics::Fast => "vector fast",
+        }
+    }
+
+    fn features(&self, expanded: &Expanded, frame: &[u8]) -> Features {
+        let isa = Isa::best();
+        run_engine_with(&compile(expanded, false), frame, isa, self.0)
+    }
+}
+
+/// Loads a compiled bundle and runs one frame with the scalar kernels.
 ///
 /// # Panics
 /// When the engine refuses the bundle or the frame.
 pub fn run_engine(compiled: &Compiled, frame: &[u8]) -> Features {
+    run_engine_with(compiled, frame, None, Numerics::Exact)
+}
+
+/// As [`run_engine`], with an instruction set's vector kernels; weights are kept transposed.
+///
+/// # Panics
+/// As [`run_engine`].
+pub fn run_engine_with(
+    compiled: &Compiled,
+    frame: &[u8],
+    isa: Option<Isa>,
+    numerics: Numerics,
+) -> Features {
     let bundle = Bundle::parse(&compiled.bytes).unwrap_or_else(|e| panic!("parse: {e}"));
     let engine = Engine::load(bundle).unwrap_or_else(|e| panic!("load: {e:?}"));
-    let mut arena = vec![0.0; compiled.plan.arena_elements];
+    let mut transposed = vec![0.0; engine.transposed_elements()];
+    engine.transpose(&mut transposed).unwrap_or_else(|e| panic!("transpose: {e}"));
+    let kept = if isa.is_some() { &transposed[..] } else { &[] };
+    let compute = Compute { isa, numerics, transposed: kept, workers: None };
+    let engine = engine.with_compute(compute).unwrap_or_else(|e| panic!("compute: {e}"));
+    // Kernels may not rely on what stood in the arena or in the workspace.
+    let mut arena = vec![f32::NAN; engine.arena_elements()];
     let features =
         engine.run(Frame::U8(frame), &mut arena).unwrap_or_else(|e| panic!("run: {e:?}"));
     let wide = |list: &[f32]| list.iter().map(|&x| f64::from(x)).collect();

@@ -1,12 +1,18 @@
 //! One suite of cases on every executor: features agree with the f64 interpreter.
 
+use gradgate_engine::isa::{Isa, Numerics};
 use gradgate_graph::expand::{Expanded, Label, expand};
 use gradgate_graph::taps::Taps;
 use gradgate_tests::cases::{Case, cases};
-use gradgate_tests::executor::{EngineExecutor, Executor, InterpExecutor};
+use gradgate_tests::compile;
+use gradgate_tests::executor::{
+    EngineExecutor, Executor, InterpExecutor, VectorExecutor, run_engine, run_engine_with,
+};
 use gradgate_tests::rng::Rng;
 
-const EXECUTORS: [&dyn Executor; 1] = [&EngineExecutor];
+/// Vector kernels fall back to the scalar ones where there is no instruction set.
+const EXECUTORS: [&dyn Executor; 3] =
+    [&EngineExecutor, &VectorExecutor(Numerics::Exact), &VectorExecutor(Numerics::Fast)];
 
 /// f32 rounding over small networks, relative to each norm, or to the largest entry of a vector.
 const TOLERANCE: f64 = 2e-5;
@@ -63,6 +69,20 @@ fn executors_agree_with_the_interpreter() {
         }
     }
     assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn every_instruction_set_gives_the_scalar_bits() {
+    for case in cases() {
+        let expanded = expand(&case.graph, &Label::Ones, &Taps::all()).unwrap();
+        let compiled = compile(&expanded, false);
+        let frame = Rng(17).bytes(elements(&case));
+        let expected = run_engine(&compiled, &frame);
+        for isa in Isa::available() {
+            let found = run_engine_with(&compiled, &frame, Some(isa), Numerics::Exact);
+            assert_eq!(found, expected, "{}: {}", case.name, isa.name());
+        }
+    }
 }
 
 /// Backpropagation stops and fuses elsewhere for every selection; the numbers stay.

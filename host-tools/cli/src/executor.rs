@@ -120,12 +120,8 @@ impl Packed {
             }
             weights
         });
-        let compute = Compute {
-            isa: Isa::best(),
-            numerics: numerics.of_engine(),
-            transposed,
-            workers: None,
-        };
+        let compute =
+            Compute { isa: Isa::best(), numerics: numerics.of_engine(), transposed, workers: None };
         engine.with_compute(compute).with_context(|| format!("--numerics {}", numerics.name()))
     }
 }

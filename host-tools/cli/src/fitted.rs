@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use gradgate_detect::DetectorFile;
 use gradgate_frame::Preprocessing;
 
-use crate::executor::{Kind, metadata_of_model};
+use crate::executor::{Kind, Numerics, metadata_of_model};
 use crate::label;
 use crate::model::{Compiled, Model, Recipe, taps_of};
 use crate::output::hex;
@@ -51,7 +51,7 @@ pub fn check(file: &DetectorFile, path: &Path, model: &Model, compiled: &Compile
     let ours = &file.fitted_for;
     let (name, other) = (path.display(), model.path.display());
     let recipe = recipe(file, path, model)?;
-    let theirs = metadata_of_model(model, compiled, &recipe, Kind::Engine);
+    let theirs = metadata_of_model(model, compiled, &recipe, Kind::Engine, Numerics::Exact);
     for (what, ours, theirs) in [
         ("parameters", &ours.parameters, &theirs.parameters),
         ("layers", &ours.layers, &theirs.layers),

@@ -83,6 +83,9 @@ fn check_step(bundle: &Bundle<'_>, step: usize, record: &StepRecord) -> Result<(
         if elements.get(place) != Some(&(tensor.elements.get() as usize)) {
             return Err(wrong(OperandFault::Length));
         }
+        if weight_place(opcode) == Some(place) && arena_interval(tensor).is_some() {
+            return Err(wrong(OperandFault::Weight));
+        }
         if role.writes() {
             if arena_interval(tensor).is_none() {
                 return Err(wrong(OperandFault::ReadOnly));
@@ -94,6 +97,16 @@ fn check_step(bundle: &Bundle<'_>, step: usize, record: &StepRecord) -> Result<(
         }
     }
     Ok(())
+}
+
+/// Where a step has a convolution's weight. It must be a constant, which the bundle's reader found
+/// finite: vector kernels multiply it by the +0 of a filled border.
+fn weight_place(opcode: OpCode) -> Option<usize> {
+    match opcode {
+        OpCode::Conv | OpCode::ConvInputGradient => Some(1),
+        OpCode::ConvWeightNorm => Some(2),
+        _ => None,
+    }
 }
 
 fn check_layout(bundle: &Bundle<'_>) -> Result<(), LoadError> {

@@ -20,6 +20,8 @@ pub enum OperandFault {
     InPlace,
     /// Read, or written in part, before it was written in full.
     Unwritten,
+    /// A convolution's weight that is no constant.
+    Weight,
 }
 
 /// Why a bundle's plan is refused.

@@ -3,7 +3,8 @@
 //! The same sums in the same order as in `kernels`, bit for bit in exact numerics, but with the
 //! borders of the source filled in a workspace, so that every pixel sees the same taps and the
 //! inner loops have no conditions. A tap in the padding adds a product with +0, which changes
-//! nothing: a sum that began at +0 is never -0, and weights are finite (checked at load).
+//! nothing: a sum that began at +0 is never -0, and weights are finite constants (the
+//! bundle's reader and the loader see to it).
 //!
 //! A step falls into parts that write apart, one a thread: rows of pixels, or blocks of outputs.
 

@@ -64,6 +64,15 @@ fn a_wrong_operand_length_is_refused() {
 }
 
 #[test]
+fn a_weight_that_is_no_constant_is_refused() {
+    let error = refusal(|n| {
+        n.tensors.push(in_arena(13, 12));
+        n.operands[CONV][1] = 8;
+    });
+    assert_eq!(error, operand(CONV, 1, OperandFault::Weight));
+}
+
+#[test]
 fn a_result_in_the_blobs_is_refused() {
     let error = refusal(|n| n.operands[UNARY][1] = ONES);
     assert_eq!(error, operand(UNARY, 1, OperandFault::ReadOnly));
