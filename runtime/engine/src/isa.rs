@@ -73,10 +73,10 @@ impl Isa {
     }
 
     /// Runs a kernel compiled for this instruction set.
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     pub fn run<K: Kernel>(self, numerics: Numerics, kernel: K) -> K::Output {
         let fused = numerics == Numerics::Fast;
         match self.0 {
-            #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
             Set::Portable => kernel.call(portable::Portable),
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => x86::run_avx2(fused, kernel),

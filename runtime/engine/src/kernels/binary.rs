@@ -45,9 +45,7 @@ impl Walk<'_> {
                     let (a, b) = (a.get(a_at..)?, b.get(b_at..)?);
                     apart(row, (a, a_step), (b, b_step), &op)
                 }
-                (Operand::InPlace, Operand::Slice(b)) => {
-                    onto(row, b.get(b_at..)?, b_step, |y, b| op(y, b))
-                }
+                (Operand::InPlace, Operand::Slice(b)) => onto(row, b.get(b_at..)?, b_step, &op),
                 (Operand::Slice(a), Operand::InPlace) => {
                     onto(row, a.get(a_at..)?, a_step, |y, a| op(a, y))
                 }

@@ -16,6 +16,10 @@ pub struct Call<'c> {
     /// The caller's choice; the transposed weights are this step's.
     pub compute: Compute<'c>,
     /// As long as [`workspace_elements`] of the longest step.
+    #[cfg_attr(
+        not(any(target_arch = "x86_64", target_arch = "aarch64")),
+        expect(dead_code, reason = "scalar kernels need none")
+    )]
     pub workspace: &'c mut [f32],
 }
 

@@ -40,7 +40,7 @@ impl Workers for Threads {
     fn run(&self, tasks: &mut [&mut (dyn FnMut() + Send)]) {
         std::thread::scope(|scope| {
             for task in tasks.iter_mut().rev() {
-                scope.spawn(move || task());
+                scope.spawn(task);
             }
         });
     }
@@ -71,8 +71,8 @@ impl Expected {
         let mut space = vec![f32::NAN; 4 << 20];
         let mut y = data.g.clone();
         let end = Epilogue {
-            scale: (index % 2 == 0).then_some(&data.scale),
-            shift: (index % 3 != 0).then_some(&data.scale),
+            scale: index.is_multiple_of(2).then_some(&data.scale),
+            shift: (!index.is_multiple_of(3)).then_some(&data.scale),
             skip: [Operand::Absent, Operand::Slice(&data.g), Operand::InPlace][index % 3],
             act: Act { kind: Activation::Relu, low: 0.0, high: 0.0 },
         };
@@ -105,9 +105,9 @@ impl Expected {
             x: &data.x,
             g: &data.g,
             w,
-            scale: (index % 2 == 0).then_some(&data.scale),
+            scale: index.is_multiple_of(2).then_some(&data.scale),
             inverse_sigma: Some(&data.scale),
-            bias_minus_mean: (index % 3 == 0).then_some(&data.scale),
+            bias_minus_mean: index.is_multiple_of(3).then_some(&data.scale),
             wants_scale: index % 4 != 3,
         };
         let mut scratch = vec![f32::NAN; 3 * s.output[2]];
