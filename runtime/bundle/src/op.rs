@@ -51,9 +51,9 @@ opcodes! {
     /// `UnaryGradient` does at gate: the activation's gradient. [`ConvParams`].
     ConvInputGradient = 3,
     /// `x, g, w, [scale], [inverse_sigma], [bias_minus_mean] -> scratch`: norms of the weight, its
-    /// bias and
-    /// the normalisation's scale and shift straight into features. Scratch holds three values per
-    /// output channel. [`ConvWeightNormParams`].
+    /// bias and the normalisation's scale and shift straight into features. Scratch holds three
+    /// values per output channel, and for the method of pixel Grams their matrix; the Gram methods
+    /// do not give the scale's norm. [`ConvWeightNormParams`].
     ConvWeightNorm = 4,
     /// `x, g -> dw`: the weight gradient itself, in ONNX order `[O,C/g,kh,kw]`; for weights used
     /// several times. No scale. [`ConvParams`].
@@ -166,7 +166,7 @@ params! {
     ConvWeightNormParams {
         /// The convolution.
         conv: ConvParams,
-        /// 0 direct, 1 Gram.
+        /// 0 direct, 1 Gram of one pixel, 2 Gram of pixels.
         method: U16,
         /// Feature of the weight.
         weight: U16,

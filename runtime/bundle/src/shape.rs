@@ -10,7 +10,7 @@ mod in_place;
 mod pool;
 
 pub use boxes::{box_elements, box_reach, covers_exactly};
-pub use conv::{ConvShape, window_output};
+pub use conv::{ConvShape, PixelGram, window_output};
 pub use in_place::in_place;
 pub use pool::PoolShape;
 
@@ -31,8 +31,12 @@ pub const ELEMENT_LIMIT: usize = 1 << 28;
 /// Direct method of a weight norm: the gradient in register tiles, squared and dropped.
 pub const METHOD_DIRECT: u16 = 0;
 
-/// Gram method of a weight norm.
+/// Gram method where one output pixel sees one input pixel: the product of two norms.
 pub const METHOD_GRAM: u16 = 1;
+
+/// Gram method: the sum of the products of two Gram matrices of pixels, of the im2col columns and of
+/// the scaled cotangent.
+pub const METHOD_PIXEL_GRAM: u16 = 2;
 
 /// Why parameters are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -330,14 +334,18 @@ fn preprocess(p: &PreprocessParams) -> Result<[usize; OPERANDS], ShapeError> {
 
 fn conv_weight_norm(p: &ConvWeightNormParams) -> Result<[usize; OPERANDS], ShapeError> {
     let s = ConvShape::new(&p.conv)?;
-    match p.method.get() {
-        METHOD_DIRECT => {}
-        METHOD_GRAM if s.gram_is_defined() && p.scale.get() == NONE => {}
+    let gram = match p.method.get() {
+        METHOD_DIRECT => 0,
+        METHOD_GRAM | METHOD_PIXEL_GRAM if p.scale.get() != NONE => return Err(ShapeError::Method),
+        METHOD_GRAM if s.gram_is_defined() => 0,
         METHOD_GRAM => return Err(ShapeError::Method),
+        METHOD_PIXEL_GRAM => s.pixel_gram().ok_or(ShapeError::Method)?.elements(),
         _ => return Err(ShapeError::Number),
-    }
+    };
     let (x, y, co) = (s.input_elements(), s.output_elements(), s.output[2]);
-    Ok(places(&[x, y, s.weight_elements(), co, co, co, 3 * co]))
+    let scratch = (3 * co).checked_add(gram).filter(|&n| n < ELEMENT_LIMIT);
+    let scratch = scratch.ok_or(ShapeError::TooLarge)?;
+    Ok(places(&[x, y, s.weight_elements(), co, co, co, scratch]))
 }
 
 fn reduce(p: &ReduceParams) -> Result<[usize; OPERANDS], ShapeError> {
@@ -440,6 +448,15 @@ mod tests {
         p.conv.output[1] = one(2);
         assert_eq!(Parameters::ConvWeightNorm(&p).elements(), Err(ShapeError::Method));
         p.method = one(2);
+        let counts = Parameters::ConvWeightNorm(&p).elements().unwrap();
+        // Two padded pixels and fifteen more make a row of 32: two rows and one of sums.
+        assert_eq!(counts[6], 30 + 3 * 32);
+        p.scale = one(3);
+        assert_eq!(Parameters::ConvWeightNorm(&p).elements(), Err(ShapeError::Method));
+        p.scale = NONE.into();
+        p.conv.groups = one(2);
+        assert_eq!(Parameters::ConvWeightNorm(&p).elements(), Err(ShapeError::Method));
+        p.method = one(3);
         assert_eq!(Parameters::ConvWeightNorm(&p).elements(), Err(ShapeError::Number));
     }
 

@@ -21,6 +21,7 @@ pub mod lanes;
 pub mod mask;
 pub mod max_pool;
 pub mod operand;
+pub mod pixel_gram;
 pub mod preprocess;
 pub mod reduce;
 pub mod softmax;

@@ -7,7 +7,9 @@ pub use call::{Call, transpose, transposed_elements, workspace_elements};
 use gradgate_bundle::Bundle;
 use gradgate_bundle::op::{Activation, BinaryKind, ConvWeightNormParams, NONE, OpCode};
 use gradgate_bundle::record::StepRecord;
-use gradgate_bundle::shape::{ConvShape, METHOD_GRAM, Parameters, PoolShape, operands};
+use gradgate_bundle::shape::{
+    ConvShape, METHOD_GRAM, METHOD_PIXEL_GRAM, Parameters, PoolShape, operands,
+};
 use zerocopy::little_endian::F32;
 
 use crate::arena::{Interval, Readable, cut};
@@ -234,10 +236,10 @@ fn weight_norm(
         bias_minus_mean: reads.optional(5)?,
         wants_scale: p.scale.get() != NONE,
     };
-    let norms = if p.method.get() == METHOD_GRAM {
-        norm.gram(scratch)?
-    } else {
-        call.direct(&norm, scratch)?
+    let norms = match p.method.get() {
+        METHOD_GRAM => norm.gram(scratch)?,
+        METHOD_PIXEL_GRAM => call.pixel_gram(&norm, scratch)?,
+        _ => call.direct(&norm, scratch)?,
     };
     Some([norms.weight, norms.bias, norms.scale, norms.shift])
 }

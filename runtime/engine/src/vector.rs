@@ -12,12 +12,13 @@ pub mod conv;
 pub mod conv_input_gradient;
 pub mod conv_weight_norm;
 pub mod lattice;
+pub mod pixel_gram;
 pub mod source;
 pub mod tile;
 
 use core::array;
 
-use gradgate_bundle::shape::{ConvShape, Parameters};
+use gradgate_bundle::shape::{ConvShape, METHOD_PIXEL_GRAM, Parameters};
 
 use crate::compute::{Compute, Workers};
 use crate::isa::{Isa, Kernel, Numerics};
@@ -98,7 +99,10 @@ impl<'a> Vector<'a> {
                 conv_shape(p).map_or(0, |s| conv_input_gradient::workspace(&s, self.transposed))
             }
             Parameters::ConvWeightNorm(p) => {
-                conv_shape(&p.conv).map_or(0, |s| conv_weight_norm::workspace(&s, self.threads()))
+                conv_shape(&p.conv).map_or(0, |s| match p.method.get() == METHOD_PIXEL_GRAM {
+                    true => pixel_gram::workspace(&s),
+                    false => conv_weight_norm::workspace(&s, self.threads()),
+                })
             }
             _ => 0,
         }

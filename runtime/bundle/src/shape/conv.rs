@@ -6,7 +6,7 @@
 
 use zerocopy::little_endian::U16;
 
-use super::{ShapeError, times};
+use super::{ELEMENT_LIMIT, ShapeError, times};
 use crate::op::{ConvParams, LANES};
 
 /// A checked convolution, all in elements.
@@ -30,6 +30,25 @@ pub struct ConvShape {
     pub group_input: usize,
     /// Output channels of one group.
     pub group_output: usize,
+}
+
+/// Layout of the Gram matrix of a convolution's input pixels: a row for each of them, a column for
+/// each pixel of the padded input, in raster order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PixelGram {
+    /// Columns of the padded input.
+    pub columns: usize,
+    /// Elements of a row of the matrix.
+    pub stride: usize,
+    /// Input pixels: rows of the matrix.
+    pub pixels: usize,
+}
+
+impl PixelGram {
+    /// Elements of the matrix, and of a row of sums over taps.
+    pub fn elements(&self) -> usize {
+        (self.pixels + 1) * self.stride
+    }
 }
 
 /// Output length along one axis: `(input + pads - window) / stride + 1`.
@@ -119,6 +138,33 @@ impl ConvShape {
     pub fn gram_is_defined(&self) -> bool {
         let one = self.output[..2] == [1, 1] && self.kernel == [1, 1];
         one && self.pads == [0; 4] && self.groups == 1
+    }
+
+    /// Geometry of the norm by Gram matrices of pixels; `None` for several groups, where a matrix per
+    /// group would not pay, and for what is too large.
+    pub fn pixel_gram(&self) -> Option<PixelGram> {
+        if self.groups != 1 {
+            return None;
+        }
+        let rows = self.pads[0].checked_add(self.input[0])?.checked_add(self.pads[2])?;
+        let columns = self.pads[1].checked_add(self.input[1])?.checked_add(self.pads[3])?;
+        let padded = rows.checked_mul(columns)?;
+        // Sixteen lanes may be read from any padded pixel on.
+        let stride = padded.checked_add(LANES - 1)?.checked_next_multiple_of(LANES)?;
+        let pixels = self.input[0] * self.input[1];
+        pixels.checked_add(1)?.checked_mul(stride).filter(|&n| n < ELEMENT_LIMIT)?;
+        Some(PixelGram { columns, stride, pixels })
+    }
+
+    /// Multiply-adds of that norm: both matrices, half of the second one, and a sum a tap.
+    pub fn pixel_gram_macs(&self) -> Option<u64> {
+        let gram = self.pixel_gram()?;
+        let (inputs, outputs) = (gram.pixels as u64, (self.output[0] * self.output[1]) as u64);
+        let taps = (self.kernel[0] * self.kernel[1]) as u64;
+        let of_inputs =
+            inputs.checked_mul(gram.stride as u64)?.checked_mul(self.input[2] as u64)?;
+        let of_outputs = outputs * outputs * (self.output[2] as u64 / 2 + taps);
+        of_inputs.checked_add(of_outputs)
     }
 
     /// Where the blocked weight holds output channel `o` (over all groups), tap (`ky`, `kx`), input

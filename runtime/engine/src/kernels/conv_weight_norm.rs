@@ -65,11 +65,16 @@ impl WeightNorm<'_> {
 
     /// Gram method for one output pixel that sees one input pixel: `|x|^2 * sum of (scale * g)^2`.
     pub fn gram(&self, scratch: &mut [f32]) -> Option<Norms> {
+        let norms = self.finish_gram(0.0, scratch)?;
+        let x = squared_norm(self.x.get(..self.s.input[2])?);
+        Some(Norms { weight: x * norms.bias, ..norms })
+    }
+
+    /// The norms from the weight's; the row s is filled here.
+    pub fn finish_gram(&self, weight: f32, scratch: &mut [f32]) -> Option<Norms> {
         let [_, _, s] = self.rows(scratch)?;
         self.shift_sums(s)?;
-        let x = squared_norm(self.x.get(..self.s.input[2])?);
-        let norms = self.bias_norms(s);
-        Some(Norms { weight: x * norms.bias, ..norms })
+        Some(Norms { weight, ..self.bias_norms(s) })
     }
 
     /// The rows r, q and s of the scratch.

@@ -8,6 +8,7 @@ use crate::compute::Compute;
 use crate::kernels::conv::{Epilogue, conv};
 use crate::kernels::conv_input_gradient::{GradientEnd, conv_input_gradient};
 use crate::kernels::conv_weight_norm::{Norms, WeightNorm};
+use crate::kernels::pixel_gram::pixel_gram;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use crate::vector::{self, Vector};
 
@@ -66,6 +67,15 @@ impl Call<'_> {
             return vector::conv_weight_norm::conv_weight_norm(&v, norm, scratch, self.workspace);
         }
         norm.direct(scratch)
+    }
+
+    /// See [`pixel_gram`].
+    pub fn pixel_gram(self, norm: &WeightNorm<'_>, scratch: &mut [f32]) -> Option<Norms> {
+        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+        if let Some(v) = Vector::new(&self.compute) {
+            return vector::pixel_gram::pixel_gram(&v, norm, scratch, self.workspace);
+        }
+        pixel_gram(norm, scratch)
     }
 }
 

@@ -5,6 +5,7 @@ mod conv_speed;
 mod elementwise;
 mod in_place;
 mod input_gradient;
+mod pixel_gram;
 mod pools;
 mod support;
 mod vector;
