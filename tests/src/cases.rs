@@ -193,6 +193,19 @@ fn networks() -> Vec<Case> {
             let sum = b.op(Op::Relu, &[sum]);
             b.classify(sum)
         }),
+        // Few pixels and many channels: norms by Gram matrices of pixels.
+        case("few pixels", 3, 8, |mut b, image| {
+            let x = b.conv(image, 20, 3, Conv { strides: [2, 2], ..same(3) }, true);
+            let x = b.op(Op::Relu, &[x]);
+            let x = b.conv(x, 40, 3, same(3), true);
+            let x = b.op(Op::Relu, &[x]);
+            let dilated = Conv { dilations: [2, 2], pads: [2, 1, 3, 2], ..same(3) };
+            let x = b.conv(x, 36, 3, dilated, false);
+            let x = b.op(Op::Relu, &[x]);
+            let x = b.conv(x, 48, 3, Conv { strides: [2, 1], pads: [0, 1, 1, 1], ..same(3) }, true);
+            let x = b.op(Op::Relu, &[x]);
+            b.classify(x)
+        }),
         case("downsampling residual", 3, 8, |mut b, image| {
             let x = b.conv(image, 8, 3, same(3), false);
             let x = b.batch_norm(x);

@@ -1,5 +1,6 @@
 //! One suite of cases on every executor: features agree with the f64 interpreter.
 
+use gradgate_bundle::op::{ConvWeightNormParams, OpCode};
 use gradgate_engine::isa::{Isa, Numerics};
 use gradgate_graph::expand::{Expanded, Label, expand};
 use gradgate_graph::taps::Taps;
@@ -83,6 +84,18 @@ fn every_instruction_set_gives_the_scalar_bits() {
             assert_eq!(found, expected, "{}: {}", case.name, isa.name());
         }
     }
+}
+
+/// The case meant for it has norms by Gram matrices of pixels: what agrees above was computed so.
+#[test]
+fn few_pixels_take_the_pixel_gram() {
+    let case = cases().into_iter().find(|case| case.name == "few pixels").unwrap();
+    let expanded = expand(&case.graph, &Label::Ones, &Taps::all()).unwrap();
+    let at = std::mem::offset_of!(ConvWeightNormParams, method);
+    let schedule = compile(&expanded, false).schedule;
+    let norms = schedule.steps.iter().filter(|step| step.opcode == OpCode::ConvWeightNorm);
+    let methods: Vec<u8> = norms.map(|step| step.params[at]).collect();
+    assert_eq!(methods.iter().filter(|&&method| method == 2).count(), 3, "{methods:?}");
 }
 
 /// Backpropagation stops and fuses elsewhere for every selection; the numbers stay.

@@ -8,7 +8,7 @@ use gradgate_bundle::op::{
     AffineNormParams, ConvParams, ConvWeightNormParams, NONE, OpCode, SquaredNormParams,
 };
 use gradgate_bundle::record::{StepRecord, TensorKind};
-use gradgate_bundle::shape::{METHOD_GRAM, operands};
+use gradgate_bundle::shape::{ConvShape, METHOD_GRAM, METHOD_PIXEL_GRAM, operands};
 use gradgate_graph::plan::Plan;
 use gradgate_graph::schedule::{Schedule, ScheduledTensor, Step, Storage, TensorId};
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StepLine {
     operation: &'static str,
-    /// `direct` or `gram` for weight norms.
+    /// `direct`, `gram` or `pixel gram` for weight norms.
     method: Option<&'static str>,
     macs: u64,
     name: String,
@@ -50,7 +50,7 @@ impl StepLine {
 
 impl fmt::Display for StepLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:21} {:13}  {}", self.kind(), self.macs, crate::output::plain(&self.name))
+        write!(f, "{:25} {:13}  {}", self.kind(), self.macs, crate::output::plain(&self.name))
     }
 }
 
@@ -71,7 +71,11 @@ fn method(step: &Step) -> Option<&'static str> {
     }
     let at = std::mem::offset_of!(ConvWeightNormParams, method);
     let number = u16::from_le_bytes([*step.params.get(at)?, *step.params.get(at + 1)?]);
-    Some(if number == METHOD_GRAM { "gram" } else { "direct" })
+    Some(match number {
+        METHOD_GRAM => "gram",
+        METHOD_PIXEL_GRAM => "pixel gram",
+        _ => "direct",
+    })
 }
 
 /// The schedule and plan that a bundle holds, with numbers where the names were.
@@ -129,6 +133,9 @@ fn step_of(bundle: &Bundle<'_>, step: &StepRecord) -> Option<Step> {
             params[at..at + 2].copy_from_slice(&norms.method.get().to_le_bytes());
             match norms.method.get() {
                 METHOD_GRAM => u64::from(norms.conv.input[2].get()),
+                METHOD_PIXEL_GRAM => {
+                    ConvShape::new(&norms.conv).ok().and_then(|s| s.pixel_gram_macs())?
+                }
                 _ => macs(&norms.conv),
             }
         }

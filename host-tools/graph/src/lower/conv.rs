@@ -3,7 +3,7 @@
 //! shares all of it; `gemm` only says which.
 
 use gradgate_bundle::op::{Activation, ConvParams, ConvWeightNormParams, NONE, OpCode};
-use gradgate_bundle::shape::{ConvShape, METHOD_DIRECT, METHOD_GRAM};
+use gradgate_bundle::shape::{ConvShape, METHOD_DIRECT, METHOD_GRAM, METHOD_PIXEL_GRAM};
 use zerocopy::little_endian::U16;
 
 use super::fuse::Group;
@@ -211,12 +211,15 @@ impl Lowering<'_> {
             operands[4] = Some(self.vector(name("inverse_sigma"), affine.inverse_sigma));
             operands[5] = Some(self.vector(name("bias_minus_mean"), affine.bias_minus_mean));
         }
-        let scratch = self.arena(format!("{}:norms", node.name), 3 * linear.shape.output[2]);
+        let (method, macs) = norm_method(&linear.shape, &group.features);
+        let matrix = match method {
+            METHOD_PIXEL_GRAM => linear.shape.pixel_gram().map_or(0, |gram| gram.elements()),
+            _ => 0,
+        };
+        let elements = 3 * linear.shape.output[2] + matrix;
+        let scratch = self.arena(format!("{}:norms", node.name), elements);
         operands.push(Some(scratch));
         let [weight, bias, scale, shift] = group.features.map(Into::into);
-        let gram = linear.shape.gram_is_defined() && group.features[2] == NONE;
-        let method = if gram { METHOD_GRAM } else { METHOD_DIRECT };
-        let macs = if gram { linear.shape.input[2] as u64 } else { linear.macs() };
         let params = ConvWeightNormParams {
             conv: linear.params,
             method: method.into(),
@@ -280,6 +283,22 @@ impl Lowering<'_> {
     }
 }
 
+/// The cheapest method by counted multiply-adds that gives the features wanted (weight, bias, scale,
+/// shift); independent of any memory budget, since the methods differ in the last bits.
+pub(super) fn norm_method(shape: &ConvShape, features: &[u16; 4]) -> (u16, u64) {
+    let direct = (METHOD_DIRECT, shape.macs());
+    if features[2] != NONE {
+        return direct;
+    }
+    if shape.gram_is_defined() {
+        return (METHOD_GRAM, shape.input[2] as u64);
+    }
+    match shape.pixel_gram_macs() {
+        Some(macs) if features[0] != NONE && macs < direct.1 => (METHOD_PIXEL_GRAM, macs),
+        _ => direct,
+    }
+}
+
 /// An activation's number and bounds in a parameter record.
 pub(super) fn activation_of(op: &Op) -> (Activation, f32, f32) {
     match op {
@@ -290,5 +309,54 @@ pub(super) fn activation_of(op: &Op) -> (Activation, f32, f32) {
         Op::Clip { min, max } | Op::ClipGradient { min, max } => (Activation::Clip, *min, *max),
         Op::Sigmoid | Op::SigmoidGradient => (Activation::Sigmoid, 0.0, 0.0),
         _ => (Activation::Identity, 0.0, 0.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shape(
+        input: [u16; 3],
+        output: [u16; 3],
+        kernel: u16,
+        stride: u16,
+        groups: u16,
+    ) -> ConvShape {
+        let pad = kernel / 2;
+        ConvShape::new(&ConvParams {
+            input: input.map(U16::new),
+            output: output.map(U16::new),
+            kernel: [kernel; 2].map(U16::new),
+            strides: [stride; 2].map(U16::new),
+            dilations: [1; 2].map(U16::new),
+            pads: [pad; 4].map(U16::new),
+            groups: U16::new(groups),
+            activation: U16::new(0),
+            low: 0.0.into(),
+            high: 0.0.into(),
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn norm_methods_by_counted_cost() {
+        let (all, unscaled, bias) = ([0, 1, 2, 3], [0, 1, NONE, 3], [NONE, 1, NONE, 3]);
+        // ResNet-20's last stage: (64 x 128 x 64) + 64^2 x (64 / 2 + 9) against 64 x 576 x 64.
+        let last = shape([8, 8, 64], [8, 8, 64], 3, 1, 1);
+        let first = shape([32, 32, 16], [32, 32, 16], 3, 1, 1);
+        let linear = shape([1, 1, 64], [1, 1, 10], 1, 1, 1);
+        let grouped = shape([8, 8, 64], [8, 8, 64], 3, 1, 2);
+        for (shape, features, expected) in [
+            (last, all, (METHOD_DIRECT, 2_359_296)),
+            (last, unscaled, (METHOD_PIXEL_GRAM, 692_224)),
+            (last, bias, (METHOD_DIRECT, 2_359_296)),
+            (first, unscaled, (METHOD_DIRECT, 2_359_296)),
+            (linear, unscaled, (METHOD_GRAM, 64)),
+            (linear, all, (METHOD_DIRECT, 640)),
+            (grouped, unscaled, (METHOD_DIRECT, 1_179_648)),
+        ] {
+            assert_eq!(norm_method(&shape, &features), expected, "{shape:?} {features:?}");
+        }
     }
 }

@@ -111,13 +111,13 @@ impl Cost {
 fn to_text(lines: &[StepLine], costs: &[Cost]) -> String {
     let total = costs.iter().map(|cost| cost.milliseconds).sum();
     let heading = format!("{:>9} {:>7} {:>8}", "ms", "share %", "GMAC/s");
-    let mut text = format!("{heading}  {:21} {:>13}\n", "operation", "multiply-adds");
+    let mut text = format!("{heading}  {:25} {:>13}\n", "operation", "multiply-adds");
     for (line, cost) in lines.iter().zip(costs) {
         text += &format!("{}  {line}\n", cost.columns(total));
     }
-    text += &format!("\n{heading}  {:21} {:>13}  steps\n", "operation", "multiply-adds");
+    text += &format!("\n{heading}  {:25} {:>13}  steps\n", "operation", "multiply-adds");
     for (kind, cost) in kinds(lines, costs) {
-        text += &format!("{}  {kind:21} {:13}  {}\n", cost.columns(total), cost.macs, cost.steps);
+        text += &format!("{}  {kind:25} {:13}  {}\n", cost.columns(total), cost.macs, cost.steps);
     }
     text + &format!("{total:9.4}   all steps\n")
 }
