@@ -79,7 +79,7 @@ impl Family {
         (Family::Forward, "forward only"),
         (Family::All, "all parameters"),
         (Family::Weights, "weights"),
-        (Family::Normalisation, "scales and shifts"),
+        (Family::Normalisation, "normalisation"),
         (Family::Shifts, "shifts and biases"),
         (Family::Greedy, "greedy choice"),
     ];

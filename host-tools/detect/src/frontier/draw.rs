@@ -1,7 +1,8 @@
 //! The frontier as a self-contained picture: SVG, or HTML with the table beside it.
 //!
-//! Up: AUROC on the reporting frames, with its interval. Across: multiply-adds in the large panel;
-//! working memory, file and estimated time in the small ones. Every point has a tooltip.
+//! Up: AUROC on the reporting frames; bars show the paired interval of the gain over the forward
+//! pass alone. Across: multiply-adds in the large panel; working memory, file and estimated time in
+//! the small ones. Every point has a tooltip.
 
 mod axis;
 mod html;
@@ -87,7 +88,7 @@ fn subtitle(report: &FrontierReport) -> String {
         .unwrap_or_default();
     let mean = if names.len() > 1 { " (mean)" } else { "" };
     format!(
-        "AUROC{mean} of {} against {}; head {}, inputs {}; {} + {} sources, 95 % intervals",
+        "AUROC{mean} of {} against {}; head {}, inputs {}; {} + {} sources",
         shortened(&names.join(", ")),
         shortened(&report.normal),
         report.head,
@@ -100,29 +101,32 @@ fn subtitle(report: &FrontierReport) -> String {
 fn draw_panel(out: &mut String, report: &FrontierReport, panel: &Panel) {
     let [left, top, width, height] = panel.place;
     let x = Axis::new(report.points.iter().map(panel.across), left, left + width, 0.05);
-    let ends = report.points.iter().enumerate().flat_map(|(at, point)| {
-        let interval = shows_interval(report, at, point).then_some(point.reported);
-        let ends = interval.map_or([point.reported.value; 2], |i| [i.low, i.high]);
-        ends.map(|value| 100.0 * value)
+    let ends = report.points.iter().enumerate().flat_map(|(at, point)| match bar(report, at) {
+        Some(ends) if panel.large => ends,
+        _ => [100.0 * point.reported.value; 2],
     });
     let y = Axis::new(ends, top + height, top, 0.06);
     frame(out, panel, &x, &y);
+    let base = y.at(100.0 * forward_only(report).reported.value);
+    let _ = writeln!(
+        out,
+        r##"<path d="M{left} {base:.1}h{width}" stroke="#000" stroke-dasharray="6 4"/>"##
+    );
+    let place = |point: &Point| (x.at((panel.across)(point)), y.at(100.0 * point.reported.value));
     if panel.large {
         guides(out, report, panel, &x);
+        front_line(out, report, &place);
     }
-    let place = |point: &Point| (x.at((panel.across)(point)), y.at(100.0 * point.reported.value));
-    front_line(out, report, &place);
     let size = if panel.large { 5.0 } else { 3.5 };
     for (at, point) in report.points.iter().enumerate() {
         let (px, py) = place(point);
-        let colour = colour(point.family);
-        let faint = if point.front || at == report.knee { "1" } else { "0.55" };
+        let faint = if point.front || at == report.knee { "1" } else { "0.5" };
         let _ = writeln!(out, r#"<g opacity="{faint}"><title>{}</title>"#, tooltip(point));
-        if shows_interval(report, at, point) {
-            let (low, high) = (y.at(100.0 * point.reported.low), y.at(100.0 * point.reported.high));
+        if let (Some([low, high]), true) = (bar(report, at), panel.large) {
+            let (low, high, colour) = (y.at(low), y.at(high), colour(point.family));
             let _ = writeln!(
                 out,
-                r#"<path d="M{px:.1} {low:.1}V{high:.1}" stroke="{colour}" stroke-opacity="0.45"/>"#
+                r#"<path d="M{px:.1} {low:.1}V{high:.1}" stroke="{colour}" stroke-opacity="0.6"/>"#
             );
         }
         out.push_str(&marker(point.family, px, py, size));
@@ -139,9 +143,19 @@ fn draw_panel(out: &mut String, report: &FrontierReport, panel: &Panel) {
     }
 }
 
-/// Intervals of the front and the knee alone: others would hide one another.
-fn shows_interval(report: &FrontierReport, at: usize, point: &Point) -> bool {
-    point.front || at == report.knee || point.family == Family::Forward
+/// The subset without a backward pass, with which every report begins.
+fn forward_only(report: &FrontierReport) -> &Point {
+    let found = report.points.iter().find(|point| point.parameters.is_empty());
+    found.unwrap_or(&report.points[0])
+}
+
+/// Ends of the bar of a point, in percent: the paired interval of its gain, laid on the AUROC of
+/// the forward pass alone. Bars of the front and the knee alone: others would hide one another.
+fn bar(report: &FrontierReport, at: usize) -> Option<[f64; 2]> {
+    let point = &report.points[at];
+    let base = forward_only(report).reported.value;
+    let shown = (point.front || at == report.knee) && !point.parameters.is_empty();
+    shown.then(|| [point.gain.low, point.gain.high].map(|gain| 100.0 * (base + gain)))
 }
 
 fn frame(out: &mut String, panel: &Panel, x: &Axis, y: &Axis) {
@@ -181,17 +195,19 @@ fn frame(out: &mut String, panel: &Panel, x: &Axis, y: &Axis) {
 
 /// Multiples of the forward pass, and the limit.
 fn guides(out: &mut String, report: &FrontierReport, panel: &Panel, x: &Axis) {
-    let [_, top, _, height] = panel.place;
+    let [left, top, width, height] = panel.place;
     let forward = report.points.first().map_or(0, |point| point.cost.forward) as f64 / 1e6;
     let mut guide = |value: f64, text: &str, colour: &str| {
         if !x.holds(value) {
             return;
         }
         let at = x.at(value);
+        let right = at > left + width - 80.0;
+        let (anchor, dx) = if right { ("end", -4.0) } else { ("start", 4.0) };
         let _ = writeln!(
             out,
-            r##"<path d="M{at:.1} {top}v{height}" stroke="{colour}" stroke-dasharray="3 4"/><text x="{:.1}" y="{:.1}" fill="{colour}" font-size="11">{text}</text>"##,
-            at + 4.0,
+            r##"<path d="M{at:.1} {top}v{height}" stroke="{colour}" stroke-dasharray="3 4"/><text x="{:.1}" y="{:.1}" text-anchor="{anchor}" fill="{colour}" font-size="11">{text}</text>"##,
+            at + dx,
             top + height - 6.0,
         );
     };
@@ -243,22 +259,32 @@ fn legend(out: &mut String, report: &FrontierReport) {
     let _ = writeln!(
         out,
         r##"<path d="M{:.1} {:.1}h16" stroke="#777"/><text x="{:.1}" y="{y:.1}">Pareto front</text>
-<circle cx="{left}" cy="{:.1}" r="7" fill="none" stroke="#d00" stroke-width="2"/><text x="{:.1}" y="{:.1}">knee</text>"##,
+<circle cx="{left}" cy="{:.1}" r="7" fill="none" stroke="#d00" stroke-width="2"/><text x="{:.1}" y="{:.1}">knee</text>
+<path d="M{:.1} {:.1}h18" stroke="#000" stroke-dasharray="6 4"/><text x="{:.1}" y="{:.1}">forward only</text>"##,
         left - 8.0,
         y - 4.0,
         left + 16.0,
         y + 20.0,
         left + 16.0,
         y + 24.0,
+        left - 8.0,
+        y + 44.0,
+        left + 16.0,
+        y + 48.0,
     );
     let lines = [
-        "Each point but the greedy ones:",
-        "a suffix of layers, from the",
-        "output backwards; the further",
+        "Bars: paired 95 % interval of the",
+        "difference to forward only. Where",
+        "one crosses the dashed line, the",
+        "gradients are not shown to help.",
+        "",
+        "Each point but the greedy ones",
+        "is a suffix of layers, from the",
+        "output backwards: the further",
         "to the right, the deeper.",
     ];
     for (index, line) in lines.iter().enumerate() {
-        let at = y + 60.0 + 17.0 * index as f64;
+        let at = y + 84.0 + 17.0 * index as f64;
         let _ = writeln!(
             out,
             r##"<text x="{:.1}" y="{at:.1}" fill="#555" font-size="12">{line}</text>"##,
