@@ -1,5 +1,7 @@
 //! Files of features on the command line: normal ones, and anomalous ones with names.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -7,6 +9,9 @@ use gradgate_detect::FeatureSet;
 use gradgate_detect::fit::Anomalous;
 
 use crate::files;
+
+/// The names of tensors stand in the first bytes of a safetensors file, after its metadata.
+const HEAD: u64 = 1 << 20;
 
 /// What was given, not read yet.
 pub struct FeatureFiles<'a> {
@@ -26,16 +31,45 @@ impl<'a> FeatureFiles<'a> {
         normal.chain(self.anomalous.iter().map(|(_, path)| path.as_path())).collect()
     }
 
+    /// Refuses names and files that are given twice.
+    pub fn check(&self) -> Result<()> {
+        check_names(&self.anomalous)?;
+        check_distinct(&self.paths())
+    }
+
     /// Reads the normal frames as one set, and each anomalous source.
     pub fn read(&self) -> Result<(FeatureSet, Vec<Anomalous>)> {
-        check_names(&self.anomalous)?;
-        check_distinct(&self.paths())?;
-        let normal = read_normal(self.normal)?;
-        let read = |(name, path): &(String, PathBuf)| {
-            Ok(Anomalous { name: name.clone(), set: read(path)? })
-        };
-        Ok((normal, self.anomalous.iter().map(read).collect::<Result<Vec<_>>>()?))
+        self.check()?;
+        Ok((read_normal(self.normal)?, self.anomalous_or(&|path| read(path))?))
     }
+
+    /// The normal frames' features; `None` when frames were given in their place.
+    pub fn normal_features(&self) -> Result<Option<FeatureSet>> {
+        match self.normal.iter().any(|path| is_features(path)) {
+            true => Ok(Some(read_normal(self.normal)?)),
+            false => Ok(None),
+        }
+    }
+
+    /// Each anomalous source: read, or made by `compute` where frames were given.
+    pub fn anomalous_or(
+        &self,
+        compute: &dyn Fn(&Path) -> Result<FeatureSet>,
+    ) -> Result<Vec<Anomalous>> {
+        let one = |(name, path): &(String, PathBuf)| {
+            let set = if is_features(path) { read(path)? } else { compute(path)? };
+            Ok(Anomalous { name: name.clone(), set })
+        };
+        self.anomalous.iter().map(one).collect()
+    }
+}
+
+/// Whether a file begins as `features` writes them. Frames may be safetensors, too.
+fn is_features(path: &Path) -> bool {
+    let mut head = Vec::new();
+    let opened = File::open(path).and_then(|file| file.take(HEAD).read_to_end(&mut head));
+    let name = b"\"squared_norms\"";
+    opened.is_ok() && head.windows(name.len()).any(|window| window == name)
 }
 
 /// Equal source numbers mean twins, across files too: such frames stay in one part.

@@ -46,13 +46,18 @@ impl FramesArgs {
 
     /// The names without folders, for metadata: nothing of the machine goes into files.
     pub fn describe(&self) -> String {
-        let name = |path: &PathBuf| match path.file_name() {
-            Some(name) => name.to_string_lossy().into_owned(),
-            None => path.display().to_string(),
-        };
-        let names: Vec<String> = self.frames.iter().map(name).collect();
-        names.join(" ")
+        describe(&self.frames)
     }
+}
+
+/// Names of paths without folders.
+pub fn describe(paths: &[PathBuf]) -> String {
+    let name = |path: &PathBuf| match path.file_name() {
+        Some(name) => name.to_string_lossy().into_owned(),
+        None => path.display().to_string(),
+    };
+    let names: Vec<String> = paths.iter().map(name).collect();
+    names.join(" ")
 }
 
 impl ChoiceArgs {

@@ -130,12 +130,35 @@ fn compute(
     metadata: Metadata,
 ) -> Result<ExitCode> {
     let threads = parallel::threads(args.threads, frames.len());
-    let bar = progress::frames(frames.len(), "features");
     let begin = Instant::now();
-    let mut set = FeatureSet {
-        metadata: Metadata { frames: args.frames.describe(), ..metadata },
-        ..FeatureSet::default()
-    };
+    let metadata = Metadata { frames: args.frames.describe(), ..metadata };
+    let set = feature_set(executor, frames, metadata, threads)?;
+    let seconds = begin.elapsed().as_secs_f64();
+    let file = set.to_bytes().context("the features cannot be used")?;
+    files::write_atomic(&args.output, &file)?;
+    output::print(&format!(
+        "{}: {} frames, {} gradient norms, {} activation norms, {} logits; {seconds:.1} s on \
+         {threads} thread{}, {:.1} frames/s\n",
+        args.output.display(),
+        set.len(),
+        set.metadata.parameters.len(),
+        set.metadata.layers.len(),
+        set.classes,
+        if threads == 1 { "" } else { "s" },
+        set.len() as f64 / seconds.max(1e-9),
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs all frames; the result does not depend on the number of threads.
+pub fn feature_set(
+    executor: &Executor<'_>,
+    frames: &Frames,
+    metadata: Metadata,
+    threads: usize,
+) -> Result<FeatureSet> {
+    let bar = progress::frames(frames.len(), "features");
+    let mut set = FeatureSet { metadata, ..FeatureSet::default() };
     parallel::for_each(
         frames,
         threads,
@@ -153,21 +176,7 @@ fn compute(
             Ok(())
         },
     )?;
-    let seconds = begin.elapsed().as_secs_f64();
-    let file = set.to_bytes().context("the features cannot be used")?;
-    files::write_atomic(&args.output, &file)?;
-    output::print(&format!(
-        "{}: {} frames, {} gradient norms, {} activation norms, {} logits; {seconds:.1} s on \
-         {threads} thread{}, {:.1} frames/s\n",
-        args.output.display(),
-        set.len(),
-        set.metadata.parameters.len(),
-        set.metadata.layers.len(),
-        set.classes,
-        if threads == 1 { "" } else { "s" },
-        set.len() as f64 / seconds.max(1e-9),
-    ))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(set)
 }
 
 fn push(set: &mut FeatureSet, features: FrameFeatures) {

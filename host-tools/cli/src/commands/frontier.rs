@@ -12,18 +12,20 @@ use gradgate_detect::fit::{FitOptions, HeadKind};
 use gradgate_detect::frontier::{
     Addition, Cost, Family, Frontier, FrontierReport, Rates, Subset, cores, draw, greedy,
 };
-use gradgate_detect::{DetectError, FeatureSet};
+use gradgate_detect::{DetectError, FeatureSet, Metadata};
 use gradgate_graph::cost::{MacBudget, Macs};
 use gradgate_graph::graph::{Graph, ValueId};
 use gradgate_graph::taps::depth::{Candidate, Kind, additions, candidates};
 use gradgate_graph::taps::{Taps, describe};
 
+use super::features::feature_set;
 use crate::bundle::{Contents, assemble};
-use crate::executor::Packed;
+use crate::executor::{Executor, Kind as ExecutorKind, Numerics, Packed, metadata_of_model};
 use crate::feature_files::FeatureFiles;
+use crate::frames::{ChoiceArgs, describe as describe_paths};
 use crate::model::{Compiled, Model, ModelArgs, Recipe, owned_names, usual_scratch};
 use crate::rates::{GivenRates, measure};
-use crate::{files, label, output, progress};
+use crate::{files, label, output, parallel, progress};
 
 /// What do gradient norms cost, what do they tell, and which are worth it?
 ///
@@ -39,12 +41,15 @@ pub struct Args {
     /// The classifier
     #[arg(value_name = "MODEL.onnx")]
     model: PathBuf,
-    /// Features of normal frames, with all taps
-    #[arg(long, required = true, num_args = 1.., value_name = "F.safetensors")]
+    /// Features of normal frames, with all taps, or the frames themselves
+    #[arg(long, required = true, num_args = 1.., value_name = "F.safetensors|FRAMES")]
     normal: Vec<PathBuf>,
-    /// Features of anomalous frames, with all taps; a name before `=` stands in the report
-    #[arg(long, required = true, num_args = 1.., value_name = "[NAME=]F.safetensors")]
+    /// Features of anomalous frames, with all taps, or frames; a name before `=` stands in the
+    /// report
+    #[arg(long, required = true, num_args = 1.., value_name = "[NAME=]F.safetensors|FRAMES")]
     anomalous: Vec<String>,
+    #[command(flatten)]
+    choice: ChoiceArgs,
     /// Where the report goes, by its ending; may be given for each kind
     #[arg(short, long, required = true, value_name = "FILE.html|.svg|.json")]
     output: Vec<PathBuf>,
@@ -94,14 +99,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
         seed: args.seed,
         ..FitOptions::default()
     };
+    sources.check()?;
     let model = Model::read(&args.model, &args.choices)?;
-    let (normal, anomalous) = sources.read()?;
-    let work = Work::new(&args, &model, &normal)?;
-    let frontier = Frontier::new(&normal, &anomalous, &options)?;
-    let bar = progress::spinner("compiling and fitting subsets of taps");
-    let report = work.report(&frontier);
-    bar.finish_and_clear();
-    let report = report?;
+    let report = report(&args, &model, &sources, &options)?;
     for path in &args.output {
         files::write_atomic(path, Drawn::of(path)?.bytes(&report)?.as_bytes())?;
     }
@@ -116,6 +116,60 @@ pub fn run(args: Args) -> Result<ExitCode> {
         output::plain(&report.knee().taps),
     ))?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn report(
+    args: &Args,
+    model: &Model,
+    sources: &FeatureFiles<'_>,
+    options: &FitOptions,
+) -> Result<FrontierReport> {
+    let shape = model.frame_shape()?;
+    let recorded = sources.normal_features()?;
+    let recipe = match &recorded {
+        Some(set) => recipe(&set.metadata, model)?,
+        None => Recipe::default(),
+    };
+    let all = model.compile(&recipe, 0)?;
+    let packed = Packed::of_model(model, &all, &recipe)?;
+    let engine = packed.engine(&model.path)?;
+    let rates = match args.rates {
+        Some(given) => given.rates(),
+        None => measure(&engine, &all.schedule)?,
+    };
+    let executor = Executor::engine(engine);
+    let compute = |paths: &[PathBuf]| {
+        let frames = args.choice.open(paths, shape)?;
+        let metadata =
+            metadata_of_model(model, &all, &recipe, ExecutorKind::Engine, Numerics::Exact);
+        let metadata = Metadata { frames: describe_paths(paths), ..metadata };
+        let threads = parallel::threads(args.threads, frames.len());
+        feature_set(&executor, &frames, metadata, threads)
+    };
+    let normal = match recorded {
+        Some(set) => set,
+        None => compute(&args.normal)?,
+    };
+    let anomalous = sources.anomalous_or(&|path| compute(&[path.to_owned()]))?;
+    let work = Work::new(args, model, &normal, recipe, &all, rates)?;
+    let frontier = Frontier::new(&normal, &anomalous, options)?;
+    let bar = progress::spinner("compiling and fitting subsets of taps");
+    let report = work.report(&frontier);
+    bar.finish_and_clear();
+    report
+}
+
+/// What the features were computed with. Refuses those of another model.
+fn recipe(metadata: &Metadata, model: &Model) -> Result<Recipe> {
+    let (name, other) = (&metadata.frames, model.path.display());
+    if metadata.model_digest != output::hex(&model.digest) {
+        bail!("the features of {name} are of another model than {other}: compute them with it");
+    }
+    Ok(Recipe {
+        label: label::from_text(&metadata.label).with_context(|| name.clone())?,
+        taps: Taps::all(),
+        preprocessing: metadata.preprocessing.parse().with_context(|| name.clone())?,
+    })
 }
 
 /// Kinds of reports.
@@ -150,7 +204,7 @@ struct Work<'a> {
     model: &'a Model,
     normal: &'a FeatureSet,
     recipe: Recipe,
-    all: Compiled,
+    all: &'a Compiled,
     rates: Rates,
     limit: Option<u64>,
     depths: usize,
@@ -158,33 +212,23 @@ struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    fn new(args: &Args, model: &'a Model, normal: &'a FeatureSet) -> Result<Work<'a>> {
-        model.frame_shape()?;
+    fn new(
+        args: &Args,
+        model: &'a Model,
+        normal: &'a FeatureSet,
+        recipe: Recipe,
+        all: &'a Compiled,
+        rates: Rates,
+    ) -> Result<Work<'a>> {
         let metadata = &normal.metadata;
-        let (name, other) = (&metadata.frames, model.path.display());
-        if metadata.model_digest != output::hex(&model.digest) {
-            bail!("the features of {name} are of another model than {other}: compute them with it");
-        }
-        let recipe = Recipe {
-            label: label::from_text(&metadata.label).with_context(|| name.clone())?,
-            taps: Taps::all(),
-            preprocessing: metadata.preprocessing.parse().with_context(|| name.clone())?,
-        };
-        let all = model.compile(&recipe, 0)?;
         if metadata.parameters != owned_names(&all.names.parameters) {
             bail!(
-                "the features of {name} hold {} gradient norms of {}: compute them without --taps",
+                "the features of {} hold {} gradient norms of {}: compute them without --taps",
+                metadata.frames,
                 metadata.parameters.len(),
                 all.expanded.squared_norms.len()
             );
         }
-        let rates = match args.rates {
-            Some(given) => given.rates(),
-            None => {
-                let packed = Packed::of_model(model, &all, &recipe)?;
-                measure(&packed.engine(&model.path)?, &all.schedule)?
-            }
-        };
         let forward = Macs::of(&all.schedule).forward;
         let threads = args.threads.map_or_else(cores, |n| usize::try_from(n).unwrap_or(1));
         Ok(Work {

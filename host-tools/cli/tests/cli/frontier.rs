@@ -57,6 +57,25 @@ fn the_frontier_is_drawn_and_repeats() {
     bench.good(&format!("features tiny.onnx normal.bin -o k --limit 20 --taps {taps}"));
 }
 
+#[test]
+fn frames_may_stand_in_for_features() {
+    let bench = Bench::new();
+    bench.features();
+    let rest = format!("{RATES} --depths 2 --head gaussian");
+    bench.good(&format!("frontier tiny.onnx {SETS} {rest} -o f.json"));
+    let frames = "--normal normal.bin --anomalous odd=strange.bin";
+    bench.good(&format!("frontier tiny.onnx {frames} {rest} -o g.json"));
+    let mixed = "--normal normal.safetensors --anomalous odd=strange.bin";
+    bench.good(&format!("frontier tiny.onnx {mixed} {rest} -o h.json"));
+    assert_eq!(bench.read("f.json"), bench.read("g.json"));
+    assert_eq!(bench.read("f.json"), bench.read("h.json"));
+    let error = bench.bad(&format!(
+        "frontier tiny.onnx --normal normal.bin normal.safetensors \
+                                    --anomalous strange.bin {rest} -o i.json"
+    ));
+    assert!(error.contains("normal.bin"), "{error}");
+}
+
 fn serde_json_bytes(report: &Value) -> Vec<u8> {
     let report: gradgate_detect::frontier::FrontierReport =
         serde_json::from_value(report.clone()).expect("a report");
