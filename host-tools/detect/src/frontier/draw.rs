@@ -229,21 +229,20 @@ fn front_line(out: &mut String, report: &FrontierReport, place: &dyn Fn(&Point) 
     );
 }
 
+/// At the panel's upper edge, where no point is likely, with a line to the knee.
 fn knee_label(out: &mut String, report: &FrontierReport, panel: &Panel, (px, py): (f64, f64)) {
     let knee = report.knee();
-    let [left, top, width, height] = panel.place;
-    // Away from the nearest edges.
+    let [left, top, width, _] = panel.place;
     let right = px < left + width / 2.0;
-    let (anchor, dx) = if right { ("start", 26.0) } else { ("end", -26.0) };
-    let dy = if py > top + height / 2.0 { -34.0 } else { 46.0 };
+    let (anchor, dx) = if right { ("start", 10.0) } else { ("end", -10.0) };
+    let y = top + 24.0;
     let text = format!("knee: {}, {:.2} %", knee.name, 100.0 * knee.reported.value);
     let _ = writeln!(
         out,
-        r##"<path d="M{:.1} {:.1}L{px:.1} {py:.1}" stroke="#d00" stroke-width="1"/><text x="{:.1}" y="{:.1}" text-anchor="{anchor}" fill="#d00" font-weight="600" stroke="white" stroke-width="4" paint-order="stroke">{}</text>"##,
-        px + dx * 0.8,
-        py + dy * 0.85,
+        r##"<path d="M{px:.1} {:.1}V{:.1}" stroke="#d00" stroke-width="1"/><text x="{:.1}" y="{y:.1}" text-anchor="{anchor}" fill="#d00" font-weight="600" stroke="white" stroke-width="4" paint-order="stroke">{}</text>"##,
+        py - 10.0,
+        top + 10.0,
         px + dx,
-        py + dy,
         escape(&text),
     );
 }

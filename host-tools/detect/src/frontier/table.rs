@@ -97,6 +97,12 @@ impl FrontierReport {
             text.push_str(
                 "gradients are not shown to help here: these frames do not earn a backward pass\n",
             );
+        } else if knee.gain.low <= 0.0 {
+            let _ = writeln!(
+                text,
+                "  whether it helps over the forward pass alone is open: {}",
+                gain(&knee.gain)
+            );
         }
     }
 }
