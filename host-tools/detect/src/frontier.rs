@@ -63,6 +63,8 @@ pub enum Family {
     Forward,
     /// All parameters from some layer on.
     All,
+    /// All but the scales of normalisations.
+    WithoutScales,
     /// Weights alone.
     Weights,
     /// Scale and shift of normalisations alone.
@@ -75,9 +77,10 @@ pub enum Family {
 
 impl Family {
     /// All families with their names, in the order of legends.
-    pub const NAMES: [(Family, &'static str); 6] = [
+    pub const NAMES: [(Family, &'static str); 7] = [
         (Family::Forward, "forward only"),
         (Family::All, "all parameters"),
+        (Family::WithoutScales, "without scales"),
         (Family::Weights, "weights"),
         (Family::Normalisation, "normalisation"),
         (Family::Shifts, "shifts and biases"),

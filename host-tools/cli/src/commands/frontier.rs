@@ -254,6 +254,7 @@ impl<'a> Work<'a> {
             let family = match kind {
                 _ if parameters.is_empty() => Family::Forward,
                 Kind::All => Family::All,
+                Kind::WithoutScales => Family::WithoutScales,
                 Kind::Weights => Family::Weights,
                 Kind::Normalisation => Family::Normalisation,
                 Kind::Shifts => Family::Shifts,

@@ -26,7 +26,10 @@ pub struct Layer {
 pub enum Kind {
     /// Every one.
     All,
-    /// Weights of Conv and Gemm: the norms that may go without forming the gradient.
+    /// All but the scales of normalisations, whose norms need the whole weight gradient where a
+    /// weight's may go by pixel Grams.
+    WithoutScales,
+    /// Weights of Conv and Gemm.
     Weights,
     /// Scale and shift of normalisations.
     Normalisation,
@@ -36,22 +39,13 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds with their names.
-    pub const NAMES: [(Kind, &'static str); 4] = [
+    pub const NAMES: [(Kind, &'static str); 5] = [
         (Kind::All, "all"),
+        (Kind::WithoutScales, "without scales"),
         (Kind::Weights, "weights"),
         (Kind::Normalisation, "normalisation"),
         (Kind::Shifts, "shifts"),
     ];
-
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Kind::All => "all",
-            Kind::Weights => "weights",
-            Kind::Normalisation => "normalisation",
-            Kind::Shifts => "shifts",
-        }
-    }
 
     /// Parameters of this kind, in graph order.
     pub fn select(self, graph: &Graph, layers: &[Layer]) -> Vec<ValueId> {
@@ -64,6 +58,7 @@ impl Kind {
     fn takes(self, role: Role) -> bool {
         match self {
             Kind::All => true,
+            Kind::WithoutScales => role != Role::Scale,
             Kind::Weights => role == Role::Weight,
             Kind::Normalisation => role == Role::Scale || role == Role::Shift,
             Kind::Shifts => role == Role::Shift || role == Role::Bias,

@@ -71,6 +71,7 @@ fn kinds_by_table() {
     let layers = layers(&graph);
     for (kind, wanted) in [
         (Kind::All, "layer2.conv.weight layer2.bn.weight layer2.bn.bias fc.weight fc.bias"),
+        (Kind::WithoutScales, "layer2.conv.weight layer2.bn.bias fc.weight fc.bias"),
         (Kind::Weights, "layer2.conv.weight fc.weight"),
         (Kind::Normalisation, "layer2.bn.weight layer2.bn.bias"),
         (Kind::Shifts, "layer2.bn.bias fc.bias"),
@@ -180,10 +181,15 @@ fn candidates_are_every_suffix_of_every_kind_once() {
         candidate("from fc, weights", "fc.weight"),
         candidate("from fc, shifts", "fc.bias"),
         candidate("from layer2.conv", "layer2.*,fc.*"),
+        candidate("from layer2.conv, without scales", "layer2.conv.*,layer2.bn.bias,fc.*"),
         candidate("from layer2.conv, weights", "layer2.conv.*,fc.weight"),
         candidate("from layer2.conv, normalisation", "layer2.bn.*"),
         candidate("from layer2.conv, shifts", "layer2.bn.bias,fc.bias"),
         candidate("from layer1.conv", "*"),
+        candidate(
+            "from layer1.conv, without scales",
+            "layer1.conv.*,layer1.bn.bias,layer2.conv.*,layer2.bn.bias,fc.*",
+        ),
         candidate("from layer1.conv, weights", "layer1.conv.*,layer2.conv.*,fc.weight"),
         candidate("from layer1.conv, normalisation", "layer1.bn.*,layer2.bn.*"),
         candidate("from layer1.conv, shifts", "layer1.bn.bias,layer2.bn.bias,fc.bias"),
@@ -193,5 +199,5 @@ fn candidates_are_every_suffix_of_every_kind_once() {
         candidates(&graph, 2).iter().map(|c| c.name.clone()).filter(|n| !n.contains(',')).collect();
     assert_eq!(ends, ["forward only", "from fc", "from layer1.conv"]);
     // Of three layers each kind that it holds, apart.
-    assert_eq!(additions(&graph, 24).len(), 3 + 4 + 4);
+    assert_eq!(additions(&graph, 24).len(), 3 + 5 + 5);
 }
