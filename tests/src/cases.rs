@@ -1,5 +1,6 @@
 //! Small classifiers, one per behaviour: the suite's data. Weights are random from the case's name.
 
+pub mod random;
 mod structures;
 
 use gradgate_graph::graph::{Graph, Tensor, ValueId};

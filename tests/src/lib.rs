@@ -20,7 +20,7 @@ use gradgate_gate::DEFAULT_POLICY;
 use gradgate_graph::expand::Expanded;
 use gradgate_graph::lower::lower;
 use gradgate_graph::pack::{pack, schema_names};
-use gradgate_graph::plan::{Plan, PlanOptions, plan};
+use gradgate_graph::plan::{Plan, PlanOptions, Planned, plan};
 use gradgate_graph::schedule::Schedule;
 
 /// A file of the shared folder beside the repository, or `None`, said aloud, when it is absent.
@@ -55,7 +55,19 @@ struct Extras<'a> {
 /// # Panics
 /// When a stage refuses: the cases are meant to pass.
 pub fn compile(expanded: &Expanded, keep_all: bool) -> Compiled {
-    compile_with(expanded, keep_all, Extras::default())
+    let options = PlanOptions { keep_all, ..PlanOptions::default() };
+    compile_with(expanded, options, Extras::default())
+}
+
+/// The same in an arena of at most `budget` bytes; `None` where there is no such plan.
+///
+/// # Panics
+/// As [`compile`].
+pub fn compile_within(expanded: &Expanded, budget: usize) -> Option<Compiled> {
+    let schedule = lower(expanded, &Preprocessing::default()).ok()?;
+    let options = PlanOptions { budget: Some(budget), ..PlanOptions::default() };
+    plan(schedule, options).ok()?;
+    Some(compile_with(expanded, options, Extras::default()))
 }
 
 /// A bundle with a composite detector fitted on `frames` and a self-test on the first of them.
@@ -66,7 +78,7 @@ pub fn compile_judged(expanded: &Expanded, frames: &[Vec<u8>]) -> AlignedBytes {
     let compiled = compile(expanded, false);
     let detector = fitted(expanded, &compiled, frames);
     let extras = Extras { detector: Some(&detector), self_test: None };
-    let untested = compile_with(expanded, false, extras).bytes;
+    let untested = compile_with(expanded, PlanOptions::default(), extras).bytes;
     let engine = Engine::load(Bundle::parse(&untested).expect("own bundle")).expect("own plan");
     let mut arena = vec![0.0; engine.arena_elements()];
     let (features, judgement) = engine.judge(Frame::U8(&frames[0]), &mut arena).expect("own frame");
@@ -74,7 +86,7 @@ pub fn compile_judged(expanded: &Expanded, frames: &[Vec<u8>]) -> AlignedBytes {
     let parts =
         [features.logits, features.squared_norms, features.activation_norms, &[score]].concat();
     let extras = Extras { self_test: Some((&frames[0], &parts)), ..extras };
-    compile_with(expanded, false, extras).bytes
+    compile_with(expanded, PlanOptions::default(), extras).bytes
 }
 
 fn fitted(expanded: &Expanded, compiled: &Compiled, frames: &[Vec<u8>]) -> DetectorFile {
@@ -113,13 +125,14 @@ fn fitted(expanded: &Expanded, compiled: &Compiled, frames: &[Vec<u8>]) -> Detec
     fit(&set, &[], &options).unwrap_or_else(|e| panic!("fit: {e}")).detector
 }
 
-fn compile_with(expanded: &Expanded, keep_all: bool, extras: Extras<'_>) -> Compiled {
+fn compile_with(expanded: &Expanded, options: PlanOptions, extras: Extras<'_>) -> Compiled {
     let preprocessing = Preprocessing::default();
     let schedule = lower(expanded, &preprocessing).unwrap_or_else(|e| panic!("lower: {e}"));
     let mut detector_blobs = Vec::new();
     let scratch = extras.detector.and_then(|d| d.to_bundle(&mut detector_blobs).scratch_elements());
-    let options = PlanOptions { detector_scratch: scratch.unwrap_or(0), keep_all };
-    let plan = plan(&schedule, options).unwrap_or_else(|e| panic!("plan: {e}"));
+    let options = PlanOptions { detector_scratch: scratch.unwrap_or(0), ..options };
+    let planned = plan(schedule, options).unwrap_or_else(|e| panic!("plan: {e}"));
+    let Planned { schedule, plan, .. } = planned;
     let mut packed = pack(&schedule, &plan).unwrap_or_else(|e| panic!("pack: {e}"));
     let names = schema_names(expanded).unwrap_or_else(|e| panic!("schema: {e}"));
     let text = preprocessing.to_string();

@@ -19,6 +19,7 @@ mod output;
 mod parallel;
 mod policy;
 mod progress;
+mod ram_budget;
 mod rates;
 mod self_test;
 mod steps;

@@ -14,7 +14,7 @@ use gradgate_graph::graph::ValueId;
 use gradgate_graph::import::{ImportError, ImportOptions, Imported, import_file};
 use gradgate_graph::lower::lower;
 use gradgate_graph::pack::{SchemaNames, schema_names};
-use gradgate_graph::plan::{Plan, PlanOptions, plan};
+use gradgate_graph::plan::{Again, Plan, PlanOptions, Planned, plan};
 use gradgate_graph::schedule::Schedule;
 use gradgate_graph::taps::{Taps, describe};
 
@@ -63,6 +63,8 @@ pub struct Compiled {
     pub schedule: Schedule,
     /// Their places in the arena.
     pub plan: Plan,
+    /// What the backward pass computes again rather than keeps.
+    pub again: Vec<Again>,
     /// Names of the features.
     pub names: SchemaNames,
     /// Whether the exporter folded BatchNormalization away.
@@ -127,11 +129,30 @@ impl Model {
 
     /// Expands, lowers and plans; `scratch` is what the detector needs, in f32 elements.
     pub fn compile(&self, recipe: &Recipe, scratch: usize) -> Result<Compiled> {
-        self.compile_inner(recipe, scratch)
+        self.compile_within(recipe, scratch, None)
+    }
+
+    /// The same in an arena of at most `budget` bytes.
+    pub fn compile_within(
+        &self,
+        recipe: &Recipe,
+        scratch: usize,
+        budget: Option<usize>,
+    ) -> Result<Compiled> {
+        let options = PlanOptions { detector_scratch: scratch, budget, ..PlanOptions::default() };
+        self.compile_inner(recipe, options)
             .with_context(|| format!("{} cannot be compiled", self.path.display()))
     }
 
-    fn compile_inner(&self, recipe: &Recipe, scratch: usize) -> Result<Compiled> {
+    fn compile_inner(&self, recipe: &Recipe, options: PlanOptions) -> Result<Compiled> {
+        let expanded = self.expand(recipe)?;
+        let schedule = lower(&expanded, &recipe.preprocessing)?;
+        let Planned { schedule, plan, again } = plan(schedule, options)?;
+        let names = schema_names(&expanded)?;
+        Ok(Compiled { expanded, schedule, plan, again, names, folded: self.imported.folded })
+    }
+
+    fn expand(&self, recipe: &Recipe) -> Result<Expanded> {
         let graph = &self.imported.graph;
         let unmatched = recipe.taps.unmatched(graph);
         if !unmatched.is_empty() {
@@ -140,12 +161,14 @@ impl Model {
                 unmatched.join(", ")
             );
         }
-        let expanded = expand(graph, &recipe.label, &recipe.taps)?;
-        let schedule = lower(&expanded, &recipe.preprocessing)?;
-        let options = PlanOptions { detector_scratch: scratch, keep_all: false };
-        let plan = plan(&schedule, options)?;
-        let names = schema_names(&expanded)?;
-        Ok(Compiled { expanded, schedule, plan, names, folded: self.imported.folded })
+        Ok(expand(graph, &recipe.label, &recipe.taps)?)
+    }
+
+    /// Scratch of a typical detector on the recipe's features, in f32 elements.
+    pub fn usual_scratch(&self, recipe: &Recipe) -> Result<usize> {
+        let names = self.expand(recipe).and_then(|expanded| Ok(schema_names(&expanded)?));
+        let names = names.with_context(|| format!("{} cannot be compiled", self.path.display()))?;
+        Ok(usual_scratch(&feature_shape(&schema_of(&names, self.imported.folded))))
     }
 }
 

@@ -159,6 +159,7 @@ fn step_of(bundle: &Bundle<'_>, step: &StepRecord) -> Option<Step> {
         params,
         operands: step.operands.iter().take(count).map(|operand| id(operand.get())).collect(),
         macs,
+        again: false,
     })
 }
 

@@ -47,6 +47,8 @@ pub struct Macs {
     pub backward: u64,
     /// Weight gradients and their norms.
     pub norms: u64,
+    /// Forward layers that the backward pass computes again to save memory.
+    pub again: u64,
 }
 
 impl Macs {
@@ -55,6 +57,7 @@ impl Macs {
         let mut macs = Macs::default();
         for step in &schedule.steps {
             match Pass::of(step.opcode) {
+                _ if step.again => macs.again += step.macs,
                 Pass::Forward => macs.forward += step.macs,
                 Pass::Backward => macs.backward += step.macs,
                 Pass::Norms => macs.norms += step.macs,
@@ -74,7 +77,7 @@ impl Macs {
 
     /// Of the whole verdict.
     pub fn total(&self) -> u64 {
-        self.forward + self.backward + self.norms
+        self.forward + self.backward + self.norms + self.again
     }
 
     /// The verdict as a multiple of its own forward pass.

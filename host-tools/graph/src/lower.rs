@@ -7,6 +7,7 @@
 //! computes,
 //! and the backward nodes that one `ConvWeightNorm` step serves.
 
+mod backward;
 mod batch_norm;
 mod concat;
 mod conv;
@@ -145,6 +146,10 @@ impl<'g> Lowering<'g> {
         }
         if let Some(group) = self.fusion.group_ending_at(id) {
             self.linear(group)?;
+        } else if let Some(chain) = self.fusion.input_gradient_ending_at(id) {
+            self.input_gradient(&chain)?;
+        } else if let Some(norm) = self.fusion.normalisation_before(id) {
+            self.batch_norm(&graph.nodes[norm.0 as usize], Some(node))?;
         } else if node.op == Op::SquaredNorm {
             return Ok(()); // emitted as soon as its operand exists
         } else {
@@ -156,14 +161,14 @@ impl<'g> Lowering<'g> {
 
     fn plain(&mut self, node: &Node) -> Result<(), LowerError> {
         match &node.op {
-            Op::Conv(_) | Op::Gemm { .. } => Err(self.refuse(node, "is in no group: a defect")),
-            Op::ConvInputGradient { .. } | Op::GemmInputGradient { .. } => {
-                self.input_gradient(node)
-            }
+            Op::Conv(_)
+            | Op::Gemm { .. }
+            | Op::ConvInputGradient { .. }
+            | Op::GemmInputGradient { .. } => Err(self.refuse(node, "is in no group: a defect")),
             Op::ConvWeightGradient { .. } | Op::GemmWeightGradient { .. } => {
                 self.weight_gradient(node)
             }
-            Op::BatchNorm { epsilon } => self.batch_norm(node, *epsilon),
+            Op::BatchNorm { .. } => self.batch_norm(node, None),
             Op::BatchNormInputGradient { epsilon } => {
                 self.batch_norm_input_gradient(node, *epsilon)
             }
@@ -232,6 +237,7 @@ impl<'g> Lowering<'g> {
             params: zerocopy::IntoBytes::as_bytes(params).to_vec(),
             operands: operands.to_vec(),
             macs,
+            again: false,
         });
     }
 

@@ -41,6 +41,8 @@ pub struct Step {
     pub operands: Vec<Option<TensorId>>,
     /// Multiply-adds, padding counted.
     pub macs: u64,
+    /// Whether the step ran before and `plan` runs it again.
+    pub again: bool,
 }
 
 /// Kernel calls in order, with everything that `plan` and `pack` need.

@@ -18,7 +18,8 @@ use serde_json::{Value, json};
 use crate::executor::{Executor, Kind, Numerics, Packed, engine_frame};
 use crate::frames::ChoiceArgs;
 use crate::interrupt;
-use crate::model::{Model, ModelArgs, Recipe, feature_shape, usual_scratch};
+use crate::model::{Model, ModelArgs, Recipe};
+use crate::ram_budget::BudgetArgs;
 use crate::taps::TapsArgs;
 use crate::{files, output, progress, self_test};
 
@@ -69,6 +70,8 @@ pub struct Args {
     json: bool,
     #[command(flatten)]
     choices: ModelArgs,
+    #[command(flatten)]
+    budget: BudgetArgs,
 }
 
 /// What was measured of one way to run frames.
@@ -107,6 +110,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let outcome = match (files::is_bundle(&args.model)?, args.executor) {
         (true, Kind::Interp) => bail!(
             "{} is a bundle, which the interpreter cannot run: give the ONNX model",
+            args.model.display()
+        ),
+        (true, Kind::Engine) if args.budget.bytes().is_some() => bail!(
+            "{} is a bundle, whose arena is fixed: give --ram-budget to `pack`, or the ONNX model",
             args.model.display()
         ),
         (true, Kind::Engine) => bundle(&args)?,
@@ -166,8 +173,8 @@ fn model(args: &Args) -> Result<Outcome> {
     let model = Model::read(&args.model, &args.choices)?;
     let recipe = recipe(args, &model)?;
     let frames = frames(args, model.frame_shape()?)?;
-    let first = model.compile(&recipe, 0)?;
-    let compiled = model.compile(&recipe, usual_scratch(&feature_shape(&first.schema())))?;
+    let scratch = model.usual_scratch(&recipe)?;
+    let compiled = model.compile_within(&recipe, scratch, args.budget.bytes())?;
     let forward_recipe = Recipe { taps: Taps::none(), ..recipe.clone() };
     let forward = model.compile(&forward_recipe, 0)?;
     let arena_bytes = compiled.plan.arena_bytes() as u64;

@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 use crate::bundle::{Contents, assemble};
 use crate::devices::{DEVICES, Needs};
 use crate::executor::Packed;
-use crate::model::{Compiled, Model, ModelArgs, Recipe, feature_shape, usual_scratch};
+use crate::model::{Compiled, Model, ModelArgs, Recipe};
 use crate::output::{bytes, count, hex, plain, print};
+use crate::ram_budget::{BudgetArgs, again_text};
 use crate::taps::{TapsArgs, cost_text};
 
 /// Is a network supported, what does it cost, which device holds it?
@@ -32,6 +33,8 @@ pub struct Args {
     choices: ModelArgs,
     #[command(flatten)]
     taps: TapsArgs,
+    #[command(flatten)]
+    budget: BudgetArgs,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -54,7 +57,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Ok(model) => model,
         Err(error) => return refused(&args, error),
     };
-    let costs = costs(&model, &args.taps)?;
+    let costs = costs(&model, &args.taps, args.budget.bytes())?;
     if args.json {
         print(&format!("{:#}\n", to_json(&model, &costs)))?;
     } else {
@@ -83,13 +86,12 @@ fn refused(args: &Args, error: anyhow::Error) -> Result<ExitCode> {
     bail!(text)
 }
 
-fn costs(model: &Model, taps: &TapsArgs) -> Result<Costs> {
+fn costs(model: &Model, taps: &TapsArgs, budget: Option<usize>) -> Result<Costs> {
     model.frame_shape()?;
     let taps = taps.resolve(&model.imported.graph)?;
     let recipe = Recipe { taps, ..Recipe::default() };
-    let first = model.compile(&recipe, 0)?;
-    let scratch = usual_scratch(&feature_shape(&first.schema()));
-    let compiled = model.compile(&recipe, scratch)?;
+    let scratch = model.usual_scratch(&recipe)?;
+    let compiled = model.compile_within(&recipe, scratch, budget)?;
     let file = assemble(model, &compiled, &recipe, &Contents::default())?;
     // What `run` would do first: a model that packs but does not load is not supported.
     Packed::from_bytes(&file).engine(&model.path)?;
@@ -142,6 +144,7 @@ fn to_json(model: &Model, costs: &Costs) -> Value {
             "forward": costs.macs.forward,
             "backward": costs.macs.backward,
             "norms": costs.macs.norms,
+            "again": costs.macs.again,
             "verdict": costs.macs.total(),
         },
         "arena_bytes": costs.arena_bytes,
@@ -212,7 +215,7 @@ fn model_text(path: &Path, model: &Model) -> String {
 }
 
 fn costs_text(costs: &Costs) -> String {
-    let Macs { forward, backward, norms } = costs.macs;
+    let Macs { forward, backward, norms, again: _ } = costs.macs;
     let mut text = match costs.taps.as_str() {
         "*" => String::from("\nper frame, all taps:\n"),
         taps => format!("\nper frame, taps {}:\n", plain(taps)),
@@ -225,6 +228,10 @@ fn costs_text(costs: &Costs) -> String {
         count(norms)
     );
     let _ = writeln!(text, "  verdict        {}", cost_text(&costs.macs));
+    let told = again_text(&costs.compiled.again, &costs.macs);
+    if !told.is_empty() {
+        let _ = writeln!(text, "  computed again {told}");
+    }
     let _ = writeln!(text, "  arena          {}", bytes(costs.arena_bytes));
     let _ = writeln!(text, "  bundle         {} and the detector", bytes(costs.bundle_bytes));
     text.push_str("\ndevice class   RAM assumed       flash assumed     example      fits\n");

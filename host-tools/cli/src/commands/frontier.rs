@@ -313,7 +313,7 @@ impl<'a> Work<'a> {
         let compiled = self.model.compile(&recipe, usual_scratch(&shape))?;
         let file = assemble(self.model, &compiled, &recipe, &Contents::default())?;
         let macs = Macs::of(&compiled.schedule);
-        let Macs { forward, backward, norms } = macs;
+        let Macs { forward, backward, norms, again: _ } = macs;
         Ok(Subset {
             name,
             family,

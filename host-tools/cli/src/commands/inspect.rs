@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use gradgate_bundle::Bundle;
 use gradgate_bundle::detector::{Detector, Head, Inputs};
 use gradgate_bundle::header::{Evidence, Header, Policy, names};
 use gradgate_bundle::manifest::DeviceClass;
+use gradgate_graph::cost::Macs;
 use gradgate_graph::plan::draw::svg;
 use serde_json::{Value, json};
 
@@ -16,6 +17,7 @@ use crate::executor::Packed;
 use crate::files;
 use crate::model::{Model, ModelArgs, Recipe};
 use crate::output::{bytes, hex, plain, print};
+use crate::ram_budget::{BudgetArgs, again_text};
 use crate::steps::{StepLine, from_bundle, lines};
 
 /// Show what is in a bundle: schema, steps, arena, sizes, detector, evidence, policy.
@@ -35,6 +37,8 @@ pub struct Args {
     json: bool,
     #[command(flatten)]
     choices: ModelArgs,
+    #[command(flatten)]
+    budget: BudgetArgs,
 }
 
 /// Runs the subcommand.
@@ -43,14 +47,22 @@ pub fn run(args: Args) -> Result<ExitCode> {
         files::check_apart(path, &[&args.file])?;
         files::check_writable(path)?;
     }
+    let mut again = String::new();
     let (packed, schedule, plan) = if files::is_bundle(&args.file)? {
+        if args.budget.bytes().is_some() {
+            bail!(
+                "{} is a bundle, whose arena is fixed: give --ram-budget to `pack`",
+                args.file.display()
+            );
+        }
         let packed = Packed::read(&args.file)?;
         let (schedule, plan) = from_bundle(packed.engine(&args.file)?.bundle());
         (packed, schedule, plan)
     } else {
         let model = Model::read(&args.file, &args.choices)?;
         let recipe = Recipe::default();
-        let compiled = model.compile(&recipe, 0)?;
+        let compiled = model.compile_within(&recipe, 0, args.budget.bytes())?;
+        again = again_text(&compiled.again, &Macs::of(&compiled.schedule));
         let packed = Packed::of_model(&model, &compiled, &recipe)?;
         (packed, compiled.schedule, compiled.plan)
     };
@@ -62,7 +74,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if args.json {
         print(&format!("{:#}\n", to_json(engine.bundle(), &lines)))?;
     } else {
-        print(&to_text(&args, engine.bundle(), &lines))?;
+        print(&to_text(&args, engine.bundle(), &lines, &again))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -175,7 +187,7 @@ fn policy_json(policy: &Policy) -> Value {
     })
 }
 
-fn to_text(args: &Args, bundle: &Bundle<'_>, lines: &[StepLine]) -> String {
+fn to_text(args: &Args, bundle: &Bundle<'_>, lines: &[StepLine], again: &str) -> String {
     let (header, manifest) = (bundle.header(), bundle.manifest());
     let mut text = format!("{}\n", args.file.display());
     let [height, width, channels] = manifest.input.map(|side| side.get());
@@ -191,6 +203,9 @@ fn to_text(args: &Args, bundle: &Bundle<'_>, lines: &[StepLine]) -> String {
     row("frame", format!("{height} x {width} x {channels}, {}", header.preprocessing));
     row("label", header.label.to_owned());
     row("arena", bytes(u64::from(manifest.arena_bytes.get())));
+    if !again.is_empty() {
+        row("computed again", again.to_owned());
+    }
     row("file", bytes(u64::from(manifest.total_bytes.get())));
     for (name, length) in sections(bundle) {
         row("", format!("{name}: {}", bytes(length)));

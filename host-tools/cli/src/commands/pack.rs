@@ -10,12 +10,14 @@ use gradgate_bundle::keys::parse_secret;
 use gradgate_bundle::manifest::DeviceClass;
 use gradgate_bundle::write::sign;
 use gradgate_detect::file::Model as DetectorModel;
+use gradgate_graph::cost::Macs;
 
 use crate::bundle::{Contents, assemble};
 use crate::devices::{Device, Needs, parse_class};
 use crate::executor::Packed;
 use crate::model::{Compiled, Model, ModelArgs};
 use crate::output::{bytes, print};
+use crate::ram_budget::{BudgetArgs, again_text};
 use crate::{files, fitted, policy, self_test};
 
 /// Pack model, detector and policy into one bundle, with a self-test.
@@ -63,6 +65,8 @@ pub struct Args {
     sign: Option<PathBuf>,
     #[command(flatten)]
     choices: ModelArgs,
+    #[command(flatten)]
+    budget: BudgetArgs,
 }
 
 /// Runs the subcommand.
@@ -84,7 +88,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let model = Model::read(&args.model, &args.choices)?;
     let recipe = fitted::recipe(&file, &args.detector, &model)?;
     let scratch = scratch(&file.detector, file.fitted_for.shape())?;
-    let compiled = model.compile(&recipe, scratch)?;
+    let compiled = model.compile_within(&recipe, scratch, args.budget.bytes())?;
     fitted::check(&file, &args.detector, &model, &compiled)?;
     let classes = classes(args.classes.as_deref(), compiled.names.classes)?;
     let contents = Contents {
@@ -120,9 +124,13 @@ fn summary(args: &Args, compiled: &Compiled, length: usize, values: usize) -> St
         Some(path) => format!("signed with {}", path.display()),
         None => "unsigned: for the host; devices take signed bundles (--sign)".to_owned(),
     };
+    let again = match again_text(&compiled.again, &Macs::of(&compiled.schedule)) {
+        told if told.is_empty() => told,
+        told => format!("computed again: {told}\n"),
+    };
     format!(
-        "{name}: {}, arena {}, class {}, release {}\n{signature}\nself-test: {values} values\n\
-         next: gradgate run {name} FRAMES\n",
+        "{name}: {}, arena {}, class {}, release {}\n{again}{signature}\n\
+         self-test: {values} values\nnext: gradgate run {name} FRAMES\n",
         bytes(length as u64),
         bytes(compiled.plan.arena_bytes() as u64),
         args.device_class,

@@ -4,7 +4,7 @@ use gradgate_bundle::op::{
     AffineNormParams, AffineParams, BinaryKind, BinaryParams, NONE, OpCode, ReduceParams,
 };
 
-use super::conv::Affine;
+use super::conv::{Affine, activation_of};
 use super::layout::Box;
 use super::{LowerError, Lowering};
 use crate::graph::{Node, ValueId};
@@ -34,20 +34,26 @@ impl Lowering<'_> {
         }
     }
 
-    pub(super) fn batch_norm(&mut self, node: &Node, _epsilon: f64) -> Result<(), LowerError> {
-        let params = self.affine_params(node, node.output)?;
+    /// A normalisation, with the activation behind it if that is given.
+    pub(super) fn batch_norm(
+        &mut self,
+        node: &Node,
+        activation: Option<&Node>,
+    ) -> Result<(), LowerError> {
+        let mut params = self.affine_params(node, node.output)?;
+        if let Some(activation) = activation {
+            let (kind, low, high) = activation_of(&activation.op);
+            params.activation = (kind as u32).into();
+            (params.low, params.high) = (low.into(), high.into());
+        }
         let affine = self.affine(node, &[]);
         let x = self.operand(node.inputs[0]);
         let scale = self.vector(format!("{}:scale", node.name), affine.scale);
         let shift = self.vector(format!("{}:shift", node.name), affine.shift);
-        let y = self.arena_for(node.output);
-        self.step(
-            &node.name,
-            OpCode::Affine,
-            &params,
-            &[Some(x), Some(scale), Some(shift), Some(y)],
-            0,
-        );
+        let last = activation.unwrap_or(node);
+        let y = self.arena_for(last.output);
+        let operands = [Some(x), Some(scale), Some(shift), Some(y)];
+        self.step(&last.name, OpCode::Affine, &params, &operands, 0);
         Ok(())
     }
 

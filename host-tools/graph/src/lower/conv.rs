@@ -6,6 +6,7 @@ use gradgate_bundle::op::{Activation, ConvParams, ConvWeightNormParams, NONE, Op
 use gradgate_bundle::shape::{ConvShape, METHOD_DIRECT, METHOD_GRAM, METHOD_PIXEL_GRAM};
 use zerocopy::little_endian::U16;
 
+use super::backward::InputGradient;
 use super::fuse::Group;
 use super::{Kind, LowerError, Lowering};
 use crate::graph::{Node, ValueId};
@@ -174,8 +175,11 @@ impl Lowering<'_> {
         self.store_linear_result(node, group.output, y)
     }
 
-    pub(super) fn input_gradient(&mut self, node: &Node) -> Result<(), LowerError> {
-        let linear = self.linear_of(node)?;
+    /// The cotangent of a linear op's input, with what the chain adds and gates.
+    pub(super) fn input_gradient(&mut self, chain: &InputGradient) -> Result<(), LowerError> {
+        let graph = self.graph;
+        let node = &graph.nodes[chain.linear.0 as usize];
+        let mut linear = self.linear_of(node)?;
         let (cotangent, scale) = match self.fusion.scaled_cotangent(node.inputs[0]) {
             Some(group) => {
                 let affine = self.group_affine(&group);
@@ -186,10 +190,21 @@ impl Lowering<'_> {
         };
         let g = self.linear_operand(node, cotangent)?;
         let w = self.weight_blob(&linear);
-        let dx = self.linear_result(node.output);
-        let operands = [Some(g), Some(w), scale, None, None, Some(dx)];
-        self.step(&node.name, OpCode::ConvInputGradient, &linear.params, &operands, linear.macs());
-        self.store_linear_result(node, node.output, dx)
+        let addend = chain.addend.map(|value| self.linear_operand(node, value)).transpose()?;
+        let mut gate = None;
+        if let Some(activation) = chain.gate {
+            let activation = &graph.nodes[activation.0 as usize];
+            let (kind, low, high) = activation_of(&activation.op);
+            linear.params.activation = (kind as u16).into();
+            (linear.params.low, linear.params.high) = (low.into(), high.into());
+            gate = Some(self.linear_operand(node, self.gradient_source(activation))?);
+        }
+        let dx = self.linear_result(chain.output);
+        let operands = [Some(g), Some(w), scale, addend, gate, Some(dx)];
+        let name =
+            if chain.output == node.output { &node.name } else { &graph.value(chain.output).name };
+        self.step(name, OpCode::ConvInputGradient, &linear.params, &operands, linear.macs());
+        self.store_linear_result(node, chain.output, dx)
     }
 
     /// The norms of a group's weight, bias, scale and shift in one step.

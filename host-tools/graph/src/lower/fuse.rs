@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 
 use gradgate_bundle::op::NONE;
 
+use super::backward::{InputGradient, InputGradients};
 use crate::expand::{Expanded, Rule};
 use crate::graph::{Graph, NodeId, ValueId};
 use crate::ops::Op;
@@ -43,6 +44,9 @@ pub(super) struct Fusion {
     served: HashSet<NodeId>,
     /// Group of a Conv or Gemm whose normalisation is fused: its input gradient scales on load.
     scaled: HashMap<ValueId, usize>,
+    /// Normalisation outside the groups, by the activation that its step computes too.
+    activated: HashMap<NodeId, NodeId>,
+    input_gradients: InputGradients,
 }
 
 /// Features that are the squared norm of a value, by that value: gradient norms, then activation
@@ -68,6 +72,8 @@ impl Fusion {
             weight_norms: HashMap::new(),
             served: HashSet::new(),
             scaled: HashMap::new(),
+            activated: HashMap::new(),
+            input_gradients: InputGradients::new(&analysis),
         };
         let linear = |op: &Op| matches!(op, Op::Conv(_) | Op::Gemm { .. });
         let mut residual_taken = HashSet::new();
@@ -77,7 +83,23 @@ impl Fusion {
                 fusion.add(&analysis, NodeId(index as u32), &mut residual_taken);
             }
         }
+        fusion.activate(&analysis);
         fusion
+    }
+
+    /// Pairs normalisations outside the groups with the activation behind them.
+    fn activate(&mut self, a: &Analysis<'_>) {
+        for index in 0..a.expanded.forward_nodes {
+            let node = NodeId(index as u32);
+            let alone = !self.served.contains(&node) && !self.ends.contains_key(&node);
+            if !matches!(a.op(node), Op::BatchNorm { .. }) || !alone {
+                continue;
+            }
+            if let Some(activation) = a.activation_after(a.graph.nodes[index].output) {
+                self.served.insert(node);
+                self.activated.insert(activation, node);
+            }
+        }
     }
 
     pub fn group_ending_at(&self, node: NodeId) -> Option<Group> {
@@ -89,7 +111,16 @@ impl Fusion {
     }
 
     pub fn is_served(&self, node: NodeId) -> bool {
-        self.served.contains(&node)
+        self.served.contains(&node) || self.input_gradients.is_inside(node)
+    }
+
+    pub fn input_gradient_ending_at(&self, node: NodeId) -> Option<InputGradient> {
+        self.input_gradients.ending_at(node)
+    }
+
+    /// The normalisation whose step computes this activation too.
+    pub fn normalisation_before(&self, node: NodeId) -> Option<NodeId> {
+        self.activated.get(&node).copied()
     }
 
     /// The group whose normalisation's input gradient is `value`, if that was not computed by
@@ -160,14 +191,14 @@ struct SoleNorm {
 }
 
 /// Facts about the expanded graph.
-struct Analysis<'g> {
-    expanded: &'g Expanded,
-    graph: &'g Graph,
-    consumers: Vec<Vec<NodeId>>,
+pub(super) struct Analysis<'g> {
+    pub expanded: &'g Expanded,
+    pub graph: &'g Graph,
+    pub consumers: Vec<Vec<NodeId>>,
     producers: Vec<Option<NodeId>>,
     rules: HashMap<NodeId, &'g Rule>,
     features: HashMap<ValueId, Vec<u16>>,
-    pinned: HashSet<ValueId>,
+    pub pinned: HashSet<ValueId>,
 }
 
 impl<'g> Analysis<'g> {
@@ -188,7 +219,7 @@ impl<'g> Analysis<'g> {
         self.producers[value.0 as usize].expect("a node computes it")
     }
 
-    fn op(&self, node: NodeId) -> &'g Op {
+    pub fn op(&self, node: NodeId) -> &'g Op {
         &self.graph.nodes[node.0 as usize].op
     }
 

@@ -29,7 +29,7 @@ impl Lowering<'_> {
     /// fused
     /// step never held x, the result decides alike: strictly inside the bounds, or above zero,
     /// are the same for both.
-    fn gradient_source(&self, node: &Node) -> ValueId {
+    pub(super) fn gradient_source(&self, node: &Node) -> ValueId {
         let x = node.inputs[0];
         if self.tensor_of.contains_key(&x) {
             return x;
