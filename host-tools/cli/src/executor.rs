@@ -9,7 +9,7 @@ use gradgate_bundle::Bundle;
 use gradgate_bundle::align::AlignedBytes;
 use gradgate_bundle::header::Schema;
 use gradgate_detect::Metadata;
-use gradgate_engine::compute::Compute;
+use gradgate_engine::compute::{Compute, Workers};
 use gradgate_engine::isa::Isa;
 use gradgate_engine::{Engine, Frame};
 use gradgate_frame::Preprocessing;
@@ -21,6 +21,7 @@ use crate::bundle::{Contents, assemble};
 use crate::label;
 use crate::model::{Compiled, Model, Recipe, owned_names, schema_hex, schema_of};
 use crate::output::hex;
+use crate::workers::Pool;
 
 /// Ways to run a model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -102,11 +103,16 @@ impl Packed {
 
     /// Checks everything and loads it, with this machine's vector kernels; `name` is for errors.
     pub fn engine(&self, name: &Path) -> Result<Engine<'_>> {
-        self.engine_with(name, Numerics::Exact)
+        self.engine_with(name, Numerics::Exact, None)
     }
 
-    /// As [`Packed::engine`], with the given numerics.
-    pub fn engine_with(&self, name: &Path, numerics: Numerics) -> Result<Engine<'_>> {
+    /// As [`Packed::engine`], with the given numerics, a frame on the threads of a pool.
+    pub fn engine_with(
+        &self,
+        name: &Path,
+        numerics: Numerics,
+        pool: Option<&'static Pool>,
+    ) -> Result<Engine<'_>> {
         let bundle = Bundle::parse(&self.bytes)
             .with_context(|| format!("{}: no usable bundle", name.display()))?;
         let engine = Engine::load(bundle).with_context(|| {
@@ -120,8 +126,12 @@ impl Packed {
             }
             weights
         });
-        let compute =
-            Compute { isa: Isa::best(), numerics: numerics.of_engine(), transposed, workers: None };
+        let compute = Compute {
+            isa: Isa::best(),
+            numerics: numerics.of_engine(),
+            transposed,
+            workers: pool.map(|pool| pool as &dyn Workers),
+        };
         engine.with_compute(compute).with_context(|| format!("--numerics {}", numerics.name()))
     }
 }

@@ -24,6 +24,7 @@ mod rates;
 mod self_test;
 mod steps;
 mod taps;
+mod workers;
 
 use std::io;
 use std::process::ExitCode;

@@ -113,6 +113,16 @@ pub trait Simd: Copy {
     fn store(self, lanes: Self::Lanes, to: &mut [f32; 16]);
     /// `a + b`
     fn add(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes;
+    /// `a - b`
+    fn subtract(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes;
+    /// Where `a <= b`, which NaN never is, `yes`, elsewhere `no`.
+    fn select(
+        self,
+        a: Self::Lanes,
+        b: Self::Lanes,
+        yes: Self::Lanes,
+        no: Self::Lanes,
+    ) -> Self::Lanes;
     /// `a * b`
     fn multiply(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes;
     /// `sum + a * b`: rounded twice in exact numerics, once in fast ones.

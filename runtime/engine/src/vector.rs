@@ -8,6 +8,7 @@
 //!
 //! A step falls into parts that write apart, one a thread: rows of pixels, or blocks of outputs.
 
+pub mod activation;
 pub mod conv;
 pub mod conv_input_gradient;
 pub mod conv_weight_norm;

@@ -21,6 +21,7 @@ use crate::interrupt;
 use crate::model::{Model, ModelArgs, Recipe};
 use crate::ram_budget::BudgetArgs;
 use crate::taps::TapsArgs;
+use crate::workers::Pool;
 use crate::{files, output, progress, self_test};
 
 /// Runs before the clock starts counting, per thread.
@@ -57,6 +58,10 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true,
           value_parser = clap::value_parser!(u64).range(1..=1024))]
     threads: u64,
+    /// Threads that share one frame
+    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true,
+          value_parser = clap::value_parser!(u64).range(1..=16), conflicts_with = "threads")]
+    intra_threads: u64,
     /// Show where the time goes, step by step
     #[arg(long, conflicts_with = "threads")]
     steps: bool,
@@ -91,6 +96,20 @@ struct Outcome {
 
 /// Runs the subcommand.
 pub fn run(args: Args) -> Result<ExitCode> {
+    match args.pool()? {
+        Some(pool) => pool.inside(|| measure_all(args)),
+        None => measure_all(args),
+    }
+}
+
+impl Args {
+    /// Threads that share a frame.
+    fn pool(&self) -> Result<Option<&'static Pool>> {
+        Pool::get(self.intra_threads)
+    }
+}
+
+fn measure_all(args: Args) -> Result<ExitCode> {
     if let Some(option) = args.taps.given()
         && files::is_bundle(&args.model)?
     {
@@ -132,7 +151,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
 
 fn bundle(args: &Args) -> Result<Outcome> {
     let packed = Packed::read(&args.model)?;
-    let engine = packed.engine_with(&args.model, args.numerics)?;
+    let engine = packed.engine_with(&args.model, args.numerics, args.pool()?)?;
     let shape = engine.bundle().manifest().input.map(|side| side.get() as usize);
     let frames = frames(args, shape)?;
     let elements = engine.arena_elements();
@@ -196,8 +215,16 @@ fn model(args: &Args) -> Result<Outcome> {
     let both = Packed::of_model(&model, &compiled, &recipe)?;
     let alone = Packed::of_model(&model, &forward, &forward_recipe)?;
     Ok(Outcome {
-        verdict: time(&Executor::engine(both.engine_with(&args.model, args.numerics)?))?,
-        forward: time(&Executor::engine(alone.engine_with(&args.model, args.numerics)?))?,
+        verdict: time(&Executor::engine(both.engine_with(
+            &args.model,
+            args.numerics,
+            args.pool()?,
+        )?))?,
+        forward: time(&Executor::engine(alone.engine_with(
+            &args.model,
+            args.numerics,
+            args.pool()?,
+        )?))?,
         arena_bytes,
     })
 }

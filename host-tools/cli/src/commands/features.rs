@@ -83,7 +83,7 @@ fn of_bundle(args: &Args) -> Result<ExitCode> {
         bail!("{name} is a bundle, which fixes what {option} would choose: give the ONNX model");
     }
     let packed = Packed::read(&args.model)?;
-    let engine = packed.engine_with(&args.model, args.numerics)?;
+    let engine = packed.engine_with(&args.model, args.numerics, None)?;
     let shape = engine.bundle().manifest().input.map(|side| side.get() as usize);
     let frames = args.frames.open(shape)?;
     let metadata = metadata_of_bundle(engine.bundle(), args.numerics);
@@ -105,7 +105,7 @@ fn of_model(args: &Args) -> Result<ExitCode> {
         }
         Kind::Engine => {
             let packed = Packed::of_model(&model, &compiled, &recipe)?;
-            let engine = packed.engine_with(&args.model, args.numerics)?;
+            let engine = packed.engine_with(&args.model, args.numerics, None)?;
             compute(args, &Executor::engine(engine), &frames, metadata)
         }
     }

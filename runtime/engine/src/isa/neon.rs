@@ -2,7 +2,8 @@
 #![allow(unsafe_code)]
 
 use core::arch::aarch64::{
-    float32x4_t, vaddq_f32, vdupq_n_f32, vfmaq_f32, vld1q_f32, vmulq_f32, vst1q_f32,
+    float32x4_t, vaddq_f32, vbslq_f32, vcleq_f32, vdupq_n_f32, vfmaq_f32, vld1q_f32, vmulq_f32,
+    vst1q_f32, vsubq_f32,
 };
 
 use super::{Kernel, Simd};
@@ -53,6 +54,24 @@ impl<const FUSED: bool> Simd for Neon<FUSED> {
     fn add(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes {
         // SAFETY: NEON is part of the target.
         four(|i| unsafe { vaddq_f32(a[i], b[i]) })
+    }
+
+    #[inline(always)]
+    fn subtract(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes {
+        // SAFETY: NEON is part of the target.
+        four(|i| unsafe { vsubq_f32(a[i], b[i]) })
+    }
+
+    #[inline(always)]
+    fn select(
+        self,
+        a: Self::Lanes,
+        b: Self::Lanes,
+        yes: Self::Lanes,
+        no: Self::Lanes,
+    ) -> Self::Lanes {
+        // SAFETY: NEON is part of the target.
+        four(|i| unsafe { vbslq_f32(vcleq_f32(a[i], b[i]), yes[i], no[i]) })
     }
 
     #[inline(always)]

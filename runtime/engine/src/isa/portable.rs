@@ -31,6 +31,16 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn subtract(self, a: [f32; 16], b: [f32; 16]) -> [f32; 16] {
+        core::array::from_fn(|i| a[i] - b[i])
+    }
+
+    #[inline(always)]
+    fn select(self, a: [f32; 16], b: [f32; 16], yes: [f32; 16], no: [f32; 16]) -> [f32; 16] {
+        core::array::from_fn(|i| if a[i] <= b[i] { yes[i] } else { no[i] })
+    }
+
+    #[inline(always)]
     fn multiply(self, a: [f32; 16], b: [f32; 16]) -> [f32; 16] {
         core::array::from_fn(|i| a[i] * b[i])
     }

@@ -2,9 +2,11 @@
 #![allow(unsafe_code)]
 
 use core::arch::x86_64::{
-    __cpuid, __cpuid_count, __m256, __m512, _mm256_add_ps, _mm256_fmadd_ps, _mm256_loadu_ps,
-    _mm256_mul_ps, _mm256_set1_ps, _mm256_storeu_ps, _mm512_add_ps, _mm512_fmadd_ps,
-    _mm512_loadu_ps, _mm512_mul_ps, _mm512_set1_ps, _mm512_storeu_ps, _xgetbv,
+    __cpuid, __cpuid_count, __m256, __m512, _CMP_LE_OQ, _mm256_add_ps, _mm256_blendv_ps,
+    _mm256_cmp_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_mul_ps, _mm256_set1_ps,
+    _mm256_storeu_ps, _mm256_sub_ps, _mm512_add_ps, _mm512_cmp_ps_mask, _mm512_fmadd_ps,
+    _mm512_loadu_ps, _mm512_mask_blend_ps, _mm512_mul_ps, _mm512_set1_ps, _mm512_storeu_ps,
+    _mm512_sub_ps, _xgetbv,
 };
 
 use super::{Kernel, Simd};
@@ -117,6 +119,28 @@ impl<const FUSED: bool> Simd for Avx2<FUSED> {
     }
 
     #[inline(always)]
+    fn subtract(self, [a0, a1]: Self::Lanes, [b0, b1]: Self::Lanes) -> Self::Lanes {
+        // SAFETY: the token proves AVX2.
+        unsafe { [_mm256_sub_ps(a0, b0), _mm256_sub_ps(a1, b1)] }
+    }
+
+    #[inline(always)]
+    fn select(
+        self,
+        a: Self::Lanes,
+        b: Self::Lanes,
+        yes: Self::Lanes,
+        no: Self::Lanes,
+    ) -> Self::Lanes {
+        // SAFETY: the token proves AVX2.
+        unsafe {
+            let low = _mm256_cmp_ps::<_CMP_LE_OQ>(a[0], b[0]);
+            let high = _mm256_cmp_ps::<_CMP_LE_OQ>(a[1], b[1]);
+            [_mm256_blendv_ps(no[0], yes[0], low), _mm256_blendv_ps(no[1], yes[1], high)]
+        }
+    }
+
+    #[inline(always)]
     fn multiply(self, [a0, a1]: Self::Lanes, [b0, b1]: Self::Lanes) -> Self::Lanes {
         // SAFETY: the token proves AVX2.
         unsafe { [_mm256_mul_ps(a0, b0), _mm256_mul_ps(a1, b1)] }
@@ -160,6 +184,18 @@ impl<const FUSED: bool> Simd for Avx512<FUSED> {
     fn add(self, a: __m512, b: __m512) -> __m512 {
         // SAFETY: the token proves AVX-512F.
         unsafe { _mm512_add_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn subtract(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: the token proves AVX-512F.
+        unsafe { _mm512_sub_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn select(self, a: __m512, b: __m512, yes: __m512, no: __m512) -> __m512 {
+        // SAFETY: the token proves AVX-512F.
+        unsafe { _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LE_OQ>(a, b), no, yes) }
     }
 
     #[inline(always)]

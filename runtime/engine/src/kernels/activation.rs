@@ -54,20 +54,11 @@ impl Act {
         let (low, high) = (self.low, self.high);
         match self.kind {
             Activation::Identity => pairs(v, g, |v, g| if v.is_nan() { v } else { g }),
-            Activation::Relu => pairs(v, g, |y, g| match () {
-                _ if y > 0.0 => g,
-                _ if y <= 0.0 => 0.0,
-                _ => y,
-            }),
-            Activation::LeakyRelu => pairs(v, g, |x, g| match () {
-                _ if x > 0.0 => g,
-                _ if x <= 0.0 => low * g,
-                _ => x,
-            }),
-            Activation::Clip => pairs(v, g, |x, g| match () {
-                _ if low < x && x < high => g,
-                _ if x <= low || x >= high => 0.0,
-                _ => x,
+            Activation::Relu => pairs(v, g, |y, g| select(y > 0.0, y <= 0.0, y, g, 0.0)),
+            Activation::LeakyRelu => pairs(v, g, |x, g| select(x > 0.0, x <= 0.0, x, g, low * g)),
+            Activation::Clip => pairs(v, g, |x, g| {
+                let inside = (low < x) & (x < high);
+                select(inside, (x <= low) | (x >= high), x, g, 0.0)
             }),
             Activation::Sigmoid => pairs(v, g, |y, g| g * (y * (1.0 - y))),
             Activation::Mask => return None,
@@ -79,6 +70,14 @@ impl Act {
 #[inline(always)]
 fn each(values: &mut [f32], f: impl Fn(f32) -> f32) {
     values.iter_mut().for_each(|v| *v = f(*v));
+}
+
+/// `g` inside, `bound` at the bound, else `v`, which is NaN. Without branches, so that it becomes
+/// vector code.
+#[inline(always)]
+fn select(inside: bool, at_bound: bool, v: f32, g: f32, bound: f32) -> f32 {
+    let rest = if at_bound { bound } else { v };
+    if inside { g } else { rest }
 }
 
 #[inline(always)]

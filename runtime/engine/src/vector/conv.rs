@@ -3,6 +3,7 @@
 use gradgate_bundle::op::LANES;
 use gradgate_bundle::shape::ConvShape;
 
+use super::activation::apply;
 use super::lattice::{Lattice, Taps};
 use super::source::{Fill, Frame};
 use super::tile::{Finish, Pass};
@@ -34,14 +35,15 @@ pub fn taps(s: &ConvShape) -> Taps {
     if s.dilations[1] == 1 && s.groups == 1 {
         let run = s.kernel[1] * s.group_input;
         let grid = [s.kernel[0], 1];
-        return Taps { grid, source: [row, 0], weight: [run, 0], first: 0, run };
+        let source = [row, 0];
+        return Taps { grid, source, weight: [run, 0], run, ..Taps::default() };
     }
     Taps {
         grid: s.kernel,
         source: [row, s.dilations[1] * s.input[2]],
         weight: [s.kernel[1] * s.group_input, s.group_input],
-        first: 0,
         run: s.group_input,
+        ..Taps::default()
     }
 }
 
@@ -108,20 +110,38 @@ impl Kernel for Part<'_> {
     type Output = Option<()>;
 
     #[inline(always)]
-    fn call<S: Simd>(self, simd: S) -> Option<()> {
-        if self.s.depthwise() { self.depthwise(simd) } else { self.dense(simd) }
+    fn call<S: Simd>(mut self, simd: S) -> Option<()> {
+        let s = self.s;
+        let rows = self.y.len() / (s.output[1] * s.output[2]).max(1);
+        let chunk = chunk(s.strides[0] * frame(s).row() + s.output[1] * s.output[2]);
+        for first in (0..rows).step_by(chunk) {
+            let chunk = [first, chunk.min(rows - first)];
+            if s.depthwise() {
+                self.depthwise(simd, chunk)?;
+            } else {
+                self.dense(simd, chunk)?;
+            }
+        }
+        Some(())
     }
+}
+
+/// Rows that all channels pass before the next ones: what a row reads and writes, in elements,
+/// should stay in the second cache.
+pub fn chunk(row: usize) -> usize {
+    ((192 << 10) / 4 / row.max(1)).max(1)
 }
 
 impl Part<'_> {
     #[inline(always)]
-    fn dense<S: Simd>(self, simd: S) -> Option<()> {
+    fn dense<S: Simd>(&mut self, simd: S, chunk: [usize; 2]) -> Option<()> {
         let s = self.s;
         let taps = taps(s);
         for group in 0..s.groups {
             for block in (0..s.group_output).step_by(LANES) {
                 let channel = group * s.group_output + block;
                 let width = LANES.min(s.group_output - block);
+                let lattice = self.lattice(group * s.group_input, channel, chunk);
                 let w = run(self.w, channel * rows(s), width * rows(s))?;
                 let w = if width == LANES {
                     w
@@ -129,7 +149,6 @@ impl Part<'_> {
                     widen(w, width, self.narrow);
                     &*self.narrow
                 };
-                let lattice = self.lattice(group * s.group_input, channel);
                 let weights = w.as_chunks().0;
                 let pass = Pass { taps: &taps, lattice: &lattice, source: self.source, weights };
                 let end = ConvEnd { end: &self.end, channel, width };
@@ -141,12 +160,12 @@ impl Part<'_> {
 
     /// One output per group: lanes run along the channels.
     #[inline(always)]
-    fn depthwise<S: Simd>(self, simd: S) -> Option<()> {
+    fn depthwise<S: Simd>(&mut self, simd: S, chunk: [usize; 2]) -> Option<()> {
         let taps = taps(self.s);
         let weights = self.w.as_chunks().0.chunks_exact(rows(self.s).max(1));
         for (block, weights) in weights.enumerate() {
             let channel = block * LANES;
-            let lattice = self.lattice(channel, channel);
+            let lattice = self.lattice(channel, channel, chunk);
             let pass = Pass { taps: &taps, lattice: &lattice, source: self.source, weights };
             let end = ConvEnd { end: &self.end, channel, width: LANES };
             pass.run::<S, true>(simd, self.y, &end)?;
@@ -154,11 +173,14 @@ impl Part<'_> {
         Some(())
     }
 
-    fn lattice(&self, input: usize, output: usize) -> Lattice {
+    fn lattice(&self, input: usize, output: usize, [first, rows]: [usize; 2]) -> Lattice {
         let whole = lattice(self.s, input, output);
-        let rows = self.y.len() / whole.target_step[0].max(1);
-        let source = whole.source + self.first * whole.source_step[0];
-        Lattice { size: [rows, whole.size[1]], source, ..whole }
+        Lattice {
+            size: [rows, whole.size[1]],
+            source: whole.source + (self.first + first) * whole.source_step[0],
+            target: whole.target + first * whole.target_step[0],
+            ..whole
+        }
     }
 }
 
@@ -188,9 +210,7 @@ impl Finish for ConvEnd<'_> {
         if !matches!(end.skip, Operand::Absent) {
             value = simd.add(value, simd.load(&end.skip.take(at, y)?));
         }
-        let to = take_mut(y, at)?;
-        simd.store(value, to);
-        end.act.apply(to);
+        simd.store(apply(simd, &end.act, value), take_mut(y, at)?);
         Some(())
     }
 }

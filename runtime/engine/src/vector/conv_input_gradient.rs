@@ -7,13 +7,16 @@
 use gradgate_bundle::op::{Activation, LANES};
 use gradgate_bundle::shape::ConvShape;
 
+use super::activation::gradient;
+use super::conv::chunk;
 use super::lattice::{Lattice, Taps};
 use super::source::{Fill, Frame};
 use super::tile::{Finish, Pass};
 use super::{Vector, pieces};
 use crate::isa::{Kernel, Simd};
 use crate::kernels::conv_input_gradient::{GradientEnd, conv_input_gradient as scalar};
-use crate::kernels::lanes::run;
+use crate::kernels::lanes::{run, take_mut};
+use crate::kernels::operand::Operand;
 
 /// The cotangent with rows and columns on all sides that taps outside it read.
 pub fn frame(s: &ConvShape) -> Frame {
@@ -90,7 +93,7 @@ struct Phase {
     taps: usize,
     /// First of them, and from one to the next.
     tap: [usize; 2],
-    /// Index in the filled cotangent that the first input's first tap reads; wraps around.
+    /// Index in the filled cotangent that the first input's lowest tap reads.
     source: usize,
     /// Indices backwards from tap to tap.
     back: usize,
@@ -105,11 +108,13 @@ fn phase(s: &ConvShape, axis: usize, phase: usize, before: usize) -> Phase {
     let inputs = s.input[axis].saturating_sub(phase).div_ceil(stride);
     let Some(first) = taps.next() else { return Phase { inputs, ..Phase::default() } };
     let step = taps.next().map_or(s.kernel[axis], |second| second - first);
+    let count = (s.kernel[axis] - 1 - first) / step + 1;
+    let lowest = offset(first + (count - 1) * step) / stride as isize;
     Phase {
         inputs,
-        taps: (s.kernel[axis] - 1 - first) / step + 1,
+        taps: count,
         tap: [first, step],
-        source: (offset(first) / stride as isize + before as isize) as usize,
+        source: (lowest + before as isize) as usize,
         back: step * dilation / stride,
     }
 }
@@ -172,34 +177,53 @@ impl Kernel for Part<'_> {
     #[inline(always)]
     fn call<S: Simd>(self, simd: S) -> Option<()> {
         let s = self.s;
-        let dx = self.dx;
-        let part = Rows {
-            s,
-            frame: &self.frame,
-            source: self.source,
-            first: self.first,
-            rows: dx.len() / (s.input[1] * s.input[2]).max(1),
-        };
-        if s.depthwise() {
-            let taps = s.kernel[0] * s.kernel[1];
-            let end = InputEnd { end: &self.end, width: LANES };
-            for (block, weights) in self.weights.chunks_exact(taps).enumerate() {
-                // Sixteen groups take the place of one group with one output.
-                part.phases::<S, true>(simd, weights, [block * LANES; 2], &end, dx)?;
-            }
-            return Some(());
-        }
-        let mut weights = self.weights.chunks_exact(rows(s));
-        for group in 0..s.groups {
-            for block in (0..s.group_input).step_by(LANES) {
-                let width = LANES.min(s.group_input - block);
-                let end = InputEnd { end: &self.end, width };
-                let channels = [group * s.group_output, group * s.group_input + block];
-                part.phases::<S, false>(simd, weights.next()?, channels, &end, dx)?;
-            }
+        let line = s.input[1] * s.input[2];
+        let rows = self.dx.len() / line.max(1);
+        let chunk = chunk(self.frame.row() + s.strides[0] * line) * s.strides[0];
+        for first in (0..rows).step_by(chunk) {
+            let part = Rows {
+                s,
+                frame: &self.frame,
+                source: self.source,
+                first: self.first + first / s.strides[0],
+                rows: chunk.min(rows - first),
+                target: first * line,
+            };
+            blocks(simd, &part, &self.end, self.weights, self.dx)?;
         }
         Some(())
     }
+}
+
+/// All channels of some rows.
+#[inline(always)]
+fn blocks<S: Simd>(
+    simd: S,
+    part: &Rows<'_>,
+    end: &GradientEnd<'_>,
+    weights: &[[f32; LANES]],
+    dx: &mut [f32],
+) -> Option<()> {
+    let s = part.s;
+    if s.depthwise() {
+        let taps = s.kernel[0] * s.kernel[1];
+        let end = InputEnd { end, width: LANES };
+        for (block, weights) in weights.chunks_exact(taps).enumerate() {
+            // Sixteen groups take the place of one group with one output.
+            part.phases::<S, true>(simd, weights, [block * LANES; 2], &end, dx)?;
+        }
+        return Some(());
+    }
+    let mut weights = weights.chunks_exact(rows(s));
+    for group in 0..s.groups {
+        for block in (0..s.group_input).step_by(LANES) {
+            let width = LANES.min(s.group_input - block);
+            let end = InputEnd { end, width };
+            let channels = [group * s.group_output, group * s.group_input + block];
+            part.phases::<S, false>(simd, weights.next()?, channels, &end, dx)?;
+        }
+    }
+    Some(())
 }
 
 /// Some rows of the result, for one block of channels after the other.
@@ -207,8 +231,11 @@ struct Rows<'a> {
     s: &'a ConvShape,
     frame: &'a Frame,
     source: &'a [f32],
+    /// First row, in strides.
     first: usize,
     rows: usize,
+    /// Element of the result where they begin.
+    target: usize,
 }
 
 impl Rows<'_> {
@@ -239,22 +266,21 @@ impl Rows<'_> {
         let (s, frame) = (self.s, self.frame);
         let [rows, columns] = [0, 1].map(|axis| phase(s, axis, at[axis], frame.before[axis]));
         let (row, column) = (frame.row(), s.output[2]);
-        let back = |phase: &Phase, step: usize| (phase.back * step).wrapping_neg();
         let taps = Taps {
             grid: [rows.taps, columns.taps],
-            source: [back(&rows, row), back(&columns, column)],
+            source: [rows.back * row, columns.back * column],
+            backward: true,
             weight: [rows.tap[1] * s.kernel[1] * run, columns.tap[1] * run],
             first: (rows.tap[0] * s.kernel[1] + columns.tap[0]) * run,
             run,
         };
         let line = s.input[1] * s.input[2];
-        let source = rows.source.wrapping_add(self.first).wrapping_mul(row);
-        let source = source.wrapping_add(columns.source.wrapping_mul(column));
+        let source = (rows.source + self.first) * row + columns.source * column;
         let lattice = Lattice {
             size: [self.rows.saturating_sub(at[0]).div_ceil(s.strides[0]), columns.inputs],
-            source: source.wrapping_add(channels[0]),
+            source: source + channels[0],
             source_step: [row, column],
-            target: at[0] * line + at[1] * s.input[2] + channels[1],
+            target: self.target + at[0] * line + at[1] * s.input[2] + channels[1],
             target_step: [s.strides[0] * line, s.strides[1] * s.input[2]],
         };
         (taps, lattice)
@@ -270,6 +296,12 @@ struct InputEnd<'a> {
 impl Finish for InputEnd<'_> {
     #[inline(always)]
     fn finish<S: Simd>(&self, simd: S, sums: S::Lanes, at: usize, dx: &mut [f32]) -> Option<()> {
+        if self.width == LANES
+            && let Some(value) = self.in_registers(simd, sums, at, dx)
+        {
+            simd.store(value, take_mut(dx, at)?);
+            return Some(());
+        }
         let mut lanes = [0.0; LANES];
         simd.store(sums, &mut lanes);
         if self.width == LANES {
@@ -277,5 +309,31 @@ impl Finish for InputEnd<'_> {
         }
         let values = lanes.get(..self.width)?;
         values.iter().enumerate().try_for_each(|(i, v)| self.end.finish([*v], at + i, dx))
+    }
+}
+
+impl InputEnd<'_> {
+    /// `None` for a gate that is not taken in registers, and for operands that do not fit.
+    #[inline(always)]
+    fn in_registers<S: Simd>(
+        &self,
+        simd: S,
+        sums: S::Lanes,
+        at: usize,
+        dx: &[f32],
+    ) -> Option<S::Lanes> {
+        let GradientEnd { addend, gate } = self.end;
+        let mut value = sums;
+        if !matches!(addend, Operand::Absent) {
+            value = simd.add(value, simd.load(&addend.take(at, dx)?));
+        }
+        if !matches!(gate.at, Operand::Absent) {
+            let of = match gate.act.kind {
+                Activation::Relu | Activation::Clip => gate.at.take(at, dx)?,
+                _ => return None,
+            };
+            value = gradient(simd, &gate.act, simd.load(&of), value)?;
+        }
+        Some(value)
     }
 }

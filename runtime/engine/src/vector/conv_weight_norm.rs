@@ -3,7 +3,8 @@
 //!
 //! The input's borders are filled, so that neighbouring taps of a kernel row make one run of
 //! inputs. The cotangent's sixteen channels are packed: pixel after pixel they fill whole cache
-//! lines.
+//! lines. Pixels pass in chunks that stay in the first cache while all tiles read them; D, one block
+//! of outputs, waits in the workspace meanwhile.
 
 use gradgate_bundle::op::LANES;
 use gradgate_bundle::shape::ConvShape;
@@ -16,14 +17,24 @@ use crate::isa::{Kernel, Simd};
 use crate::kernels::conv_weight_norm::{Norms, WeightNorm};
 use crate::kernels::lanes::{run, take, take_mut};
 
-/// Elements of the workspace: the padded input, and for each thread a block's cotangent and a
-/// narrow block's weights.
+/// Elements of the workspace: the padded input, and for each thread what
+/// [`lengths`] lists.
 pub fn workspace(s: &ConvShape, threads: usize) -> usize {
     frame(s).copied(false) + threads * of_thread(s)
 }
 
+/// Packed pixels, D, and widened weights.
+fn lengths(s: &ConvShape) -> [usize; 3] {
+    [chunk(s) * s.output[1] * LANES, rows(s) * LANES, rows(s) * LANES]
+}
+
 fn of_thread(s: &ConvShape) -> usize {
-    (s.output[0] * s.output[1] + rows(s)) * LANES
+    lengths(s).iter().sum()
+}
+
+/// Rows of pixels that pass together: 16 KiB of packed cotangent, half of a first cache.
+fn chunk(s: &ConvShape) -> usize {
+    (256 / s.output[1].max(1)).clamp(1, s.output[0])
 }
 
 /// The direct method; `scratch` as [`WeightNorm::direct`] has it.
@@ -52,9 +63,7 @@ pub fn conv_weight_norm(
     let mut spaces = rest.chunks_exact_mut(of_thread(s));
     let pieces = pieces(r, units, unit, parts).zip(pieces(q, units, unit, parts));
     vector.all(pieces.map_while(|((first, r), (_, q))| {
-        let (packed, narrow) =
-            spaces.next()?.split_at_mut_checked(of_thread(s) - rows(s) * LANES)?;
-        Some(Part { norm, source, first: first * unit, r, q, packed, narrow })
+        Some(Part { norm, source, first: first * unit, r, q, space: spaces.next()? })
     }))?;
     norm.finish(r, q, sums)
 }
@@ -67,8 +76,7 @@ struct Part<'a> {
     first: usize,
     r: &'a mut [f32],
     q: &'a mut [f32],
-    packed: &'a mut [f32],
-    narrow: &'a mut [f32],
+    space: &'a mut [f32],
 }
 
 impl Kernel for Part<'_> {
@@ -76,16 +84,20 @@ impl Kernel for Part<'_> {
 
     #[inline(always)]
     fn call<S: Simd>(self, simd: S) -> Option<()> {
-        let Part { norm, source, first, r, q, packed, narrow } = self;
+        let Part { norm, source, first, r, q, space } = self;
         let s = norm.s;
-        let taps = taps(s);
+        let [packed, gradient, _] = lengths(s);
+        let (packed, rest) = space.split_at_mut_checked(packed)?;
+        let (gradient, narrow) = rest.split_at_mut_checked(gradient)?;
+        let gradient = gradient.as_chunks_mut().0;
         let group_output = if s.depthwise() { s.output[2] } else { s.group_output };
         let mut done = 0;
         while done < r.len() {
             let channel = first + done;
             let group = channel.checked_div(group_output)?;
             let width = LANES.min((group + 1) * group_output - channel);
-            pack(norm.g, s.output[2], channel, width, packed)?;
+            let input = if s.depthwise() { channel } else { group * s.group_input };
+            form(simd, norm, source, [channel, width, input], packed, gradient)?;
             let w = run(norm.w, channel * rows(s), width * rows(s))?;
             let w = if width == LANES {
                 w
@@ -93,28 +105,68 @@ impl Kernel for Part<'_> {
                 widen(w, width, narrow);
                 &*narrow
             };
-            let input = if s.depthwise() { channel } else { group * s.group_input };
-            let walk = Walk {
-                taps: &taps,
-                lattice: &lattice(s, input, 0),
-                source,
-                g: packed.as_chunks().0,
-                w: w.as_chunks().0,
-                wants_scale: norm.wants_scale,
-            };
-            let zero = simd.splat(0.0);
-            let mut sums = Sums { r: zero, q: zero };
-            if s.depthwise() {
-                walk.all::<S, true>(simd, &mut sums)?;
-            } else {
-                walk.all::<S, false>(simd, &mut sums)?;
-            }
-            store(simd, sums.r, width, r.get_mut(done..)?)?;
-            store(simd, sums.q, width, q.get_mut(done..)?)?;
+            let w = norm.wants_scale.then_some(w.as_chunks().0);
+            let (of_r, of_q) = sums(simd, gradient, w);
+            store(simd, of_r, width, r.get_mut(done..)?)?;
+            store(simd, of_q, width, q.get_mut(done..)?)?;
             done += width;
         }
         Some(())
     }
+}
+
+/// D of a block of output channels: chunk by chunk of pixels.
+#[inline(always)]
+fn form<S: Simd>(
+    simd: S,
+    norm: &WeightNorm<'_>,
+    source: &[f32],
+    [channel, width, input]: [usize; 3],
+    packed: &mut [f32],
+    gradient: &mut [[f32; LANES]],
+) -> Option<()> {
+    let s = norm.s;
+    let (taps, whole) = (taps(s), lattice(s, input, 0));
+    gradient.fill([0.0; LANES]);
+    let row = s.output[1] * s.output[2];
+    for first in (0..s.output[0]).step_by(chunk(s)) {
+        let rows = chunk(s).min(s.output[0] - first);
+        pack(run(norm.g, first * row, rows * row)?, s.output[2], channel, width, packed)?;
+        let walk = Walk {
+            taps: &taps,
+            lattice: &Lattice {
+                size: [rows, s.output[1]],
+                source: whole.source + first * whole.source_step[0],
+                ..whole
+            },
+            source,
+            g: packed.as_chunks().0.get(..rows * s.output[1])?,
+        };
+        if s.depthwise() {
+            walk.all::<S, true>(simd, gradient)?;
+        } else {
+            walk.all::<S, false>(simd, gradient)?;
+        }
+    }
+    Some(())
+}
+
+/// Sums of D^2 and of W D in the order of the rows.
+#[inline(always)]
+fn sums<S: Simd>(
+    simd: S,
+    gradient: &[[f32; LANES]],
+    w: Option<&[[f32; LANES]]>,
+) -> (S::Lanes, S::Lanes) {
+    let (mut r, mut q) = (simd.splat(0.0), simd.splat(0.0));
+    for d in gradient {
+        let d = simd.load(d);
+        r = simd.multiply_add(r, d, d);
+    }
+    for (w, d) in w.unwrap_or(&[]).iter().zip(gradient) {
+        q = simd.multiply_add(q, simd.load(w), simd.load(d));
+    }
+    (r, q)
 }
 
 /// Sixteen channels from `first` on of every pixel, side by side; lanes past `width` are +0.
@@ -144,29 +196,21 @@ fn store<S: Simd>(simd: S, lanes: S::Lanes, width: usize, to: &mut [f32]) -> Opt
     Some(())
 }
 
-/// Running sums of sixteen output channels: of D^2, and of W D.
-struct Sums<L> {
-    r: L,
-    q: L,
-}
-
-/// One block of outputs.
+/// One block of outputs, one chunk of pixels.
 struct Walk<'a> {
     taps: &'a Taps,
     lattice: &'a Lattice,
     source: &'a [f32],
     g: &'a [[f32; LANES]],
-    w: &'a [[f32; LANES]],
-    wants_scale: bool,
 }
 
 impl Walk<'_> {
-    /// All of D in the order of the weight's rows.
+    /// Adds to all of D.
     #[inline(always)]
     fn all<S: Simd, const DEPTHWISE: bool>(
         &self,
         simd: S,
-        sums: &mut Sums<S::Lanes>,
+        gradient: &mut [[f32; LANES]],
     ) -> Option<()> {
         let taps = self.taps;
         for row in 0..taps.grid[0] {
@@ -176,31 +220,31 @@ impl Walk<'_> {
                 let at = row * taps.source[0] + column * taps.source[1];
                 let first = row * taps.weight[0] + column * taps.weight[1];
                 let run = if DEPTHWISE { taps.grid[1] } else { taps.run };
-                self.row::<S, DEPTHWISE>(simd, at, first, run, sums)?;
+                let gradient = gradient.get_mut(first..)?.get_mut(..run)?;
+                self.row::<S, DEPTHWISE>(simd, at, gradient)?;
             }
         }
         Some(())
     }
 
-    /// A run of D's rows, tile by tile.
+    /// Adds to a run of D's rows, tile by tile.
     #[inline(always)]
     fn row<S: Simd, const DEPTHWISE: bool>(
         &self,
         simd: S,
         at: usize,
-        first: usize,
-        run: usize,
-        sums: &mut Sums<S::Lanes>,
+        gradient: &mut [[f32; LANES]],
     ) -> Option<()> {
-        let mut done = 0;
+        let step = if DEPTHWISE { self.taps.source[1] } else { 1 };
+        let mut at = at;
+        let mut left = gradient;
         macro_rules! tiles {
             ($inputs:literal) => {
-                while $inputs <= S::TILE && run - done >= $inputs {
-                    let step = if DEPTHWISE { self.taps.source[1] } else { 1 };
-                    let start = at + done * step;
-                    let tile = self.tile::<S, $inputs, DEPTHWISE>(simd, start, step)?;
-                    self.take(simd, first + done, tile, sums)?;
-                    done += $inputs;
+                while $inputs <= S::TILE && left.len() >= $inputs {
+                    let (rows, rest) = left.split_first_chunk_mut::<$inputs>()?;
+                    self.tile::<S, $inputs, DEPTHWISE>(simd, at, step, rows)?;
+                    at += $inputs * step;
+                    left = rest;
                 }
             };
         }
@@ -213,17 +257,21 @@ impl Walk<'_> {
         Some(())
     }
 
-    /// D of `P` inputs from source element `at` on, `step` apart.
+    /// Adds to D of `P` inputs from source element `at` on, `step` apart.
     #[inline(always)]
     fn tile<S: Simd, const P: usize, const DEPTHWISE: bool>(
         &self,
         simd: S,
         at: usize,
         step: usize,
-    ) -> Option<[S::Lanes; P]> {
+        rows: &mut [[f32; LANES]; P],
+    ) -> Option<()> {
         let lattice = self.lattice;
         let [_, columns] = lattice.size;
         let mut sums = [simd.splat(0.0); P];
+        for p in 0..P {
+            sums[p] = simd.load(&rows[p]);
+        }
         for (row, g) in self.g.chunks_exact(columns.max(1)).enumerate() {
             let start = lattice.source + at + row * lattice.source_step[0];
             let values = self.source.get(start..)?;
@@ -243,25 +291,8 @@ impl Walk<'_> {
                 }
             }
         }
-        Some(sums)
-    }
-
-    /// Adds a tile to the sums; its first input belongs to weight row `row`.
-    #[inline(always)]
-    fn take<S: Simd, const P: usize>(
-        &self,
-        simd: S,
-        row: usize,
-        tile: [S::Lanes; P],
-        sums: &mut Sums<S::Lanes>,
-    ) -> Option<()> {
-        for d in tile {
-            sums.r = simd.multiply_add(sums.r, d, d);
-        }
-        if self.wants_scale {
-            for (d, w) in tile.into_iter().zip(self.w.get(row..)?.first_chunk::<P>()?) {
-                sums.q = simd.multiply_add(sums.q, simd.load(w), d);
-            }
+        for p in 0..P {
+            simd.store(sums[p], &mut rows[p]);
         }
         Some(())
     }

@@ -10,7 +10,7 @@ use gradgate_bundle::op::LANES;
 
 use super::lattice::{Lattice, Taps};
 use crate::isa::Simd;
-use crate::kernels::lanes::{run, take};
+use crate::kernels::lanes::run;
 
 /// What happens to the sums of one pixel. A trait and not a closure: closures are functions of
 /// their own, which lack the instruction set wherever the compiler does not inline them.
@@ -71,7 +71,7 @@ impl Pass<'_> {
     }
 }
 
-/// Adds to `sums[p]` the terms of the pixel whose first tap lies at `sources[p]`.
+/// Adds to `sums[p]` the terms of the pixel whose lowest tap lies at `sources[p]`.
 #[inline(always)]
 fn accumulate<S: Simd, const P: usize, const DEPTHWISE: bool>(
     simd: S,
@@ -81,25 +81,31 @@ fn accumulate<S: Simd, const P: usize, const DEPTHWISE: bool>(
     weights: &[[f32; LANES]],
     sums: &mut [S::Lanes; P],
 ) -> Option<()> {
+    if taps.is_empty() {
+        return Some(());
+    }
     let mut totals = *sums;
+    // Slices of one length: the bounds of a tap are checked once for all pixels.
+    let extent = taps.extent() + if DEPTHWISE { LANES - 1 } else { 0 };
+    let mut pixels = [&[][..]; P];
+    for (pixel, first) in pixels.iter_mut().zip(sources) {
+        *pixel = run(source, first, extent)?;
+    }
     for row in 0..taps.grid[0] {
         for column in 0..taps.grid[1] {
-            let step = |steps: [usize; 2]| {
-                row.wrapping_mul(steps[0]).wrapping_add(column.wrapping_mul(steps[1]))
-            };
-            let at = step(taps.source);
-            let first = taps.first + step(taps.weight);
-            let weights = weights.get(first..)?.get(..taps.run)?;
+            let at = taps.place(row, column);
+            let weights = weights.get(taps.weight_row(row, column)..)?.get(..taps.run)?;
             if DEPTHWISE {
-                for (total, pixel) in totals.iter_mut().zip(sources) {
-                    let value = simd.load(take(source, pixel.wrapping_add(at))?);
-                    *total = simd.multiply_add(*total, value, simd.load(weights.first()?));
+                let weight = simd.load(weights.first()?);
+                for p in 0..P {
+                    let value = simd.load(pixels[p].get(at..at + LANES)?.first_chunk()?);
+                    totals[p] = simd.multiply_add(totals[p], value, weight);
                 }
                 continue;
             }
             let mut values = [&[][..]; P];
-            for (values, pixel) in values.iter_mut().zip(sources) {
-                *values = run(source, pixel.wrapping_add(at), taps.run)?;
+            for p in 0..P {
+                values[p] = pixels[p].get(at..at + taps.run)?;
             }
             for k in 0..taps.run {
                 let weight = simd.load(&weights[k]);

@@ -48,11 +48,11 @@ pub fn serve(args: &Args, pass: Pass) -> Result<()> {
     let frames = frames(args, model.frame_shape()?)?;
     let compiled = model.compile(&recipe, 0)?;
     let packed = Packed::of_model(&model, &compiled, &recipe)?;
-    let engine = packed.engine_with(&args.model, args.numerics)?;
+    let engine = packed.engine_with(&args.model, args.numerics, args.pool()?)?;
     let mut arena = vec![0.0; engine.arena_elements()];
     let mut greeting = results(&engine, &frames, &mut arena)?;
     greeting.insert("version".to_owned(), json!(TOOL));
-    greeting.insert("numerics".to_owned(), json!("exact"));
+    greeting.insert("numerics".to_owned(), json!(args.numerics.name()));
     greeting.insert("arena_bytes".to_owned(), json!(4 * engine.arena_elements()));
     greeting.insert("macs".to_owned(), json!(compiled.schedule.macs()));
     let mut due = 0;

@@ -30,7 +30,7 @@ pub fn run(args: &Args) -> Result<()> {
         bail!("--steps looks into the engine alone");
     }
     let (packed, lines) = load(args)?;
-    let engine = packed.engine_with(&args.model, args.numerics)?;
+    let engine = packed.engine_with(&args.model, args.numerics, args.pool()?)?;
     let shape = engine.bundle().manifest().input.map(|side| side.get() as usize);
     let frames = frames(args, shape)?;
     let mut arena = vec![0.0; engine.arena_elements()];
