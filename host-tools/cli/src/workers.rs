@@ -63,8 +63,14 @@ mod tests {
         let pool = Pool::get(3).unwrap().unwrap();
         assert_eq!(pool.count(), 3);
         let counts = [const { AtomicUsize::new(0) }; 5];
-        let mut tasks: Vec<_> =
-            counts.iter().map(|n| move || drop(n.fetch_add(1, Ordering::Relaxed))).collect();
+        let mut tasks: Vec<_> = counts
+            .iter()
+            .map(|n| {
+                move || {
+                    n.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+            .collect();
         let mut tasks: Vec<&mut (dyn FnMut() + Send)> =
             tasks.iter_mut().map(|task| task as _).collect();
         pool.inside(|| pool.run(&mut tasks));
