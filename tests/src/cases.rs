@@ -207,6 +207,20 @@ fn networks() -> Vec<Case> {
             let x = b.op(Op::Relu, &[x]);
             b.classify(x)
         }),
+        // The same behind normalisations, whose scale's norm needs the product or all of D.
+        case("few pixels, normalised", 3, 8, |mut b, image| {
+            let x = b.conv(image, 32, 3, Conv { strides: [2, 2], ..same(3) }, false);
+            let x = b.batch_norm(x);
+            let x = b.op(Op::Relu, &[x]);
+            let y = b.conv(x, 32, 3, same(3), true);
+            let y = b.batch_norm(y);
+            let y = b.op(Op::Relu, &[y]);
+            let y = b.conv(y, 32, 3, same(3), false);
+            let y = b.batch_norm(y);
+            let sum = b.op(Op::Add, &[y, x]);
+            let sum = b.op(Op::Relu, &[sum]);
+            b.classify(sum)
+        }),
         case("downsampling residual", 3, 8, |mut b, image| {
             let x = b.conv(image, 8, 3, same(3), false);
             let x = b.batch_norm(x);

@@ -9,7 +9,7 @@ use gradgate_engine::{Engine, Frame};
 use gradgate_graph::expand::Expanded;
 use gradgate_graph::interp::{Features, Interp, Masks};
 
-use crate::{Compiled, compile};
+use crate::{Compiled, compile, compile_kept};
 
 /// Computes features of u8 frames given in rows, columns, channels.
 pub trait Executor {
@@ -70,6 +70,19 @@ impl Executor for VectorExecutor {
     fn features(&self, expanded: &Expanded, frame: &[u8]) -> Features {
         let isa = Isa::best();
         run_engine_with(&compile(expanded, false), frame, isa, self.0)
+    }
+}
+
+/// The scalar engine, with the products of convolutions kept.
+pub struct KeptExecutor;
+
+impl Executor for KeptExecutor {
+    fn name(&self) -> &'static str {
+        "products kept"
+    }
+
+    fn features(&self, expanded: &Expanded, frame: &[u8]) -> Features {
+        run_engine(&compile_kept(expanded), frame)
     }
 }
 

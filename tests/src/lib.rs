@@ -18,7 +18,7 @@ use gradgate_engine::{Engine, Frame};
 use gradgate_frame::Preprocessing;
 use gradgate_gate::DEFAULT_POLICY;
 use gradgate_graph::expand::Expanded;
-use gradgate_graph::lower::lower;
+use gradgate_graph::lower::{Products, lower, lower_with};
 use gradgate_graph::pack::{pack, schema_names};
 use gradgate_graph::plan::{Plan, PlanOptions, Planned, plan};
 use gradgate_graph::schedule::Schedule;
@@ -48,6 +48,7 @@ pub struct Compiled {
 struct Extras<'a> {
     detector: Option<&'a DetectorFile>,
     self_test: Option<(&'a [u8], &'a [f32])>,
+    products: Products,
 }
 
 /// Lowers, plans and packs an expanded graph; `keep_all` gives every tensor its own place.
@@ -70,6 +71,15 @@ pub fn compile_within(expanded: &Expanded, budget: usize) -> Option<Compiled> {
     Some(compile_with(expanded, options, Extras::default()))
 }
 
+/// As [`compile`], with the products of convolutions kept where that saves multiply-adds.
+///
+/// # Panics
+/// As [`compile`].
+pub fn compile_kept(expanded: &Expanded) -> Compiled {
+    let extras = Extras { products: Products::Kept, ..Extras::default() };
+    compile_with(expanded, PlanOptions::default(), extras)
+}
+
 /// A bundle with a composite detector fitted on `frames` and a self-test on the first of them.
 ///
 /// # Panics
@@ -77,7 +87,7 @@ pub fn compile_within(expanded: &Expanded, budget: usize) -> Option<Compiled> {
 pub fn compile_judged(expanded: &Expanded, frames: &[Vec<u8>]) -> AlignedBytes {
     let compiled = compile(expanded, false);
     let detector = fitted(expanded, &compiled, frames);
-    let extras = Extras { detector: Some(&detector), self_test: None };
+    let extras = Extras { detector: Some(&detector), self_test: None, ..Extras::default() };
     let untested = compile_with(expanded, PlanOptions::default(), extras).bytes;
     let engine = Engine::load(Bundle::parse(&untested).expect("own bundle")).expect("own plan");
     let mut arena = vec![0.0; engine.arena_elements()];
@@ -127,7 +137,9 @@ fn fitted(expanded: &Expanded, compiled: &Compiled, frames: &[Vec<u8>]) -> Detec
 
 fn compile_with(expanded: &Expanded, options: PlanOptions, extras: Extras<'_>) -> Compiled {
     let preprocessing = Preprocessing::default();
-    let schedule = lower(expanded, &preprocessing).unwrap_or_else(|e| panic!("lower: {e}"));
+    let products = extras.products;
+    let schedule = lower_with(expanded, &preprocessing, products);
+    let schedule = schedule.unwrap_or_else(|e| panic!("lower: {e}"));
     let mut detector_blobs = Vec::new();
     let scratch = extras.detector.and_then(|d| d.to_bundle(&mut detector_blobs).scratch_elements());
     let options = PlanOptions { detector_scratch: scratch.unwrap_or(0), ..options };
@@ -156,6 +168,7 @@ fn compile_with(expanded: &Expanded, options: PlanOptions, extras: Extras<'_>) -
             classes: names.classes,
             penultimate: names.penultimate,
             folded: false,
+            products_kept: products == Products::Kept,
         },
         classes: "",
         preprocessing: &text,

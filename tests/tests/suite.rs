@@ -3,17 +3,23 @@
 use gradgate_bundle::op::{ConvWeightNormParams, OpCode};
 use gradgate_engine::isa::{Isa, Numerics};
 use gradgate_graph::expand::{Expanded, Label, expand};
+use gradgate_graph::schedule::Schedule;
 use gradgate_graph::taps::Taps;
 use gradgate_tests::cases::{Case, cases};
-use gradgate_tests::compile;
 use gradgate_tests::executor::{
-    EngineExecutor, Executor, InterpExecutor, VectorExecutor, run_engine, run_engine_with,
+    EngineExecutor, Executor, InterpExecutor, KeptExecutor, VectorExecutor, run_engine,
+    run_engine_with,
 };
 use gradgate_tests::rng::Rng;
+use gradgate_tests::{Compiled, compile, compile_kept};
 
 /// Vector kernels fall back to the scalar ones where there is no instruction set.
-const EXECUTORS: [&dyn Executor; 3] =
-    [&EngineExecutor, &VectorExecutor(Numerics::Exact), &VectorExecutor(Numerics::Fast)];
+const EXECUTORS: [&dyn Executor; 4] = [
+    &EngineExecutor,
+    &KeptExecutor,
+    &VectorExecutor(Numerics::Exact),
+    &VectorExecutor(Numerics::Fast),
+];
 
 /// f32 rounding over small networks, relative to each norm, or to the largest entry of a vector.
 const TOLERANCE: f64 = 2e-5;
@@ -86,16 +92,28 @@ fn every_instruction_set_gives_the_scalar_bits() {
     }
 }
 
-/// The case meant for it has norms by Gram matrices of pixels: what agrees above was computed so.
+/// Methods of a schedule's weight norms: 0 direct, 1 Gram of one pixel, 2 Gram of pixels.
+fn norm_methods(schedule: &Schedule) -> Vec<u8> {
+    let at = std::mem::offset_of!(ConvWeightNormParams, method);
+    let norms = schedule.steps.iter().filter(|step| step.opcode == OpCode::ConvWeightNorm);
+    norms.map(|step| step.params[at]).collect()
+}
+
+/// The cases meant for it have norms by Gram matrices of pixels: what agrees above was computed so.
 #[test]
 fn few_pixels_take_the_pixel_gram() {
-    let case = cases().into_iter().find(|case| case.name == "few pixels").unwrap();
-    let expanded = expand(&case.graph, &Label::Ones, &Taps::all()).unwrap();
-    let at = std::mem::offset_of!(ConvWeightNormParams, method);
-    let schedule = compile(&expanded, false).schedule;
-    let norms = schedule.steps.iter().filter(|step| step.opcode == OpCode::ConvWeightNorm);
-    let methods: Vec<u8> = norms.map(|step| step.params[at]).collect();
-    assert_eq!(methods.iter().filter(|&&method| method == 2).count(), 3, "{methods:?}");
+    let pixel_grams = |name: &str, compile: fn(&Expanded) -> Compiled| {
+        let case = cases().into_iter().find(|case| case.name == name).unwrap();
+        let expanded = expand(&case.graph, &Label::Ones, &Taps::all()).unwrap();
+        let compiled = compile(&expanded);
+        let methods = norm_methods(&compiled.schedule);
+        (methods.iter().filter(|&&method| method == 2).count(), compiled.schedule.macs())
+    };
+    assert_eq!(pixel_grams("few pixels", |e| compile(e, false)).0, 3);
+    let (dropped, more) = pixel_grams("few pixels, normalised", |e| compile(e, false));
+    let (kept, fewer) = pixel_grams("few pixels, normalised", compile_kept);
+    assert_eq!((dropped, kept), (0, 2));
+    assert!(fewer < more, "{fewer} {more}");
 }
 
 /// Backpropagation stops and fuses elsewhere for every selection; the numbers stay.

@@ -247,7 +247,7 @@ pub fn metadata_of_model(
     kind: Kind,
     numerics: Numerics,
 ) -> Metadata {
-    let schema = schema_of(&compiled.names, compiled.folded);
+    let schema = schema_of(&compiled.names, compiled.folded, compiled.products);
     Metadata {
         preprocessing: recipe.preprocessing.to_string(),
         label: label::to_text(&recipe.label),

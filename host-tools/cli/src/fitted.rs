@@ -39,11 +39,13 @@ pub fn recipe(file: &DetectorFile, path: &Path, model: &Model) -> Result<Recipe>
         .preprocessing
         .parse()
         .with_context(|| format!("{name}: preprocessing {:?}; fit it again", ours.preprocessing))?;
-    Ok(Recipe {
+    let recipe = Recipe {
         label: label::from_text(&ours.label).with_context(|| name.to_string())?,
         taps: taps_of(&ours.parameters),
         preprocessing,
-    })
+        ..Recipe::default()
+    };
+    model.with_products_of(recipe, &ours.schema_digest)
 }
 
 /// Refuses a detector whose features are not this model's.

@@ -12,7 +12,7 @@ use gradgate_frame::Preprocessing;
 use gradgate_graph::expand::{Expanded, Label, expand};
 use gradgate_graph::graph::ValueId;
 use gradgate_graph::import::{ImportError, ImportOptions, Imported, import_file};
-use gradgate_graph::lower::lower;
+use gradgate_graph::lower::{Products, lower_with};
 use gradgate_graph::pack::{SchemaNames, schema_names};
 use gradgate_graph::plan::{Again, Plan, PlanOptions, Planned, plan};
 use gradgate_graph::schedule::Schedule;
@@ -69,6 +69,25 @@ pub struct Compiled {
     pub names: SchemaNames,
     /// Whether the exporter folded BatchNormalization away.
     pub folded: bool,
+    /// As the recipe's.
+    pub products: Products,
+}
+
+/// Whether results of convolutions are kept, where it is chosen.
+#[derive(clap::Args, Clone, Copy, Debug)]
+pub struct ProductsArgs {
+    /// Keep results of convolutions before their normalisation where that saves multiply-adds
+    /// (norms by Gram matrices): faster, a larger arena, and other last bits; inherited by
+    /// detector and bundle
+    #[arg(long)]
+    pub keep_products: bool,
+}
+
+impl ProductsArgs {
+    /// The choice.
+    pub fn products(self) -> Products {
+        if self.keep_products { Products::Kept } else { Products::Dropped }
+    }
 }
 
 /// What decides the features of a model.
@@ -80,11 +99,18 @@ pub struct Recipe {
     pub taps: Taps,
     /// From pixels to the input tensor.
     pub preprocessing: Preprocessing,
+    /// Whether results of convolutions are kept before their normalisation.
+    pub products: Products,
 }
 
 impl Default for Recipe {
     fn default() -> Self {
-        Recipe { label: Label::Ones, taps: Taps::all(), preprocessing: Preprocessing::default() }
+        Recipe {
+            label: Label::Ones,
+            taps: Taps::all(),
+            preprocessing: Preprocessing::default(),
+            products: Products::Dropped,
+        }
     }
 }
 
@@ -146,10 +172,11 @@ impl Model {
 
     fn compile_inner(&self, recipe: &Recipe, options: PlanOptions) -> Result<Compiled> {
         let expanded = self.expand(recipe)?;
-        let schedule = lower(&expanded, &recipe.preprocessing)?;
+        let schedule = lower_with(&expanded, &recipe.preprocessing, recipe.products)?;
         let Planned { schedule, plan, again } = plan(schedule, options)?;
         let names = schema_names(&expanded)?;
-        Ok(Compiled { expanded, schedule, plan, again, names, folded: self.imported.folded })
+        let (folded, products) = (self.imported.folded, recipe.products);
+        Ok(Compiled { expanded, schedule, plan, again, names, folded, products })
     }
 
     fn expand(&self, recipe: &Recipe) -> Result<Expanded> {
@@ -164,18 +191,26 @@ impl Model {
         Ok(expand(graph, &recipe.label, &recipe.taps)?)
     }
 
+    /// The recipe with the products that give this schema digest, in hex; unchanged where none do.
+    pub fn with_products_of(&self, recipe: Recipe, digest: &str) -> Result<Recipe> {
+        let names = self.expand(&recipe).and_then(|expanded| Ok(schema_names(&expanded)?))?;
+        let kept = schema_hex(&schema_of(&names, self.imported.folded, Products::Kept)) == digest;
+        let products = if kept { Products::Kept } else { Products::Dropped };
+        Ok(Recipe { products, ..recipe })
+    }
+
     /// Scratch of a typical detector on the recipe's features, in f32 elements.
     pub fn usual_scratch(&self, recipe: &Recipe) -> Result<usize> {
         let names = self.expand(recipe).and_then(|expanded| Ok(schema_names(&expanded)?));
         let names = names.with_context(|| format!("{} cannot be compiled", self.path.display()))?;
-        Ok(usual_scratch(&feature_shape(&schema_of(&names, self.imported.folded))))
+        Ok(usual_scratch(&feature_shape(&schema_of(&names, self.imported.folded, recipe.products))))
     }
 }
 
 impl Compiled {
     /// The features' names as a bundle holds them.
     pub fn schema(&self) -> Schema<'_> {
-        schema_of(&self.names, self.folded)
+        schema_of(&self.names, self.folded, self.products)
     }
 
     /// The tapped parameters as the shortest globs.
@@ -191,7 +226,7 @@ impl Compiled {
 }
 
 /// The schema of an expanded graph.
-pub fn schema_of(names: &SchemaNames, folded: bool) -> Schema<'_> {
+pub fn schema_of(names: &SchemaNames, folded: bool, products: Products) -> Schema<'_> {
     Schema {
         parameters: &names.parameters,
         layers: &names.layers,
@@ -199,6 +234,7 @@ pub fn schema_of(names: &SchemaNames, folded: bool) -> Schema<'_> {
         classes: names.classes,
         penultimate: names.penultimate,
         folded,
+        products_kept: products == Products::Kept,
     }
 }
 

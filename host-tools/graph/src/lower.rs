@@ -58,7 +58,34 @@ impl std::error::Error for LowerError {}
 /// # Errors
 /// When a node has no kernel for its shape; the error names it.
 pub fn lower(expanded: &Expanded, preprocessing: &Preprocessing) -> Result<Schedule, LowerError> {
-    let mut lowering = Lowering::new(expanded);
+    lower_with(expanded, preprocessing, Products::Dropped)
+}
+
+/// Whether the result of a convolution is kept as it is before its normalisation.
+///
+/// The norm of a normalisation's scale needs it, or else the whole weight gradient; with it, norms
+/// by Gram matrices of pixels become possible. It takes memory from the forward pass until the
+/// backward pass has come back, and another method gives other last bits: so it is chosen for a
+/// model, never for a budget.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Products {
+    /// No: the least memory.
+    #[default]
+    Dropped,
+    /// Where that saves multiply-adds.
+    Kept,
+}
+
+/// As [`lower`], with a choice of products.
+///
+/// # Errors
+/// As [`lower`].
+pub fn lower_with(
+    expanded: &Expanded,
+    preprocessing: &Preprocessing,
+    products: Products,
+) -> Result<Schedule, LowerError> {
+    let mut lowering = Lowering::new(expanded, products);
     lowering.preprocess(preprocessing)?;
     for index in 0..expanded.graph.nodes.len() {
         lowering.node(NodeId(index as u32))?;
@@ -96,11 +123,11 @@ struct Lowering<'g> {
 }
 
 impl<'g> Lowering<'g> {
-    fn new(expanded: &'g Expanded) -> Self {
+    fn new(expanded: &'g Expanded, products: Products) -> Self {
         Self {
             expanded,
             graph: &expanded.graph,
-            fusion: fuse::Fusion::new(expanded),
+            fusion: fuse::Fusion::new(expanded, products),
             features: fuse::features(expanded),
             tensor_of: HashMap::new(),
             blobs: HashMap::new(),

@@ -13,7 +13,7 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
 ///
 /// SHA-256 over `gradgate schema 1` and a zero byte, then the lists of parameters, layers and
 /// alignments, each as its length in bytes (u32 little-endian) and its bytes, then classes and
-/// penultimate (u32 little-endian) and folded (one byte, 0 or 1).
+/// penultimate (u32 little-endian), folded and products_kept (one byte each, 0 or 1).
 pub fn schema_digest(schema: &Schema<'_>) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(b"gradgate schema 1\0");
@@ -25,7 +25,7 @@ pub fn schema_digest(schema: &Schema<'_>) -> [u8; 32] {
     }
     hash.update(schema.classes.to_le_bytes());
     hash.update(schema.penultimate.to_le_bytes());
-    hash.update([u8::from(schema.folded)]);
+    hash.update([u8::from(schema.folded), u8::from(schema.products_kept)]);
     hash.finalize().into()
 }
 
@@ -50,6 +50,7 @@ mod tests {
             classes: 10,
             penultimate: 64,
             folded: false,
+            products_kept: false,
         };
         let others = [
             Schema { parameters: "a\nbc", layers: "", ..base.clone() },
@@ -58,6 +59,7 @@ mod tests {
             Schema { classes: 11, ..base.clone() },
             Schema { penultimate: 0, ..base.clone() },
             Schema { folded: true, ..base.clone() },
+            Schema { products_kept: true, ..base.clone() },
         ];
         for other in others {
             assert_ne!(schema_digest(&base), schema_digest(&other), "{other:?}");

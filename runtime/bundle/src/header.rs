@@ -80,6 +80,9 @@ pub struct Schema<'a> {
     pub penultimate: u32,
     /// Whether the exporter folded BatchNormalization into convolutions.
     pub folded: bool,
+    /// Whether results of convolutions are kept before their normalisation, which gives norms by
+    /// another method, and other last bits.
+    pub products_kept: bool,
 }
 
 impl Schema<'_> {

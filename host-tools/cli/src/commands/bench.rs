@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::executor::{Executor, Kind, Numerics, Packed, engine_frame};
 use crate::frames::ChoiceArgs;
 use crate::interrupt;
-use crate::model::{Model, ModelArgs, Recipe};
+use crate::model::{Model, ModelArgs, ProductsArgs, Recipe};
 use crate::ram_budget::BudgetArgs;
 use crate::taps::TapsArgs;
 use crate::workers::Pool;
@@ -70,6 +70,8 @@ pub struct Args {
     on_demand: Option<on_demand::Pass>,
     #[command(flatten)]
     taps: TapsArgs,
+    #[command(flatten)]
+    products: ProductsArgs,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -230,7 +232,11 @@ fn model(args: &Args) -> Result<Outcome> {
 }
 
 fn recipe(args: &Args, model: &Model) -> Result<Recipe> {
-    Ok(Recipe { taps: args.taps.resolve(&model.imported.graph)?, ..Recipe::default() })
+    Ok(Recipe {
+        taps: args.taps.resolve(&model.imported.graph)?,
+        products: args.products.products(),
+        ..Recipe::default()
+    })
 }
 
 /// The frames, read before the clock starts.

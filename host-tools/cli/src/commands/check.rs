@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::bundle::{Contents, assemble};
 use crate::devices::{DEVICES, Needs};
 use crate::executor::Packed;
-use crate::model::{Compiled, Model, ModelArgs, Recipe};
+use crate::model::{Compiled, Model, ModelArgs, ProductsArgs, Recipe};
 use crate::output::{bytes, count, hex, plain, print};
 use crate::ram_budget::{BudgetArgs, again_text};
 use crate::taps::{TapsArgs, cost_text};
@@ -33,6 +33,8 @@ pub struct Args {
     choices: ModelArgs,
     #[command(flatten)]
     taps: TapsArgs,
+    #[command(flatten)]
+    products: ProductsArgs,
     #[command(flatten)]
     budget: BudgetArgs,
     /// Print one JSON object
@@ -57,7 +59,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Ok(model) => model,
         Err(error) => return refused(&args, error),
     };
-    let costs = costs(&model, &args.taps, args.budget.bytes())?;
+    let costs = costs(&model, &args)?;
     if args.json {
         print(&format!("{:#}\n", to_json(&model, &costs)))?;
     } else {
@@ -86,10 +88,11 @@ fn refused(args: &Args, error: anyhow::Error) -> Result<ExitCode> {
     bail!(text)
 }
 
-fn costs(model: &Model, taps: &TapsArgs, budget: Option<usize>) -> Result<Costs> {
+fn costs(model: &Model, args: &Args) -> Result<Costs> {
     model.frame_shape()?;
-    let taps = taps.resolve(&model.imported.graph)?;
-    let recipe = Recipe { taps, ..Recipe::default() };
+    let taps = args.taps.resolve(&model.imported.graph)?;
+    let recipe = Recipe { taps, products: args.products.products(), ..Recipe::default() };
+    let budget = args.budget.bytes();
     let scratch = model.usual_scratch(&recipe)?;
     let compiled = model.compile_within(&recipe, scratch, budget)?;
     let file = assemble(model, &compiled, &recipe, &Contents::default())?;

@@ -13,7 +13,7 @@ use crate::executor::{
     Executor, FrameFeatures, Kind, Numerics, Packed, metadata_of_bundle, metadata_of_model,
 };
 use crate::frames::FramesArgs;
-use crate::model::{Model, ModelArgs, Recipe};
+use crate::model::{Model, ModelArgs, ProductsArgs, Recipe};
 use crate::taps::TapsArgs;
 use crate::{files, label, output, parallel, progress};
 
@@ -48,6 +48,8 @@ pub struct Args {
     label: Option<String>,
     #[command(flatten)]
     taps: TapsArgs,
+    #[command(flatten)]
+    products: ProductsArgs,
     /// From pixels to the network's input [default: range=0,1 order=rgb]
     #[arg(long, value_name = "TEXT")]
     preprocessing: Option<String>,
@@ -73,6 +75,7 @@ fn of_bundle(args: &Args) -> Result<ExitCode> {
     let fixed = [
         ("--label", args.label.is_some()),
         (args.taps.given().unwrap_or_default(), args.taps.given().is_some()),
+        ("--keep-products", args.products.keep_products),
         ("--preprocessing", args.preprocessing.is_some()),
         ("--input-size", choices.input_size.is_some()),
         ("--logits", choices.logits.is_some()),
@@ -120,6 +123,7 @@ fn recipe(args: &Args, model: &Model) -> Result<Recipe> {
         label: label::from_argument(args.label.as_deref().unwrap_or("ones"))?,
         taps: args.taps.resolve(&model.imported.graph)?,
         preprocessing,
+        products: args.products.products(),
     })
 }
 

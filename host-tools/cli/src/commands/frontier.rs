@@ -169,6 +169,7 @@ fn recipe(metadata: &Metadata, model: &Model) -> Result<Recipe> {
         label: label::from_text(&metadata.label).with_context(|| name.clone())?,
         taps: Taps::all(),
         preprocessing: metadata.preprocessing.parse().with_context(|| name.clone())?,
+        ..Recipe::default()
     })
 }
 

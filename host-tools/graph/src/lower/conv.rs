@@ -9,7 +9,7 @@ use zerocopy::little_endian::U16;
 use super::backward::InputGradient;
 use super::fuse::Group;
 use super::{Kind, LowerError, Lowering};
-use crate::graph::{Node, ValueId};
+use crate::graph::{Graph, Node, ValueId};
 use crate::ops::{Conv, Op};
 use crate::schedule::TensorId;
 
@@ -296,6 +296,27 @@ impl Lowering<'_> {
         let name = self.graph.value(value).name.clone();
         self.arena(name, self.graph.value(value).elements())
     }
+}
+
+/// Geometry of a convolution.
+pub(super) fn shape_of(graph: &Graph, node: &Node) -> Option<ConvShape> {
+    let Op::Conv(conv) = &node.op else { return None };
+    let &[1, channels, rows, columns] = graph.shape(node.inputs[0]) else { return None };
+    let &[1, outputs, output_rows, output_columns] = graph.shape(node.output) else { return None };
+    let &[_, group_input, kernel_rows, kernel_columns] = graph.shape(node.inputs[1]) else {
+        return None;
+    };
+    Some(ConvShape {
+        input: [rows, columns, channels],
+        output: [output_rows, output_columns, outputs],
+        kernel: [kernel_rows, kernel_columns],
+        strides: conv.strides,
+        dilations: conv.dilations,
+        pads: conv.pads,
+        groups: conv.groups,
+        group_input,
+        group_output: outputs / conv.groups,
+    })
 }
 
 /// The cheapest method by counted multiply-adds that gives the features wanted (weight, bias, scale,

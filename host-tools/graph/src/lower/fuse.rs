@@ -8,7 +8,9 @@
 use std::collections::{HashMap, HashSet};
 
 use gradgate_bundle::op::NONE;
+use gradgate_bundle::shape::ConvShape;
 
+use super::Products;
 use super::backward::{InputGradient, InputGradients};
 use crate::expand::{Expanded, Rule};
 use crate::graph::{Graph, NodeId, ValueId};
@@ -64,8 +66,8 @@ pub(super) fn features(expanded: &Expanded) -> HashMap<ValueId, Vec<u16>> {
 }
 
 impl Fusion {
-    pub fn new(expanded: &Expanded) -> Self {
-        let analysis = Analysis::new(expanded);
+    pub fn new(expanded: &Expanded, products: Products) -> Self {
+        let analysis = Analysis::new(expanded, products);
         let mut fusion = Self {
             groups: Vec::new(),
             ends: HashMap::new(),
@@ -199,10 +201,11 @@ pub(super) struct Analysis<'g> {
     rules: HashMap<NodeId, &'g Rule>,
     features: HashMap<ValueId, Vec<u16>>,
     pub pinned: HashSet<ValueId>,
+    products: Products,
 }
 
 impl<'g> Analysis<'g> {
-    fn new(expanded: &'g Expanded) -> Self {
+    fn new(expanded: &'g Expanded, products: Products) -> Self {
         let layers = expanded.activation_norms.iter().map(|&(layer, _)| layer);
         Self {
             expanded,
@@ -212,6 +215,7 @@ impl<'g> Analysis<'g> {
             rules: expanded.rules.iter().map(|rule| (rule.node, rule)).collect(),
             features: features(expanded),
             pinned: layers.chain(expanded.graph.logits).chain(expanded.penultimate).collect(),
+            products,
         }
     }
 
@@ -313,7 +317,17 @@ impl<'g> Analysis<'g> {
         let channels_last = matches!(self.op(self.producer(value)), Op::Conv(_))
             || self.graph.shape(value).len() == 2;
         let fits = matches!(node.op, Op::BatchNorm { .. }) && node.inputs[0] == value;
-        (fits && channels_last && backward.iter().all(serves)).then_some(reader)
+        let alone = fits && channels_last && backward.iter().all(serves);
+        (alone && (backward.is_empty() || !self.keeps_product(value))).then_some(reader)
+    }
+
+    /// Whether a convolution's result is kept so that its weight's norm needs fewer multiply-adds.
+    fn keeps_product(&self, value: ValueId) -> bool {
+        let node = &self.graph.nodes[self.producer(value).0 as usize];
+        let shape = super::conv::shape_of(self.graph, node);
+        let pays =
+            |shape: ConvShape| shape.pixel_gram_macs().is_some_and(|macs| macs < shape.macs());
+        self.products == Products::Kept && shape.is_some_and(pays)
     }
 
     /// The addition of another frame value of the same shape.

@@ -103,6 +103,7 @@ pub fn tiny() -> BundleParts<'static> {
                 classes: 3,
                 penultimate: 4,
                 folded: false,
+                products_kept: false,
             },
             classes: "cat\ndog\nfrog",
             preprocessing: "range=0,1 order=grey",

@@ -201,6 +201,7 @@ impl Net {
                 classes: self.classes,
                 penultimate: self.penultimate,
                 folded: false,
+                products_kept: false,
             },
             classes: "",
             preprocessing: "",
