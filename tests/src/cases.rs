@@ -128,6 +128,7 @@ pub fn cases() -> Vec<Case> {
     cases.extend(networks());
     cases.extend(layouts());
     cases.extend(activations_and_pools());
+    cases.extend(few_pixels());
     cases.extend(structures::structures());
     cases
 }
@@ -179,21 +180,8 @@ fn convolutions() -> Vec<Case> {
     ]
 }
 
-fn networks() -> Vec<Case> {
+fn few_pixels() -> Vec<Case> {
     vec![
-        case("residual block", 3, 8, |mut b, image| {
-            let x = b.conv(image, 16, 3, same(3), false);
-            let x = b.batch_norm(x);
-            let x = b.op(Op::Relu, &[x]);
-            let y = b.conv(x, 16, 3, same(3), true);
-            let y = b.batch_norm(y);
-            let y = b.op(Op::Relu, &[y]);
-            let y = b.conv(y, 16, 3, same(3), false);
-            let y = b.batch_norm(y);
-            let sum = b.op(Op::Add, &[y, x]);
-            let sum = b.op(Op::Relu, &[sum]);
-            b.classify(sum)
-        }),
         // Few pixels and many channels: norms by Gram matrices of pixels.
         case("few pixels", 3, 8, |mut b, image| {
             let x = b.conv(image, 20, 3, Conv { strides: [2, 2], ..same(3) }, true);
@@ -216,6 +204,24 @@ fn networks() -> Vec<Case> {
             let y = b.batch_norm(y);
             let y = b.op(Op::Relu, &[y]);
             let y = b.conv(y, 32, 3, same(3), false);
+            let y = b.batch_norm(y);
+            let sum = b.op(Op::Add, &[y, x]);
+            let sum = b.op(Op::Relu, &[sum]);
+            b.classify(sum)
+        }),
+    ]
+}
+
+fn networks() -> Vec<Case> {
+    vec![
+        case("residual block", 3, 8, |mut b, image| {
+            let x = b.conv(image, 16, 3, same(3), false);
+            let x = b.batch_norm(x);
+            let x = b.op(Op::Relu, &[x]);
+            let y = b.conv(x, 16, 3, same(3), true);
+            let y = b.batch_norm(y);
+            let y = b.op(Op::Relu, &[y]);
+            let y = b.conv(y, 16, 3, same(3), false);
             let y = b.batch_norm(y);
             let sum = b.op(Op::Add, &[y, x]);
             let sum = b.op(Op::Relu, &[sum]);

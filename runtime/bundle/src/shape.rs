@@ -34,8 +34,8 @@ pub const METHOD_DIRECT: u16 = 0;
 /// Gram method where one output pixel sees one input pixel: the product of two norms.
 pub const METHOD_GRAM: u16 = 1;
 
-/// Gram method: the sum of the products of two Gram matrices of pixels, of the im2col columns and of
-/// the scaled cotangent.
+/// Gram method: the sum of the products of two Gram matrices of pixels, that of the im2col columns
+/// and that of the scaled cotangent.
 pub const METHOD_PIXEL_GRAM: u16 = 2;
 
 /// Why parameters are refused.

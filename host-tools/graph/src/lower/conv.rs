@@ -319,8 +319,8 @@ pub(super) fn shape_of(graph: &Graph, node: &Node) -> Option<ConvShape> {
     })
 }
 
-/// The cheapest method by counted multiply-adds that gives the features wanted (weight, bias, scale,
-/// shift); independent of any memory budget, since the methods differ in the last bits.
+/// The cheapest method by counted multiply-adds that gives the features wanted (weight, bias,
+/// scale, shift); independent of any memory budget, since the methods differ in the last bits.
 pub(super) fn norm_method(shape: &ConvShape, features: &[u16; 4]) -> (u16, u64) {
     let direct = (METHOD_DIRECT, shape.macs());
     if features[2] != NONE {

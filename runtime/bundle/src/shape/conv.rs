@@ -140,8 +140,8 @@ impl ConvShape {
         one && self.pads == [0; 4] && self.groups == 1
     }
 
-    /// Geometry of the norm by Gram matrices of pixels; `None` for several groups, where a matrix per
-    /// group would not pay, and for what is too large.
+    /// Geometry of the norm by Gram matrices of pixels; `None` for several groups, where a matrix
+    /// per group would not pay, and for what is too large.
     pub fn pixel_gram(&self) -> Option<PixelGram> {
         if self.groups != 1 {
             return None;

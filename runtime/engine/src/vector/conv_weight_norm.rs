@@ -3,8 +3,8 @@
 //!
 //! The input's borders are filled, so that neighbouring taps of a kernel row make one run of
 //! inputs. The cotangent's sixteen channels are packed: pixel after pixel they fill whole cache
-//! lines. Pixels pass in chunks that stay in the first cache while all tiles read them; D, one block
-//! of outputs, waits in the workspace meanwhile.
+//! lines. Pixels pass in chunks that stay in the first cache while all tiles read them; D, one
+//! block of outputs, waits in the workspace meanwhile.
 
 use gradgate_bundle::op::LANES;
 use gradgate_bundle::shape::ConvShape;
