@@ -32,9 +32,11 @@ fn of_thread(s: &ConvShape) -> usize {
     lengths(s).iter().sum()
 }
 
-/// Rows of pixels that pass together: 16 KiB of packed cotangent, half of a first cache.
+/// Rows of pixels that pass together: with the input that one row of the kernel reads they should
+/// stay in a first cache of 32 KiB.
 fn chunk(s: &ConvShape) -> usize {
-    (256 / s.output[1].max(1)).clamp(1, s.output[0])
+    let row = s.strides[0] * frame(s).row() + s.output[1] * LANES;
+    ((24 << 10) / 4 / row.max(1)).clamp(1, s.output[0])
 }
 
 /// The direct method; `scratch` as [`WeightNorm::direct`] has it.

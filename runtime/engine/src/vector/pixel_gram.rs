@@ -7,9 +7,9 @@
 use gradgate_bundle::op::LANES;
 use gradgate_bundle::shape::{ConvShape, PixelGram};
 
-use super::Vector;
 use super::lattice::{Lattice, Taps};
 use super::tile::{Finish, Pass};
+use super::{MACS_MIN, Vector, pieces};
 use crate::isa::{Kernel, Simd};
 use crate::kernels::conv_weight_norm::{Norms, WeightNorm};
 use crate::kernels::lanes::{fold, run, take_mut};
@@ -38,71 +38,44 @@ pub fn pixel_gram(
     scratch: &mut [f32],
     workspace: &mut [f32],
 ) -> Option<Norms> {
-    let gram = norm.s.pixel_gram()?;
-    let (rows, space) = scratch.split_at_mut_checked(3 * norm.s.output[2])?;
+    let s = norm.s;
+    let gram = s.pixel_gram()?;
+    let (rows, space) = scratch.split_at_mut_checked(3 * s.output[2])?;
     let (sums, matrix) = space.split_at_mut_checked(gram.stride)?;
-    let weight = vector.run(Weight { norm, gram, sums, matrix, workspace })?;
+    let [scaled, columns, cotangents, products] = lengths(s, &gram);
+    let (scaled, rest) = workspace.split_at_mut_checked(scaled)?;
+    let (columns, rest) = rest.split_at_mut_checked(columns)?;
+    let (cotangents, rest) = rest.split_at_mut_checked(cotangents)?;
+    let products = rest.get_mut(..products)?;
+    scale_rows(norm, scaled);
+
+    let inputs =
+        Side { s, gram, place: padded, values: norm.x, channels: s.input[2], stride: gram.stride };
+    inputs.gram(vector, gram.pixels, columns, matrix)?;
+    let outputs =
+        Side { s, gram, place, values: scaled, channels: s.output[2], stride: span(s, &gram) };
+    outputs.gram(vector, s.output[0] * s.output[1], cotangents, products)?;
+    let weight = vector.run(Total { s, gram, sums, matrix, products })?;
     norm.finish_gram(weight, rows)
 }
 
-/// The weight's norm.
-struct Weight<'a> {
-    norm: &'a WeightNorm<'a>,
+/// The sum of the products of both matrices.
+struct Total<'a> {
+    s: &'a ConvShape,
     gram: PixelGram,
     /// A row of sums over taps.
     sums: &'a mut [f32],
-    /// The input's Gram matrix.
-    matrix: &'a mut [f32],
-    workspace: &'a mut [f32],
+    matrix: &'a [f32],
+    products: &'a [f32],
 }
 
-impl Kernel for Weight<'_> {
+impl Kernel for Total<'_> {
     type Output = Option<f32>;
 
     #[inline(always)]
     fn call<S: Simd>(self, simd: S) -> Option<f32> {
-        let Weight { norm, gram, sums, matrix, workspace } = self;
-        let s = norm.s;
-        let [scaled, columns, cotangents, _] = lengths(s, &gram);
-        let (scaled, rest) = workspace.split_at_mut_checked(scaled)?;
-        let (columns, rest) = rest.split_at_mut_checked(columns)?;
-        let (cotangents, products) = rest.split_at_mut_checked(cotangents)?;
-        let pixels = s.output[0] * s.output[1];
-        scale_rows(norm, scaled);
-
-        columns.fill(0.0);
-        for pixel in 0..gram.pixels {
-            let x = run(norm.x, pixel * s.input[2], s.input[2])?;
-            transpose(x, padded(s, &gram, pixel)?, columns)?;
-        }
-        matrix.fill(0.0);
-        let side = Side { values: norm.x, channels: s.input[2], stride: gram.stride };
-        for (block, weights) in blocks(columns, s.input[2]).enumerate() {
-            let end = (block + 1) * LANES;
-            let mut rows = 0;
-            while rows < gram.pixels && padded(s, &gram, rows)? < end {
-                rows += 1;
-            }
-            side.products(simd, weights, block, rows, matrix)?;
-        }
-
-        cotangents.fill(0.0);
-        for (pixel, g) in scaled.chunks_exact(s.output[2].max(1)).enumerate() {
-            transpose(g, place(s, &gram, pixel)?, cotangents)?;
-        }
+        let Total { s, gram, sums, matrix, products } = self;
         let span = span(s, &gram);
-        let products = products.get_mut(..pixels * span)?;
-        products.fill(0.0);
-        let side = Side { values: scaled, channels: s.output[2], stride: span };
-        for (block, weights) in blocks(cotangents, s.output[2]).enumerate() {
-            let end = (block + 1) * LANES;
-            let mut rows = 0;
-            while rows < pixels && place(s, &gram, rows)? < end {
-                rows += 1;
-            }
-            side.products(simd, weights, block, rows, products)?;
-        }
-
         let mut total = simd.splat(0.0);
         for (p, products) in products.chunks_exact(span).enumerate() {
             let first = place(s, &gram, p)?;
@@ -146,13 +119,15 @@ fn transpose(values: &[f32], place: usize, out: &mut [f32]) -> Option<()> {
     Some(())
 }
 
-#[inline(always)]
-fn blocks(values: &[f32], channels: usize) -> impl Iterator<Item = &[[f32; LANES]]> {
-    values.as_chunks::<LANES>().0.chunks_exact(channels.max(1))
-}
+/// Where a pixel stands in a row of a matrix.
+type Place = fn(&ConvShape, &PixelGram, usize) -> Option<usize>;
 
-/// Pixels that make the rows of a Gram matrix.
+/// Pixels that make the rows and, at their places, the columns of a Gram matrix.
+#[derive(Clone, Copy)]
 struct Side<'a> {
+    s: &'a ConvShape,
+    gram: PixelGram,
+    place: Place,
     values: &'a [f32],
     channels: usize,
     /// Elements of a row of the matrix.
@@ -160,26 +135,70 @@ struct Side<'a> {
 }
 
 impl Side<'_> {
-    /// Sixteen columns of the first `rows` rows.
-    #[inline(always)]
-    fn products<S: Simd>(
+    /// The matrix from its diagonal on, +0 elsewhere; `transposed` is space for its columns.
+    fn gram(
         &self,
-        simd: S,
-        weights: &[[f32; LANES]],
-        block: usize,
-        rows: usize,
+        vector: &Vector<'_>,
+        pixels: usize,
+        transposed: &mut [f32],
         matrix: &mut [f32],
     ) -> Option<()> {
-        let taps = Taps { grid: [1, 1], run: self.channels, ..Taps::default() };
-        let lattice = Lattice {
-            size: [1, rows],
-            source_step: [0, self.channels],
-            target: block * LANES,
-            target_step: [0, self.stride],
-            ..Lattice::default()
-        };
-        let pass = Pass { taps: &taps, lattice: &lattice, source: self.values, weights };
-        pass.run::<S, false>(simd, matrix, &Store)
+        transposed.fill(0.0);
+        let rows = self.values.chunks_exact(self.channels.max(1));
+        for (pixel, values) in rows.take(pixels).enumerate() {
+            transpose(values, (self.place)(self.s, &self.gram, pixel)?, transposed)?;
+        }
+        let macs = (pixels * self.stride * self.channels) as u64;
+        let parts = if macs < MACS_MIN { 1 } else { vector.threads() };
+        let (side, columns) = (*self, &*transposed);
+        vector.all(pieces(matrix, pixels, self.stride, parts).map(|(first, matrix)| Part {
+            side,
+            columns,
+            first,
+            matrix,
+        }))
+    }
+}
+
+/// Some rows of a Gram matrix.
+struct Part<'a> {
+    side: Side<'a>,
+    columns: &'a [f32],
+    first: usize,
+    matrix: &'a mut [f32],
+}
+
+impl Kernel for Part<'_> {
+    type Output = Option<()>;
+
+    #[inline(always)]
+    fn call<S: Simd>(self, simd: S) -> Option<()> {
+        let Part { side, columns, first, matrix } = self;
+        matrix.fill(0.0);
+        let pixels = matrix.len() / side.stride.max(1);
+        let taps = Taps { grid: [1, 1], run: side.channels, ..Taps::default() };
+        let blocks = columns.as_chunks::<LANES>().0.chunks_exact(side.channels.max(1));
+        let mut rows = 0;
+        for (block, weights) in blocks.enumerate() {
+            // Rows whose diagonal lies in this block or before it; places ascend.
+            while rows < pixels {
+                if (side.place)(side.s, &side.gram, first + rows)? >= (block + 1) * LANES {
+                    break;
+                }
+                rows += 1;
+            }
+            let lattice = Lattice {
+                size: [1, rows],
+                source: first * side.channels,
+                source_step: [0, side.channels],
+                target: block * LANES,
+                target_step: [0, side.stride],
+            };
+            let source = side.values;
+            let pass = Pass { taps: &taps, lattice: &lattice, source, weights };
+            pass.run::<S, false>(simd, matrix, &Store)?;
+        }
+        Some(())
     }
 }
 

@@ -28,6 +28,8 @@ const SHAPES: &[(&str, usize, usize, usize, usize, usize)] = &[
     ("stage 3", 8, 64, 64, 3, 1),
     ("shortcut", 16, 32, 64, 1, 2),
     ("linear", 1, 64, 10, 1, 1),
+    ("resnet18 stage 1", 32, 64, 64, 3, 1),
+    ("resnet18 stage 3", 8, 256, 256, 3, 1),
     ("resnet18 stage 4", 4, 512, 512, 3, 1),
 ];
 

@@ -1,13 +1,14 @@
 //! The weight norm by Gram matrices of pixels: against the definition written out, against the
 //! direct method, and vector kernels against scalar ones.
 
-use gradgate_engine::compute::Compute;
+use gradgate_engine::compute::{Compute, Workers};
 use gradgate_engine::isa::{Isa, Numerics};
 use gradgate_engine::kernels::conv_weight_norm::{Norms, WeightNorm};
 use gradgate_engine::kernels::pixel_gram::pixel_gram;
 use gradgate_engine::vector::{self, Vector};
 
 use crate::conv::{CASES, Case, Data, blocked};
+use crate::vector::Threads;
 
 /// Shapes for which the method is meant, beside those of all convolutions.
 const FEW_PIXELS: &[Case] = &[
@@ -128,12 +129,16 @@ fn vector_pixel_gram_equals_the_scalar_one() {
     for (index, case, operands) in operands() {
         let expected = operands.scalar(index);
         for isa in Isa::available() {
-            for numerics in [Numerics::Exact, Numerics::Fast] {
-                let compute = Compute { isa: Some(isa), numerics, ..Compute::default() };
+            for (numerics, workers) in [
+                (Numerics::Exact, None),
+                (Numerics::Exact, Some(&Threads(3) as &dyn Workers)),
+                (Numerics::Fast, None),
+            ] {
+                let compute = Compute { isa: Some(isa), numerics, workers, transposed: &[] };
                 let vector = Vector::new(&compute).unwrap();
                 let mut workspace = vec![f32::NAN; vector::pixel_gram::workspace(&operands.data.s)];
                 let (norm, mut scratch) = (operands.norm(index), operands.scratch());
-                use vector::pixel_gram::pixel_gram;
+                use gradgate_engine::vector::pixel_gram::pixel_gram;
                 let found = pixel_gram(&vector, &norm, &mut scratch, &mut workspace).unwrap();
                 match numerics {
                     Numerics::Exact => assert_eq!(found, expected, "{case:?} {isa:?}"),

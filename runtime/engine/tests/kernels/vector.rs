@@ -30,7 +30,7 @@ const LARGE: &[Case] = &[
 ];
 
 /// Runs tasks backwards, each on a thread of its own.
-struct Threads(usize);
+pub struct Threads(pub usize);
 
 impl Workers for Threads {
     fn count(&self) -> usize {
