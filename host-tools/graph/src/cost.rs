@@ -166,14 +166,14 @@ impl FromStr for MacBudget {
             Some('k' | 'K') => 1e3,
             Some('M') => 1e6,
             Some('G') => 1e9,
-            Some('x') if number >= 1.0 && number <= 1e6 => return Ok(MacBudget::Forward(number)),
+            Some('x') if (1.0..=1e6).contains(&number) => return Ok(MacBudget::Forward(number)),
             Some('x') => {
                 return Err("the verdict holds its forward pass: 1x is the least".to_owned());
             }
             Some(_) => return Err(advice.to_owned()),
         };
         let limit = (number * scale).round();
-        if limit >= 1.0 && limit <= 1e18 {
+        if (1.0..=1e18).contains(&limit) {
             return Ok(MacBudget::MultiplyAdds(limit as u64));
         }
         Err(advice.to_owned())

@@ -5,6 +5,7 @@
 //! the small ones. Every point has a tooltip.
 
 mod axis;
+mod element;
 mod html;
 mod marker;
 
@@ -12,12 +13,17 @@ use std::fmt::Write as _;
 
 use super::{Family, FrontierReport, Point};
 use axis::Axis;
+use element::{RED, escape, path, ring, text};
 use marker::{colour, marker};
 
 pub use html::html;
 
 const WIDTH: f64 = 1180.0;
 const HEIGHT: f64 = 900.0;
+const GREY: &str = r##"fill="#555""##;
+const SMALL_GREY: &str = r##"fill="#555" font-size="12""##;
+const MIDDLE: &str = r#"text-anchor="middle""#;
+const DASHES: &str = r##"stroke="#000" stroke-dasharray="6 4""##;
 
 /// What a panel shows across.
 struct Panel {
@@ -58,25 +64,25 @@ const PANELS: [Panel; 4] = [
 /// The picture.
 pub fn svg(report: &FrontierReport) -> String {
     let mut out = format!(
-        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" font-family="system-ui, 'DejaVu Sans', sans-serif" font-size="13" fill="#222">
-<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>
-<text x="80" y="32" font-size="20" font-weight="600">{}: what gradient norms cost and what they tell</text>
-<text x="80" y="54" fill="#555">{}</text>
-"##,
-        escape(&report.model),
-        escape(&subtitle(report)),
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
+         width=\"{WIDTH}\" height=\"{HEIGHT}\" font-size=\"13\" fill=\"#222\" \
+         font-family=\"system-ui, 'DejaVu Sans', sans-serif\">\n\
+         <rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"white\"/>\n"
     );
+    let title = format!("{}: what gradient norms cost and what they tell", report.model);
+    text(&mut out, (80.0, 32.0), r#"font-size="20" font-weight="600""#, &title);
+    text(&mut out, (80.0, 54.0), GREY, &subtitle(report));
     for panel in &PANELS {
         draw_panel(&mut out, report, panel);
     }
     legend(&mut out, report);
-    let _ = writeln!(
-        out,
-        r##"<text x="80" y="{:.0}" fill="#555" font-size="12">Front and knee are chosen on other frames than those drawn, so the front may dip. Time: multiply-adds of each pass times a rate ({}).</text>
-</svg>"##,
-        HEIGHT - 16.0,
-        escape(&report.rates.origin),
+    let footer = format!(
+        "Front and knee are chosen on other frames than those drawn, so the front may dip. Time: \
+         multiply-adds of each pass times a rate ({}).",
+        report.rates.origin
     );
+    text(&mut out, (80.0, HEIGHT - 16.0), SMALL_GREY, &footer);
+    out.push_str("</svg>\n");
     out
 }
 
@@ -108,10 +114,7 @@ fn draw_panel(out: &mut String, report: &FrontierReport, panel: &Panel) {
     let y = Axis::new(ends, top + height, top, 0.06);
     frame(out, panel, &x, &y);
     let base = y.at(100.0 * forward_only(report).reported.value);
-    let _ = writeln!(
-        out,
-        r##"<path d="M{left} {base:.1}h{width}" stroke="#000" stroke-dasharray="6 4"/>"##
-    );
+    path(out, &format!("M{left} {base:.1}h{width}"), DASHES);
     let place = |point: &Point| (x.at((panel.across)(point)), y.at(100.0 * point.reported.value));
     if panel.large {
         guides(out, report, panel, &x);
@@ -123,23 +126,16 @@ fn draw_panel(out: &mut String, report: &FrontierReport, panel: &Panel) {
         let faint = if point.front || at == report.knee { "1" } else { "0.5" };
         let _ = writeln!(out, r#"<g opacity="{faint}"><title>{}</title>"#, tooltip(point));
         if let (Some([low, high]), true) = (bar(report, at), panel.large) {
-            let (low, high, colour) = (y.at(low), y.at(high), colour(point.family));
-            let _ = writeln!(
-                out,
-                r#"<path d="M{px:.1} {low:.1}V{high:.1}" stroke="{colour}" stroke-opacity="0.6"/>"#
-            );
+            let style = format!(r#"stroke="{}" stroke-opacity="0.6""#, colour(point.family));
+            path(out, &format!("M{px:.1} {:.1}V{:.1}", y.at(low), y.at(high)), &style);
         }
         out.push_str(&marker(point.family, px, py, size));
         out.push_str("</g>\n");
     }
-    let (px, py) = place(report.knee());
-    let _ = writeln!(
-        out,
-        r##"<circle cx="{px:.1}" cy="{py:.1}" r="{:.1}" fill="none" stroke="#d00" stroke-width="2"/>"##,
-        size + 5.0
-    );
+    let knee = place(report.knee());
+    ring(out, knee, size + 5.0);
     if panel.large {
-        knee_label(out, report, panel, (px, py));
+        knee_label(out, report, panel, knee);
     }
 }
 
@@ -163,70 +159,51 @@ fn frame(out: &mut String, panel: &Panel, x: &Axis, y: &Axis) {
     let bottom = top + height;
     for tick in y.ticks() {
         let at = y.at(tick);
-        let _ = writeln!(
-            out,
-            r##"<path d="M{left} {at:.1}h{width}" stroke="#e6e6e6"/><text x="{:.1}" y="{:.1}" text-anchor="end">{}</text>"##,
-            left - 8.0,
-            at + 4.0,
-            y.text(tick)
-        );
+        path(out, &format!("M{left} {at:.1}h{width}"), r##"stroke="#e6e6e6""##);
+        text(out, (left - 8.0, at + 4.0), r#"text-anchor="end""#, &y.text(tick));
     }
     for tick in x.ticks() {
         let at = x.at(tick);
-        let _ = writeln!(
-            out,
-            r##"<path d="M{at:.1} {bottom}v5" stroke="#888"/><text x="{at:.1}" y="{:.1}" text-anchor="middle">{}</text>"##,
-            bottom + 20.0,
-            x.text(tick)
-        );
+        path(out, &format!("M{at:.1} {bottom}v5"), r##"stroke="#888""##);
+        text(out, (at, bottom + 20.0), MIDDLE, &x.text(tick));
     }
-    let middle = top + height / 2.0;
-    let _ = writeln!(
-        out,
-        r##"<rect x="{left}" y="{top}" width="{width}" height="{height}" fill="none" stroke="#888"/>
-<text x="{:.1}" y="{:.1}" text-anchor="middle">{}</text>
-<text transform="translate({:.1} {middle:.1}) rotate(-90)" text-anchor="middle">AUROC, %</text>"##,
-        left + width / 2.0,
-        bottom + 42.0,
-        panel.label,
-        left - 48.0,
-    );
+    let outline = format!("M{left} {top}h{width}v{height}h-{width}z");
+    path(out, &outline, r##"fill="none" stroke="#888""##);
+    text(out, (left + width / 2.0, bottom + 42.0), MIDDLE, panel.label);
+    let (at, middle) = (left - 48.0, top + height / 2.0);
+    let turned = format!(r#"{MIDDLE} transform="rotate(-90 {at:.1} {middle:.1})""#);
+    text(out, (at, middle), &turned, "AUROC, %");
 }
 
 /// Multiples of the forward pass, and the limit.
 fn guides(out: &mut String, report: &FrontierReport, panel: &Panel, x: &Axis) {
     let [left, top, width, height] = panel.place;
     let forward = report.points.first().map_or(0, |point| point.cost.forward) as f64 / 1e6;
-    let mut guide = |value: f64, text: &str, colour: &str| {
+    let mut guide = |value: f64, label: &str, colour: &str| {
         if !x.holds(value) {
             return;
         }
         let at = x.at(value);
         let right = at > left + width - 80.0;
         let (anchor, dx) = if right { ("end", -4.0) } else { ("start", 4.0) };
-        let _ = writeln!(
-            out,
-            r##"<path d="M{at:.1} {top}v{height}" stroke="{colour}" stroke-dasharray="3 4"/><text x="{:.1}" y="{:.1}" text-anchor="{anchor}" fill="{colour}" font-size="11">{text}</text>"##,
-            at + dx,
-            top + height - 6.0,
-        );
+        let dashes = format!(r#"stroke="{colour}" stroke-dasharray="3 4""#);
+        path(out, &format!("M{at:.1} {top}v{height}"), &dashes);
+        let style = format!(r#"text-anchor="{anchor}" fill="{colour}" font-size="11""#);
+        text(out, (at + dx, top + height - 6.0), &style, label);
     };
     for multiple in [1.0, 1.5, 2.0, 2.5, 3.0] {
         guide(forward * multiple, &format!("{multiple} x forward"), "#999");
     }
     if let Some(limit) = report.limit {
-        guide(limit as f64 / 1e6, "budget", "#d00");
+        guide(limit as f64 / 1e6, "budget", RED);
     }
 }
 
 fn front_line(out: &mut String, report: &FrontierReport, place: &dyn Fn(&Point) -> (f64, f64)) {
     let front = report.points.iter().filter(|point| point.front).map(place);
-    let points: Vec<String> = front.map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
-    let _ = writeln!(
-        out,
-        r##"<polyline points="{}" fill="none" stroke="#777" stroke-width="1.2"/>"##,
-        points.join(" ")
-    );
+    let points: Vec<String> = front.map(|(x, y)| format!("{x:.1} {y:.1}")).collect();
+    let style = r##"fill="none" stroke="#777" stroke-width="1.2""##;
+    path(out, &format!("M{}", points.join("L")), style);
 }
 
 /// At the panel's upper edge, where no point is likely, with a line to the knee.
@@ -235,16 +212,15 @@ fn knee_label(out: &mut String, report: &FrontierReport, panel: &Panel, (px, py)
     let [left, top, width, _] = panel.place;
     let right = px < left + width / 2.0;
     let (anchor, dx) = if right { ("start", 10.0) } else { ("end", -10.0) };
-    let y = top + 24.0;
-    let text = format!("knee: {}, {:.2} %", knee.name, 100.0 * knee.reported.value);
-    let _ = writeln!(
-        out,
-        r##"<path d="M{px:.1} {:.1}V{:.1}" stroke="#d00" stroke-width="1"/><text x="{:.1}" y="{y:.1}" text-anchor="{anchor}" fill="#d00" font-weight="600" stroke="white" stroke-width="4" paint-order="stroke">{}</text>"##,
-        py - 10.0,
-        top + 10.0,
-        px + dx,
-        escape(&text),
+    let stroke = format!(r#"stroke="{RED}""#);
+    path(out, &format!("M{px:.1} {:.1}V{:.1}", py - 10.0, top + 10.0), &stroke);
+    // A white outline keeps it readable where it crosses a line.
+    let style = format!(
+        r#"text-anchor="{anchor}" fill="{RED}" font-weight="600" stroke="white" stroke-width="4""#
     );
+    let label = format!("knee: {}, {:.2} %", knee.name, 100.0 * knee.reported.value);
+    let style = format!(r#"{style} paint-order="stroke""#);
+    text(out, (px + dx, top + 24.0), &style, &label);
 }
 
 fn legend(out: &mut String, report: &FrontierReport) {
@@ -252,45 +228,32 @@ fn legend(out: &mut String, report: &FrontierReport) {
     let present = |family: &Family| report.points.iter().any(|point| point.family == *family);
     for (family, name) in Family::NAMES.iter().filter(|(family, _)| present(family)) {
         out.push_str(&marker(*family, left, y - 4.0, 5.5));
-        let _ = writeln!(out, r#"<text x="{:.1}" y="{y:.1}">{name}</text>"#, left + 16.0);
+        text(out, (left + 16.0, y), "", name);
         y += 24.0;
     }
-    let _ = writeln!(
-        out,
-        r##"<path d="M{:.1} {:.1}h16" stroke="#777"/><text x="{:.1}" y="{y:.1}">Pareto front</text>
-<circle cx="{left}" cy="{:.1}" r="7" fill="none" stroke="#d00" stroke-width="2"/><text x="{:.1}" y="{:.1}">knee</text>
-<path d="M{:.1} {:.1}h18" stroke="#000" stroke-dasharray="6 4"/><text x="{:.1}" y="{:.1}">forward only</text>"##,
-        left - 8.0,
-        y - 4.0,
-        left + 16.0,
-        y + 20.0,
-        left + 16.0,
-        y + 24.0,
-        left - 8.0,
-        y + 44.0,
-        left + 16.0,
-        y + 48.0,
-    );
-    let lines = [
-        "Bars: paired 95 % interval of the",
-        "difference to forward only. Where",
-        "one crosses the dashed line, the",
-        "gradients are not shown to help.",
-        "",
-        "Each point but the greedy ones",
-        "is a suffix of layers, from the",
-        "output backwards: the further",
-        "to the right, the deeper.",
-    ];
-    for (index, line) in lines.iter().enumerate() {
+    path(out, &format!("M{:.1} {:.1}h16", left - 8.0, y - 4.0), r##"stroke="#777""##);
+    text(out, (left + 16.0, y), "", "Pareto front");
+    ring(out, (left, y + 20.0), 7.0);
+    text(out, (left + 16.0, y + 24.0), "", "knee");
+    path(out, &format!("M{:.1} {:.1}h18", left - 8.0, y + 44.0), DASHES);
+    text(out, (left + 16.0, y + 48.0), "", "level of forward only");
+    for (index, line) in EXPLANATION.iter().enumerate() {
         let at = y + 84.0 + 17.0 * index as f64;
-        let _ = writeln!(
-            out,
-            r##"<text x="{:.1}" y="{at:.1}" fill="#555" font-size="12">{line}</text>"##,
-            left - 8.0
-        );
+        text(out, (left - 8.0, at), SMALL_GREY, line);
     }
 }
+
+const EXPLANATION: [&str; 9] = [
+    "Bars: paired 95 % interval of the",
+    "difference to forward only. Where",
+    "one crosses the dashed line, the",
+    "gradients are not shown to help.",
+    "",
+    "Each point but the greedy ones",
+    "is a suffix of layers, from the",
+    "output backwards: the further",
+    "to the right, the deeper.",
+];
 
 fn tooltip(point: &Point) -> String {
     let cost = &point.cost;
@@ -324,21 +287,4 @@ fn shortened(text: &str) -> String {
         kept.push_str("..");
     }
     kept
-}
-
-/// Text inside markup; control characters are dropped, since XML cannot hold them.
-fn escape(text: &str) -> String {
-    let mut out = String::new();
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\n' => out.push_str("&#10;"),
-            c if c.is_control() => {}
-            c => out.push(c),
-        }
-    }
-    out
 }

@@ -35,7 +35,8 @@ mod tests {
 
     #[test]
     fn fronts_by_table() {
-        let cases: [(&[(u64, f64)], &[bool]); 5] = [
+        type Case = (&'static [(u64, f64)], &'static [bool]);
+        let cases: [Case; 5] = [
             (&[], &[]),
             (&[(1, 0.5), (2, 0.6), (3, 0.55)], &[true, true, false]),
             (&[(1, 0.5), (1, 0.6), (1, 0.6)], &[false, true, false]),

@@ -1,4 +1,5 @@
-//! A made-up network in which the right subset is known: two of eight norms tell, the rest is noise.
+//! A made-up network in which the right subset is known: two of eight norms tell, the others are
+//! noise.
 
 use super::*;
 use crate::features::Metadata;

@@ -27,10 +27,10 @@ pub(super) fn marker(family: Family, x: f64, y: f64, r: f64) -> String {
     match family {
         Family::Forward => polygon(&[(-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)]),
         Family::All => format!(r#"<circle cx="{x:.1}" cy="{y:.1}" r="{r:.1}" fill="{fill}"/>"#),
-        Family::WithoutScales => format!(
-            r#"<circle cx="{x:.1}" cy="{y:.1}" r="{:.1}" fill="white" stroke="{fill}" stroke-width="2"/>"#,
-            r - 1.0
-        ),
+        Family::WithoutScales => {
+            let style = format!(r#"fill="white" stroke="{fill}" stroke-width="2""#);
+            format!(r#"<circle cx="{x:.1}" cy="{y:.1}" r="{:.1}" {style}/>"#, r - 1.0)
+        }
         Family::Weights => polygon(&[(0.0, -1.15), (1.05, 0.8), (-1.05, 0.8)]),
         Family::Normalisation => polygon(&[(0.0, -1.2), (1.2, 0.0), (0.0, 1.2), (-1.2, 0.0)]),
         Family::Shifts => polygon(&[(0.0, 1.15), (1.05, -0.8), (-1.05, -0.8)]),
