@@ -4,8 +4,10 @@
 //! Depends on no crate of the workspace, so that it builds when they do not.
 
 mod golden;
+mod kernel_counts;
 mod no_panic;
 mod oracle;
+mod page;
 mod peers;
 mod process;
 mod qemu;
@@ -66,6 +68,12 @@ const COMMANDS: &[Command] = &[
         arguments: "[--quick | --only NETWORK]",
         about: "time beside onnxruntime, tract and PyTorch; writes docs/performance.md",
         run: peers::run,
+    },
+    Command {
+        name: "kernel-counts",
+        arguments: "",
+        about: "instructions per multiply-add of each kernel; writes docs/performance.md",
+        run: kernel_counts::run,
     },
     Command {
         name: "no-panic",

@@ -9,8 +9,8 @@ mod agree;
 mod features;
 mod frame;
 mod machine;
-mod page;
 mod ratio;
+mod report;
 mod rounds;
 mod worker;
 
@@ -21,7 +21,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::stage::{Outcome, Stage};
-use crate::{oracle, process, repo, setup, skips};
+use crate::{oracle, page, process, repo, setup, skips};
 use rounds::Effort;
 use worker::Worker;
 
@@ -43,6 +43,9 @@ const NETWORKS: [Network; 6] = [
     Network { name: "mobilenetv2-96", side: 96, exported: true },
     Network { name: "mobilenetv2-224", side: 224, exported: true },
 ];
+
+/// The example of gradgate-tract that runs an ONNX file.
+const TRACT: &str = "onnx_forward";
 
 /// The network that is also run on two threads.
 const TWO_THREADS: &str = "resnet18";
@@ -151,13 +154,13 @@ pub fn run(args: &[String]) -> Result<bool> {
         true => Some(features::scaling(&gradgate(&options), &folder()?)?),
         false => None,
     };
-    let text = page::generated(&measured, threads, &before);
+    let text = report::generated(&measured, threads, &before);
     println!("{text}");
     for reason in &skipped {
         println!("{}{reason}", skips::MARK);
     }
     if whole {
-        page::write(&text)?;
+        page::write("bench-peers", &text)?;
     }
     Ok(true)
 }
@@ -184,7 +187,7 @@ pub fn stage(stage: &Stage) -> Result<Outcome> {
         // The log is for people; that it cannot be written shows elsewhere.
         let _ = stage.note(&format!("{line}\n"));
     })?;
-    stage.note(&page::tables(&measured))?;
+    stage.note(&report::tables(&measured))?;
     for reason in skipped {
         stage.note(&format!("{}{reason}\n", skips::MARK))?;
     }
@@ -200,14 +203,26 @@ fn folder() -> Result<PathBuf> {
 
 fn builds(options: &Options) -> Vec<Command> {
     let profile = if options.release { "--profile=release" } else { "--profile=test" };
-    let mut cli = Command::new("cargo");
-    cli.args(["build", "--locked", profile, "--package=gradgate-cli"]).current_dir(repo::root());
-    vec![cli]
+    let build = |words: &[&str]| {
+        let mut cargo = Command::new("cargo");
+        cargo.args(["build", "--locked", profile]).args(words).current_dir(repo::root());
+        cargo
+    };
+    let mut builds = vec![build(&["--package=gradgate-cli"])];
+    // tract takes minutes to build: the stage takes what stands there, or leaves it out.
+    if options.release {
+        builds.push(build(&["--package=gradgate-tract", "--features=onnx", "--example", TRACT]));
+    }
+    builds
 }
 
 fn gradgate(options: &Options) -> PathBuf {
     let profile = if options.release { "release" } else { "debug" };
     repo::target().join(profile).join("gradgate")
+}
+
+fn tract() -> PathBuf {
+    repo::target().join("release/examples").join(TRACT)
 }
 
 /// Runs the networks one after the other; returns also what was left out.
@@ -319,21 +334,19 @@ fn command(
         Role::OnnxRuntime => Ok(python("onnxruntime")),
         Role::Torch if !oracle::is_ready(true)? => Err(NO_TORCH.to_owned()),
         Role::Torch => Ok(python("torch")),
-        Role::Tract => Err("tract is not built here".to_owned()),
-        Role::Forward => Ok(ours("forward", fast(options))),
+        Role::Tract if !tract().is_file() => {
+            Err("tract is not built here: `cargo xtask bench-peers --quick`".to_owned())
+        }
+        Role::Tract => {
+            let mut command = Command::new(tract());
+            command.arg(model).arg(frame);
+            Ok(command)
+        }
+        Role::Forward => Ok(ours("forward", "fast")),
         Role::Exact => Ok(ours("verdict", "exact")),
-        Role::Fast if fast(options) == "exact" => Err("no fast numerics yet".to_owned()),
         Role::Fast => Ok(ours("verdict", "fast")),
-        Role::TwoThreads => two_threads(ours("verdict", fast(options)), options),
+        Role::TwoThreads => two_threads(ours("verdict", "fast"), options),
     })
-}
-
-/// `fast` where the command has it.
-fn fast(options: &Options) -> &'static str {
-    let mut probe = Command::new(gradgate(options));
-    let model = repo::shared().join("models/resnet8.onnx");
-    probe.arg("bench").arg(model).args(["--numerics", "fast", "--on-demand", "forward"]);
-    if process::succeeds(&mut probe) { "fast" } else { "exact" }
 }
 
 fn two_threads(mut command: Command, options: &Options) -> Result<Command, String> {

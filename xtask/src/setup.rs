@@ -64,6 +64,7 @@ const PACKAGES: &[Package] = &[
 const OPTIONAL: &[(&str, &str)] = &[
     ("cargo-nextest", "faster test runs; else `cargo test`"),
     ("cargo-deny", "licence and advisory checks; else that stage is skipped"),
+    ("valgrind", "counts instructions for `cargo xtask kernel-counts`"),
 ];
 
 /// The subcommand.

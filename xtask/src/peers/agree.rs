@@ -26,8 +26,8 @@ pub struct Greeting {
     pub arena_bytes: Option<u64>,
     /// Multiply-adds of a frame, where it says so.
     pub macs: Option<u64>,
-    /// Instruction set, where it says so.
-    pub isa: Option<String>,
+    /// Which kernels run, where it says so.
+    pub kernels: Option<String>,
 }
 
 impl Greeting {
@@ -50,7 +50,7 @@ fn parse(line: &str) -> Option<Greeting> {
         norms,
         arena_bytes: value["arena_bytes"].as_u64(),
         macs: value["macs"].as_u64(),
-        isa: value["isa"].as_str().map(str::to_owned),
+        kernels: value["kernels"].as_str().map(str::to_owned),
     })
 }
 

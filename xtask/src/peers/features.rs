@@ -37,7 +37,7 @@ pub fn scaling(gradgate: &Path, folder: &Path) -> Result<Scaling> {
             let mut command = Command::new(gradgate);
             command.arg("features").arg(repo::shared().join("models/resnet20.onnx")).arg(&records);
             command.arg("-o").arg(folder.join("features.safetensors"));
-            command.args(["--threads", threads]);
+            command.args(["--numerics", "fast", "--threads", threads]);
             let begin = Instant::now();
             ensure!(process::succeeds(&mut command), "{}: failed", process::line(&command));
             seconds.push(begin.elapsed().as_secs_f64());

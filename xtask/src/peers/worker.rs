@@ -19,9 +19,9 @@ use super::agree::Greeting;
 use crate::process::{self, Guard};
 
 /// Time to load a network and warm up.
-const START_LIMIT: Duration = Duration::from_secs(120);
+const START_LIMIT: Duration = Duration::from_secs(300);
 /// Time for one turn.
-const TURN_LIMIT: Duration = Duration::from_secs(60);
+const TURN_LIMIT: Duration = Duration::from_secs(120);
 
 /// A running peer. Stopped when dropped.
 pub struct Worker {

@@ -26,8 +26,6 @@ use crate::{files, output, progress, self_test};
 
 /// Runs before the clock starts counting, per thread.
 const WARM_UP: usize = 2;
-/// Measured runs per thread, at least; all frames are run at least once.
-const RUNS: usize = 50;
 /// Slow executors stop early, per measurement.
 const PATIENCE: Duration = Duration::from_secs(8);
 
@@ -62,6 +60,10 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true,
           value_parser = clap::value_parser!(u64).range(1..=16), conflicts_with = "threads")]
     intra_threads: u64,
+    /// Measured runs a thread, at least; all frames are run at least once
+    #[arg(long, value_name = "N", default_value_t = 50, allow_negative_numbers = true,
+          value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    runs: u64,
     /// Show where the time goes, step by step
     #[arg(long, conflicts_with = "threads")]
     steps: bool,
@@ -239,6 +241,12 @@ fn recipe(args: &Args, model: &Model) -> Result<Recipe> {
     })
 }
 
+impl Args {
+    fn runs(&self, frames: usize) -> usize {
+        usize::try_from(self.runs).unwrap_or(usize::MAX).max(frames)
+    }
+}
+
 /// The frames, read before the clock starts.
 fn frames(args: &Args, shape: [usize; 3]) -> Result<Vec<Pixels>> {
     if args.frames.is_empty() {
@@ -258,7 +266,7 @@ fn measured(
     let one = |timing: &mut Timing| -> Result<()> {
         let mut arena = vec![0.0; arena_elements];
         let begin = Instant::now();
-        let runs = RUNS.max(frames.len());
+        let runs = args.runs(frames.len());
         for run in 0..WARM_UP + runs {
             interrupt::check()?;
             let pixels = &frames[run % frames.len()];

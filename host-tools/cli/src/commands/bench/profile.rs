@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use gradgate_bundle::Bundle;
 use serde_json::json;
 
-use super::{Args, PATIENCE, RUNS, WARM_UP, frames, median, recipe};
+use super::{Args, PATIENCE, WARM_UP, frames, median, recipe};
 use crate::executor::{Kind, Packed, engine_frame};
 use crate::model::Model;
 use crate::steps::{self, StepLine};
@@ -35,17 +35,18 @@ pub fn run(args: &Args) -> Result<()> {
     let frames = frames(args, shape)?;
     let mut arena = vec![0.0; engine.arena_elements()];
     let mut samples = vec![Vec::new(); lines.len()];
+    let mut looks = vec![0_u64; lines.len()];
     let guard = interrupt::Loop::enter();
     let start = Instant::now();
-    for run in 0..WARM_UP + RUNS.max(frames.len()) {
+    for run in 0..WARM_UP + args.runs(frames.len()) {
         interrupt::check()?;
         let mut times = vec![Duration::ZERO; lines.len()];
+        looks.fill(0);
         let mut last = Instant::now();
         let frame = engine_frame(&frames[run % frames.len()]);
         engine.run_observed(frame, &mut arena, |step, _, _| {
-            let now = Instant::now();
-            times[step] += now - last;
-            last = now;
+            looks[step] += 1;
+            looked_after_step(&mut times[step], &mut last);
         })?;
         if run >= WARM_UP {
             let milliseconds = times.iter().map(|time| time.as_secs_f64() * 1e3);
@@ -58,9 +59,18 @@ pub fn run(args: &Args) -> Result<()> {
     drop(guard);
     let costs: Vec<Cost> = lines.iter().zip(&mut samples).map(cost).collect();
     output::print(&match args.json {
-        true => to_json(&lines, &costs),
+        true => to_json(&lines, &costs, &looks),
         false => to_text(&lines, &costs),
     })
+}
+
+/// Gives a step the time since the last look. A function of its own, because `cargo xtask
+/// kernel-counts` lets callgrind part the instructions where it returns.
+#[inline(never)]
+fn looked_after_step(time: &mut Duration, last: &mut Instant) {
+    let now = Instant::now();
+    *time += now - *last;
+    *last = now;
 }
 
 /// The bundle to run, and what its steps are called.
@@ -122,10 +132,13 @@ fn to_text(lines: &[StepLine], costs: &[Cost]) -> String {
     text + &format!("{total:9.4}   all steps\n")
 }
 
-fn to_json(lines: &[StepLine], costs: &[Cost]) -> String {
-    let steps = lines.iter().zip(costs).map(|(line, cost)| {
+/// `looks` says how often the observer was called after each step: once for each thing written.
+fn to_json(lines: &[StepLine], costs: &[Cost], looks: &[u64]) -> String {
+    let steps = lines.iter().zip(costs).zip(looks).map(|((line, cost), looks)| {
         let mut step = line.to_json();
+        step["kind"] = json!(line.kind());
         step["ms_median"] = json!(cost.milliseconds);
+        step["looks"] = json!(looks);
         step
     });
     let kinds = kinds(lines, costs).into_iter().map(|(kind, cost)| {

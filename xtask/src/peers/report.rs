@@ -1,22 +1,14 @@
-//! The generated part of docs/performance.md, between two marks; people write the rest.
-
-use std::fs;
-
-use anyhow::{Context, Result};
+//! What was measured, as the text and tables of docs/performance.md.
 
 use super::features::Scaling;
 use super::ratio::{RATIOS, Spread, line};
 use super::{Measured, Role, machine};
-use crate::repo;
-
-const PAGE: &str = "docs/performance.md";
-const BEGIN: &str = "<!-- bench-peers: begin -->";
-const END: &str = "<!-- bench-peers: end -->";
+use crate::page::{heading, row};
 
 /// Threads should bring this much to `features`, from one to two.
 const FEATURES_GAIN: f64 = 1.9;
 
-/// Everything between the marks. `load` is what the machine had to do before.
+/// The whole generated part. `load` is what the machine had to do before.
 pub fn generated(measured: &[Measured], scaling: Option<Scaling>, load: &str) -> String {
     let mut versions: Vec<&str> = measured
         .iter()
@@ -25,11 +17,11 @@ pub fn generated(measured: &[Measured], scaling: Option<Scaling>, load: &str) ->
         .collect();
     versions.sort_unstable();
     versions.dedup();
-    let isa = measured.iter().find_map(|m| m.peer(Role::Fast)?.greeting.isa.clone());
-    let isa = isa.map(|isa| format!(", kernels for {isa}")).unwrap_or_default();
+    let kernels = measured.iter().find_map(|m| m.peer(Role::Fast)?.greeting.kernels.clone());
+    let kernels = kernels.map(|name| format!(", our kernels: {name}")).unwrap_or_default();
     let mut text = format!(
         "Command: `cargo xtask bench-peers`, {}.\n\n\
-         Machine: {}{isa}; load average before {load}, after {}.\n\n\
+         Machine: {}{kernels}; load average before {load}, after {}.\n\n\
          Versions: {}; {}.\n",
         machine::commit(),
         machine::describe(),
@@ -55,28 +47,28 @@ pub fn generated(measured: &[Measured], scaling: Option<Scaling>, load: &str) ->
 
 /// Times, ratios and sizes, a network a row.
 pub fn tables(measured: &[Measured]) -> String {
-    let mut text = heading("ms a frame", Role::ALL.map(Role::name));
+    let mut text = heading("ms a frame", &Role::ALL.map(Role::name));
     for measured in measured {
         let cells = Role::ALL.map(|role| {
             let spread = measured.peer(role).and_then(|peer| Spread::of(peer.rounds.clone()));
             spread.map(|spread| format!("{:.3} ({:.3})", spread.median, spread.min))
         });
-        text += &row(measured.network.name, cells);
+        text += &row(measured.network.name, &cells);
     }
-    text += &format!("\n{}", heading("ratio", RATIOS.each_ref().map(|ratio| ratio.name)));
+    text += &format!("\n{}", heading("ratio", &RATIOS.each_ref().map(|ratio| ratio.name)));
     for measured in measured {
         let cells = RATIOS.each_ref().map(|ratio| Some(ratio.of(measured)?.to_string()));
-        text += &row(measured.network.name, cells);
+        text += &row(measured.network.name, &cells);
     }
     let columns = ["MACs forward", "MACs verdict", "arena bytes", "parameters", "rounds"];
-    text += &format!("\n{}", heading("size", columns));
+    text += &format!("\n{}", heading("size", &columns));
     for measured in measured {
         let verdict = measured.peer(Role::Exact);
         let greeting = verdict.map(|peer| &peer.greeting);
         let macs = |role| Some(measured.peer(role)?.greeting.macs?.to_string());
         text += &row(
             measured.network.name,
-            [
+            &[
                 macs(Role::Forward),
                 macs(Role::Exact),
                 greeting.and_then(|greeting| Some(greeting.arena_bytes?.to_string())),
@@ -88,50 +80,10 @@ pub fn tables(measured: &[Measured]) -> String {
     text
 }
 
-fn heading<const N: usize>(first: &str, columns: [&str; N]) -> String {
-    format!("| {first} | {} |\n|{}\n", columns.join(" | "), " --- |".repeat(N + 1))
-}
-
-fn row<const N: usize>(name: &str, cells: [Option<String>; N]) -> String {
-    let cells = cells.map(|cell| cell.unwrap_or_else(|| "-".to_owned()));
-    format!("| {name} | {} |\n", cells.join(" | "))
-}
-
-/// Puts the text between the marks of the page.
-pub fn write(text: &str) -> Result<()> {
-    let path = repo::root().join(PAGE);
-    let page = fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?;
-    let page = replaced(&page, text).with_context(|| format!("{PAGE}: no `{BEGIN}` .. `{END}`"))?;
-    fs::write(&path, page).with_context(|| format!("{}", path.display()))?;
-    println!("written: {PAGE}");
-    Ok(())
-}
-
-fn replaced(page: &str, text: &str) -> Option<String> {
-    let (before, rest) = page.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}\n\n{}\n\n{END}{after}", text.trim()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::{NETWORKS, Peer, agree::Greeting};
     use super::*;
-
-    #[test]
-    fn only_what_stands_between_the_marks_changes() {
-        let page = format!("# A\n\n{BEGIN}\nold\n{END}\n\n## Kept\n");
-        let new = replaced(&page, "new\n").expect("has marks");
-        assert_eq!(new, format!("# A\n\n{BEGIN}\n\nnew\n\n{END}\n\n## Kept\n"));
-        assert_eq!(replaced(&new, "new").as_ref(), Some(&new));
-        assert_eq!(replaced("# A\n", "new"), None);
-    }
-
-    #[test]
-    fn the_page_has_its_marks() {
-        let page = fs::read_to_string(repo::root().join(PAGE)).expect("the page");
-        assert!(replaced(&page, "x").is_some());
-    }
 
     #[test]
     fn absent_peers_leave_a_dash() {
