@@ -7,10 +7,11 @@ use serde_json::Value;
 
 /// Logits: largest difference relative to the largest logit. Orders of summation differ.
 const LOGITS_LIMIT: f64 = 1e-4;
-/// Squared norms: the median of the relative errors over all parameters.
-const NORMS_MEDIAN_LIMIT: f64 = 1e-3;
-/// Squared norms: the largest relative error. A unit within rounding of zero may fall on the other
-/// side of its ReLU; two good f32 orders on ResNet-20 then differ by up to 4.5e-2.
+/// Squared norms: the median of the relative errors over all parameters. A unit within rounding of
+/// zero may fall on the other side of its ReLU: late in MobileNetV2 that made 5e-4.
+const NORMS_MEDIAN_LIMIT: f64 = 5e-3;
+/// Squared norms: the largest relative error, for the same reason. Two good f32 orders on ResNet-20
+/// differ by up to 4.5e-2.
 const NORMS_LIMIT: f64 = 5e-2;
 
 /// What a peer says of itself, and its numbers for the common frame.
@@ -106,7 +107,7 @@ mod tests {
             ("[-1.0, 4.0]", norms, false),
             ("[4.0, -1.0]", r#"{"a": 1.0, "b": 2.0, "c": 3.1}"#, true),
             ("[4.0, -1.0]", r#"{"a": 1.0, "b": 2.0, "c": 3.2}"#, false),
-            ("[4.0, -1.0]", r#"{"a": 1.01, "b": 2.01, "c": 3.0}"#, false),
+            ("[4.0, -1.0]", r#"{"a": 1.01, "b": 2.02, "c": 3.0}"#, false),
             ("[4.0, -1.0]", r#"{"a": 1.0, "b": 2.0}"#, false),
             ("[4.0, -1.0]", r#"{"a": 1.0, "b": 2.0, "d": 3.0}"#, false),
         ];

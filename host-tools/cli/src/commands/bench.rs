@@ -111,6 +111,10 @@ impl Args {
     fn pool(&self) -> Result<Option<&'static Pool>> {
         Pool::get(self.intra_threads)
     }
+
+    fn runs(&self, frames: usize) -> usize {
+        usize::try_from(self.runs).unwrap_or(usize::MAX).max(frames)
+    }
 }
 
 fn measure_all(args: Args) -> Result<ExitCode> {
@@ -239,12 +243,6 @@ fn recipe(args: &Args, model: &Model) -> Result<Recipe> {
         products: args.products.products(),
         ..Recipe::default()
     })
-}
-
-impl Args {
-    fn runs(&self, frames: usize) -> usize {
-        usize::try_from(self.runs).unwrap_or(usize::MAX).max(frames)
-    }
 }
 
 /// The frames, read before the clock starts.

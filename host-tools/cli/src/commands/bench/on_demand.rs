@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use gradgate_engine::Engine;
+use gradgate_engine::isa::Isa;
 use gradgate_frames::Pixels;
 use gradgate_graph::taps::Taps;
 use serde_json::{Map, Value, json};
@@ -53,7 +54,8 @@ pub fn serve(args: &Args, pass: Pass) -> Result<()> {
     let mut greeting = results(&engine, &frames, &mut arena)?;
     greeting.insert("version".to_owned(), json!(TOOL));
     greeting.insert("numerics".to_owned(), json!(args.numerics.name()));
-    greeting.insert("arena_bytes".to_owned(), json!(4 * engine.arena_elements()));
+    greeting.insert("kernels".to_owned(), json!(engine.compute().isa.map(Isa::name)));
+    greeting.insert("arena_bytes".to_owned(), json!(compiled.plan.arena_bytes()));
     greeting.insert("macs".to_owned(), json!(compiled.schedule.macs()));
     let mut due = 0;
     let mut run = || -> Result<f64> {
