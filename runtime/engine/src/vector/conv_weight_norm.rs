@@ -99,7 +99,6 @@ impl Kernel for Part<'_> {
             let group = channel.checked_div(group_output)?;
             let width = LANES.min((group + 1) * group_output - channel);
             let input = if s.depthwise() { channel } else { group * s.group_input };
-            form(simd, norm, source, [channel, width, input], packed, gradient)?;
             let w = run(norm.w, channel * rows(s), width * rows(s))?;
             let w = if width == LANES {
                 w
@@ -107,17 +106,31 @@ impl Kernel for Part<'_> {
                 widen(w, width, narrow);
                 &*narrow
             };
+            let zero = simd.splat(0.0);
             let w = norm.wants_scale.then_some(w.as_chunks().0);
-            let (of_r, of_q) = sums(simd, gradient, w);
-            store(simd, of_r, width, r.get_mut(done..)?)?;
-            store(simd, of_q, width, q.get_mut(done..)?)?;
+            let mut of_block = Gradient { rows: gradient, w, r: zero, q: zero };
+            form(simd, norm, source, [channel, width, input], packed, &mut of_block)?;
+            store(simd, of_block.r, width, r.get_mut(done..)?)?;
+            store(simd, of_block.q, width, q.get_mut(done..)?)?;
             done += width;
         }
         Some(())
     }
 }
 
-/// D of a block of output channels: chunk by chunk of pixels.
+/// D of a block of output channels, and its sums once all pixels have passed.
+struct Gradient<'a, L> {
+    /// Between chunks of pixels.
+    rows: &'a mut [[f32; LANES]],
+    /// Weight rows, where `<W, D>` is wanted.
+    w: Option<&'a [[f32; LANES]]>,
+    /// Sum of D^2.
+    r: L,
+    /// Sum of W D.
+    q: L,
+}
+
+/// Forms D and its sums, chunk by chunk of pixels.
 #[inline(always)]
 fn form<S: Simd>(
     simd: S,
@@ -125,11 +138,10 @@ fn form<S: Simd>(
     source: &[f32],
     [channel, width, input]: [usize; 3],
     packed: &mut [f32],
-    gradient: &mut [[f32; LANES]],
+    gradient: &mut Gradient<'_, S::Lanes>,
 ) -> Option<()> {
     let s = norm.s;
     let (taps, whole) = (taps(s), lattice(s, input, 0));
-    gradient.fill([0.0; LANES]);
     let row = s.output[1] * s.output[2];
     for first in (0..s.output[0]).step_by(chunk(s)) {
         let rows = chunk(s).min(s.output[0] - first);
@@ -143,6 +155,8 @@ fn form<S: Simd>(
             },
             source,
             g: packed.as_chunks().0.get(..rows * s.output[1])?,
+            is_first: first == 0,
+            is_last: first + rows == s.output[0],
         };
         if s.depthwise() {
             walk.all::<S, true>(simd, gradient)?;
@@ -151,24 +165,6 @@ fn form<S: Simd>(
         }
     }
     Some(())
-}
-
-/// Sums of D^2 and of W D in the order of the rows.
-#[inline(always)]
-fn sums<S: Simd>(
-    simd: S,
-    gradient: &[[f32; LANES]],
-    w: Option<&[[f32; LANES]]>,
-) -> (S::Lanes, S::Lanes) {
-    let (mut r, mut q) = (simd.splat(0.0), simd.splat(0.0));
-    for d in gradient {
-        let d = simd.load(d);
-        r = simd.multiply_add(r, d, d);
-    }
-    for (w, d) in w.unwrap_or(&[]).iter().zip(gradient) {
-        q = simd.multiply_add(q, simd.load(w), simd.load(d));
-    }
-    (r, q)
 }
 
 /// Sixteen channels from `first` on of every pixel, side by side; lanes past `width` are +0.
@@ -204,6 +200,10 @@ struct Walk<'a> {
     lattice: &'a Lattice,
     source: &'a [f32],
     g: &'a [[f32; LANES]],
+    /// Whether D begins here.
+    is_first: bool,
+    /// Whether D is complete afterwards.
+    is_last: bool,
 }
 
 impl Walk<'_> {
@@ -212,7 +212,7 @@ impl Walk<'_> {
     fn all<S: Simd, const DEPTHWISE: bool>(
         &self,
         simd: S,
-        gradient: &mut [[f32; LANES]],
+        gradient: &mut Gradient<'_, S::Lanes>,
     ) -> Option<()> {
         let taps = self.taps;
         for row in 0..taps.grid[0] {
@@ -222,31 +222,30 @@ impl Walk<'_> {
                 let at = row * taps.source[0] + column * taps.source[1];
                 let first = row * taps.weight[0] + column * taps.weight[1];
                 let run = if DEPTHWISE { taps.grid[1] } else { taps.run };
-                let gradient = gradient.get_mut(first..)?.get_mut(..run)?;
-                self.row::<S, DEPTHWISE>(simd, at, gradient)?;
+                self.run::<S, DEPTHWISE>(simd, at, [first, run], gradient)?;
             }
         }
         Some(())
     }
 
-    /// Adds to a run of D's rows, tile by tile.
+    /// Adds to a run of D's rows, tile by tile: `count` rows from `first` on.
     #[inline(always)]
-    fn row<S: Simd, const DEPTHWISE: bool>(
+    fn run<S: Simd, const DEPTHWISE: bool>(
         &self,
         simd: S,
         at: usize,
-        gradient: &mut [[f32; LANES]],
+        [first, count]: [usize; 2],
+        gradient: &mut Gradient<'_, S::Lanes>,
     ) -> Option<()> {
         let step = if DEPTHWISE { self.taps.source[1] } else { 1 };
-        let mut at = at;
-        let mut left = gradient;
+        let mut done = 0;
         macro_rules! tiles {
             ($inputs:literal) => {
-                while $inputs <= S::TILE && left.len() >= $inputs {
-                    let (rows, rest) = left.split_first_chunk_mut::<$inputs>()?;
-                    self.tile::<S, $inputs, DEPTHWISE>(simd, at, step, rows)?;
-                    at += $inputs * step;
-                    left = rest;
+                while $inputs <= S::TILE && count - done >= $inputs {
+                    let at = at + done * step;
+                    let row = first + done;
+                    self.tile::<S, $inputs, DEPTHWISE>(simd, at, step, row, gradient)?;
+                    done += $inputs;
                 }
             };
         }
@@ -259,21 +258,54 @@ impl Walk<'_> {
         Some(())
     }
 
-    /// Adds to D of `P` inputs from source element `at` on, `step` apart.
+    /// Adds to D of `P` inputs from source element `at` on, `step` apart; then they are row `row` and
+    /// the next ones.
     #[inline(always)]
     fn tile<S: Simd, const P: usize, const DEPTHWISE: bool>(
         &self,
         simd: S,
         at: usize,
         step: usize,
-        rows: &mut [[f32; LANES]; P],
+        row: usize,
+        gradient: &mut Gradient<'_, S::Lanes>,
+    ) -> Option<()> {
+        let rows = gradient.rows.get_mut(row..)?.first_chunk_mut::<P>()?;
+        let mut sums = [simd.splat(0.0); P];
+        if !self.is_first {
+            for p in 0..P {
+                sums[p] = simd.load(&rows[p]);
+            }
+        }
+        self.pixels::<S, P, DEPTHWISE>(simd, at, step, &mut sums)?;
+        if !self.is_last {
+            for p in 0..P {
+                simd.store(sums[p], &mut rows[p]);
+            }
+            return Some(());
+        }
+        for d in sums {
+            gradient.r = simd.multiply_add(gradient.r, d, d);
+        }
+        if let Some(w) = gradient.w {
+            for (d, w) in sums.into_iter().zip(w.get(row..)?.first_chunk::<P>()?) {
+                gradient.q = simd.multiply_add(gradient.q, simd.load(w), d);
+            }
+        }
+        Some(())
+    }
+
+    /// Adds the terms of all pixels of the chunk.
+    #[inline(always)]
+    fn pixels<S: Simd, const P: usize, const DEPTHWISE: bool>(
+        &self,
+        simd: S,
+        at: usize,
+        step: usize,
+        sums: &mut [S::Lanes; P],
     ) -> Option<()> {
         let lattice = self.lattice;
         let [_, columns] = lattice.size;
-        let mut sums = [simd.splat(0.0); P];
-        for p in 0..P {
-            sums[p] = simd.load(&rows[p]);
-        }
+        let mut totals = *sums;
         for (row, g) in self.g.chunks_exact(columns.max(1)).enumerate() {
             let start = lattice.source + at + row * lattice.source_step[0];
             let values = self.source.get(start..)?;
@@ -283,19 +315,17 @@ impl Walk<'_> {
                 if DEPTHWISE {
                     for p in 0..P {
                         let x = simd.load(take(values, pixel + p * step)?);
-                        sums[p] = simd.multiply_add(sums[p], g, x);
+                        totals[p] = simd.multiply_add(totals[p], g, x);
                     }
                 } else {
                     let x = take::<P>(values, pixel)?;
                     for p in 0..P {
-                        sums[p] = simd.multiply_add(sums[p], g, simd.splat(x[p]));
+                        totals[p] = simd.multiply_add(totals[p], g, simd.splat(x[p]));
                     }
                 }
             }
         }
-        for p in 0..P {
-            simd.store(sums[p], &mut rows[p]);
-        }
+        *sums = totals;
         Some(())
     }
 }
