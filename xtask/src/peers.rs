@@ -65,18 +65,21 @@ pub enum Role {
     Exact,
     /// Our verdict, fast.
     Fast,
+    /// Our verdict, fast, with products of convolutions kept.
+    Kept,
     /// Our verdict, fast, by two threads.
     TwoThreads,
 }
 
 impl Role {
-    const ALL: [Role; 7] = [
+    const ALL: [Role; 8] = [
         Role::OnnxRuntime,
         Role::Tract,
         Role::Torch,
         Role::Forward,
         Role::Exact,
         Role::Fast,
+        Role::Kept,
         Role::TwoThreads,
     ];
 
@@ -89,6 +92,7 @@ impl Role {
             Role::Forward => "our forward",
             Role::Exact => "verdict, exact",
             Role::Fast => "verdict, fast",
+            Role::Kept => "fast, products kept",
             Role::TwoThreads => "fast, 2 threads",
         }
     }
@@ -345,6 +349,11 @@ fn command(
         Role::Forward => Ok(ours("forward", "fast")),
         Role::Exact => Ok(ours("verdict", "exact")),
         Role::Fast => Ok(ours("verdict", "fast")),
+        Role::Kept => {
+            let mut command = ours("verdict", "fast");
+            command.arg("--keep-products");
+            Ok(command)
+        }
         Role::TwoThreads => {
             let mut command = ours("verdict", "fast");
             command.args(["--intra-threads", "2"]);
