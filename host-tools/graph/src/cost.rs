@@ -12,7 +12,7 @@ use gradgate_frame::Preprocessing;
 
 use crate::expand::{ExpandError, Label, expand};
 use crate::graph::Graph;
-use crate::lower::{LowerError, lower};
+use crate::lower::{LowerError, Products, lower_with};
 use crate::schedule::Schedule;
 use crate::taps::Taps;
 
@@ -70,9 +70,9 @@ impl Macs {
     ///
     /// # Errors
     /// When the graph cannot be expanded or lowered.
-    pub fn with_taps(graph: &Graph, taps: &Taps) -> Result<Macs, CostError> {
+    pub fn with_taps(graph: &Graph, taps: &Taps, products: Products) -> Result<Macs, CostError> {
         let expanded = expand(graph, &Label::Ones, taps)?;
-        Ok(Macs::of(&lower(&expanded, &Preprocessing::default())?))
+        Ok(Macs::of(&lower_with(&expanded, &Preprocessing::default(), products)?))
     }
 
     /// Of the whole verdict.

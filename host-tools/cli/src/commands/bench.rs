@@ -239,7 +239,7 @@ fn model(args: &Args) -> Result<Outcome> {
 
 fn recipe(args: &Args, model: &Model) -> Result<Recipe> {
     Ok(Recipe {
-        taps: args.taps.resolve(&model.imported.graph)?,
+        taps: args.taps.resolve(&model.imported.graph, args.products.products())?,
         products: args.products.products(),
         ..Recipe::default()
     })

@@ -90,7 +90,7 @@ fn refused(args: &Args, error: anyhow::Error) -> Result<ExitCode> {
 
 fn costs(model: &Model, args: &Args) -> Result<Costs> {
     model.frame_shape()?;
-    let taps = args.taps.resolve(&model.imported.graph)?;
+    let taps = args.taps.resolve(&model.imported.graph, args.products.products())?;
     let recipe = Recipe { taps, products: args.products.products(), ..Recipe::default() };
     let budget = args.budget.bytes();
     let scratch = model.usual_scratch(&recipe)?;

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use gradgate_detect::DetectorFile;
 use gradgate_graph::expand::{Expanded, expand};
 use gradgate_graph::export::{DetectorExport, ExportOptions, ExportOutput, export};
+use gradgate_graph::lower::Products;
 
 use crate::bundle::TOOL;
 use crate::detector_onnx::OnnxDetector;
@@ -88,7 +89,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
 fn recipe(args: &Args, model: &Model) -> Result<Recipe> {
     Ok(Recipe {
         label: label::from_argument(args.label.as_deref().unwrap_or("ones"))?,
-        taps: args.taps.resolve(&model.imported.graph)?,
+        taps: args.taps.resolve(&model.imported.graph, Products::Dropped)?,
         ..Recipe::default()
     })
 }

@@ -121,7 +121,7 @@ fn recipe(args: &Args, model: &Model) -> Result<Recipe> {
     };
     Ok(Recipe {
         label: label::from_argument(args.label.as_deref().unwrap_or("ones"))?,
-        taps: args.taps.resolve(&model.imported.graph)?,
+        taps: args.taps.resolve(&model.imported.graph, args.products.products())?,
         preprocessing,
         products: args.products.products(),
     })

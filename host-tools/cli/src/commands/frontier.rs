@@ -15,6 +15,7 @@ use gradgate_detect::frontier::{
 use gradgate_detect::{DetectError, FeatureSet, Metadata};
 use gradgate_graph::cost::{MacBudget, Macs};
 use gradgate_graph::graph::{Graph, ValueId};
+use gradgate_graph::lower::Products;
 use gradgate_graph::taps::depth::{Candidate, Kind, additions, candidates};
 use gradgate_graph::taps::{Taps, describe};
 
@@ -101,19 +102,21 @@ pub fn run(args: Args) -> Result<ExitCode> {
     };
     sources.check()?;
     let model = Model::read(&args.model, &args.choices)?;
-    let report = report(&args, &model, &sources, &options)?;
+    let (report, products) = report(&args, &model, &sources, &options)?;
+    let kept = products == Products::Kept;
     for path in &args.output {
         files::write_atomic(path, Drawn::of(path)?.bytes(&report)?.as_bytes())?;
     }
     let drawn: Vec<String> = args.output.iter().map(|path| path.display().to_string()).collect();
     output::print(&format!(
         "{}\n{}: {} subsets\nnext: gradgate features {} NORMAL_FRAMES -o normal.safetensors \
-         --taps '{}'\n",
+         --taps '{}'{}\n",
         output::plain_lines(&report.to_text(args.all)),
         drawn.join(", "),
         report.points.len(),
         args.model.display(),
         output::plain(&report.knee().taps),
+        if kept { " --keep-products" } else { "" },
     ))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -123,7 +126,7 @@ fn report(
     model: &Model,
     sources: &FeatureFiles<'_>,
     options: &FitOptions,
-) -> Result<FrontierReport> {
+) -> Result<(FrontierReport, Products)> {
     let shape = model.frame_shape()?;
     let recorded = sources.normal_features()?;
     let recipe = match &recorded {
@@ -156,7 +159,7 @@ fn report(
     let bar = progress::spinner("compiling and fitting subsets of taps");
     let report = work.report(&frontier);
     bar.finish_and_clear();
-    report
+    Ok((report?, work.recipe.products))
 }
 
 /// What the features were computed with. Refuses those of another model.
@@ -165,12 +168,13 @@ fn recipe(metadata: &Metadata, model: &Model) -> Result<Recipe> {
     if metadata.model_digest != output::hex(&model.digest) {
         bail!("the features of {name} are of another model than {other}: compute them with it");
     }
-    Ok(Recipe {
+    let recipe = Recipe {
         label: label::from_text(&metadata.label).with_context(|| name.clone())?,
         taps: Taps::all(),
         preprocessing: metadata.preprocessing.parse().with_context(|| name.clone())?,
         ..Recipe::default()
-    })
+    };
+    model.with_products_of(recipe, &metadata.schema_digest)
 }
 
 /// Kinds of reports.
@@ -287,7 +291,7 @@ impl<'a> Work<'a> {
                 return Ok(found);
             }
             let taps = Taps::exactly(self.graph(), &self.parameters(columns));
-            let macs = Macs::with_taps(self.graph(), &taps)
+            let macs = Macs::with_taps(self.graph(), &taps, self.recipe.products)
                 .map_err(|error| DetectError::Data(error.to_string()))?
                 .total();
             if let Ok(mut known) = known.lock() {

@@ -76,6 +76,29 @@ fn frames_may_stand_in_for_features() {
     assert!(error.contains("normal.bin"), "{error}");
 }
 
+#[test]
+fn features_of_kept_products_cost_what_they_cost() {
+    let bench = Bench::new();
+    bench.features();
+    let kept = "--keep-products";
+    bench.good(&format!("features tiny.onnx normal.bin -o n {kept}"));
+    bench.good(&format!("features tiny.onnx strange.bin -o s {kept}"));
+    let sets = "--normal n --anomalous s";
+    bench.good(&format!("frontier tiny.onnx {sets} {RATES} -o f.json --depths 2"));
+    let report = json(&bench.read("f.json"));
+    let points = report["points"].as_array().expect("points");
+    let all = points.iter().find(|point| point["taps"] == "*").expect("all taps");
+    let check = json(bench.good(&format!("check tiny.onnx --json {kept}")).as_bytes());
+    for pass in ["forward", "backward", "norms"] {
+        assert_eq!(check["macs"][pass], all["cost"][pass], "{pass}");
+    }
+    assert_eq!(check["arena_bytes"], all["cost"]["arena_bytes"]);
+    let auto = format!("check tiny.onnx --json {kept} --taps auto --mac-budget 1.6x");
+    let check = json(bench.good(&auto).as_bytes());
+    let count = |pass: &str| check["macs"][pass].as_u64().expect("a count") as f64;
+    assert!(count("verdict") <= 1.6 * count("forward"), "{check}");
+}
+
 fn serde_json_bytes(report: &Value) -> Vec<u8> {
     let report: gradgate_detect::frontier::FrontierReport =
         serde_json::from_value(report.clone()).expect("a report");

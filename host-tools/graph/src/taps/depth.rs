@@ -9,6 +9,7 @@ use std::fmt;
 use super::Taps;
 use crate::cost::{CostError, MacBudget, Macs};
 use crate::graph::{Graph, ValueId};
+use crate::lower::Products;
 use crate::ops::Op;
 
 /// Parameters that one layer holds: a Conv or Gemm with its bias and the normalisation and scaling
@@ -244,9 +245,9 @@ impl From<CostError> for ChoiceError {
 ///
 /// # Errors
 /// When the forward pass alone exceeds the budget.
-pub fn choose(graph: &Graph, budget: MacBudget) -> Result<Chosen, ChoiceError> {
+pub fn choose(graph: &Graph, budget: MacBudget, products: Products) -> Result<Chosen, ChoiceError> {
     let layers = layers(graph);
-    let forward = Macs::with_taps(graph, &Taps::none())?;
+    let forward = Macs::with_taps(graph, &Taps::none(), products)?;
     let limit = budget.limit(forward.forward);
     if forward.total() > limit {
         return Err(ChoiceError::Budget { limit, forward: forward.total() });
@@ -259,7 +260,7 @@ pub fn choose(graph: &Graph, budget: MacBudget) -> Result<Chosen, ChoiceError> {
         let suffix = &layers[layers.len() - count..];
         let parameters = Kind::All.select(graph, suffix);
         let taps = Taps::exactly(graph, &parameters);
-        let macs = Macs::with_taps(graph, &taps)?;
+        let macs = Macs::with_taps(graph, &taps, products)?;
         if macs.total() > limit {
             exceeds = count;
             continue;

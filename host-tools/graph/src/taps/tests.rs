@@ -4,6 +4,7 @@ use super::depth::{ChoiceError, Kind, additions, candidates, choose, layers};
 use super::{Taps, describe, glob};
 use crate::cost::{MacBudget, Macs};
 use crate::graph::{Graph, Tensor, ValueId};
+use crate::lower::Products;
 use crate::ops::{Conv, Op};
 
 /// 2 x 4 x 4 image; two residual blocks of a 3 x 3 convolution with normalisation; a product with
@@ -42,6 +43,10 @@ fn parameter(graph: &mut Graph, name: &str, tensor: Tensor) -> ValueId {
     let id = graph.add_constant(name, tensor);
     graph.parameters.push(id);
     id
+}
+
+fn costs(graph: &Graph, taps: &Taps) -> Macs {
+    Macs::with_taps(graph, taps, Products::Dropped).unwrap()
 }
 
 fn names(graph: &Graph, parameters: &[ValueId]) -> String {
@@ -99,14 +104,15 @@ fn budgets_choose_the_largest_suffix() {
         (MacBudget::Forward(10.0), Some("layer1.conv"), all),
     ];
     for (budget, deepest, total) in cases {
-        let chosen = choose(&graph, budget).unwrap();
+        let chosen = choose(&graph, budget, Products::Dropped).unwrap();
         assert_eq!(chosen.deepest.as_deref(), deepest, "{budget}");
         assert_eq!(chosen.macs.total(), total, "{budget}");
         assert_eq!(chosen.taps.forward_only(), deepest.is_none());
         // The choice is exactly its explicit list.
-        assert_eq!(chosen.macs, Macs::with_taps(&graph, &chosen.taps).unwrap());
+        assert_eq!(chosen.macs, costs(&graph, &chosen.taps));
     }
-    let error = choose(&graph, MacBudget::MultiplyAdds(forward - 1)).unwrap_err();
+    let less = MacBudget::MultiplyAdds(forward - 1);
+    let error = choose(&graph, less, Products::Dropped).unwrap_err();
     assert_eq!(error, ChoiceError::Budget { limit: forward - 1, forward });
     assert!(error.to_string().contains(&format!("the smallest budget is {forward}")), "{error}");
 }
@@ -121,7 +127,7 @@ fn backpropagation_stops_at_the_deepest_tap() {
         ("layer1.conv.weight", 96 + 576, 576),
         ("none", 0, 0),
     ] {
-        let macs = Macs::with_taps(&graph, &Taps::parse(taps)).unwrap();
+        let macs = costs(&graph, &Taps::parse(taps));
         assert_eq!((macs.backward, macs.norms), (backward, norms), "{taps}");
     }
 }
