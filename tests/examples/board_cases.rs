@@ -4,11 +4,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use gradgate_graph::expand::{Label, expand};
+use gradgate_graph::expand::{Label, expand_aligned};
 use gradgate_graph::graph::Graph;
 use gradgate_graph::import::{ImportOptions, import_file};
 use gradgate_graph::taps::Taps;
-use gradgate_tests::cases::cases;
+use gradgate_tests::cases::{cases, references};
 use gradgate_tests::executor::report;
 use gradgate_tests::reference::channels_last;
 use gradgate_tests::rng::Rng;
@@ -52,7 +52,9 @@ fn main() {
 const NORMAL: usize = 300;
 
 fn write(folder: &Path, graph: &Graph, normal: &[Vec<u8>], frame: &[u8]) {
-    let expanded = expand(graph, &Label::Ones, &Taps::all()).expect("a classifier");
+    let references = references(graph);
+    let expanded = expand_aligned(graph, &Label::Ones, &Taps::all(), &references);
+    let expanded = expanded.expect("a classifier");
     let bytes = compile_judged(&expanded, normal);
     fs::create_dir_all(folder).expect("a folder");
     let expected = format!("self-test ok\n{}", report(&bytes, frame));

@@ -83,6 +83,7 @@ def main():
     tensors = {name: torch.cat(parts).numpy() for name, parts in columns.items()}
     tensors["labels"] = raw[:, 0].astype(np.int64)
     tensors["source"] = np.arange(len(raw), dtype=np.int64) + args.first_source
+    tensors["alignments"] = np.zeros((len(raw), 0), dtype=np.float32)
     layers = tensors["activation_norms"].shape[1]
     metadata = {
         "schema": "1",
@@ -95,6 +96,7 @@ def main():
         "numerics": "fast",
         "model_digest": "",
         "schema_digest": "",
+        "references_digest": "",
         "frames": args.records,
     }
     save_file(tensors, args.out, metadata=metadata)

@@ -3,7 +3,9 @@
 pub mod random;
 mod structures;
 
+use gradgate_graph::alignment::{Reference, Weight, weights};
 use gradgate_graph::graph::{Graph, Tensor, ValueId};
+use gradgate_graph::ops::alignment::rows;
 use gradgate_graph::ops::{Conv, Op, Pool};
 
 use crate::rng::Rng;
@@ -427,4 +429,33 @@ fn activations_and_pools() -> Vec<Case> {
             b.classify(x)
         }),
     ]
+}
+
+/// A made-up reference for every weight that can be aligned: random directions of length 1, other
+/// ones for every class.
+pub fn references(graph: &Graph) -> Vec<Reference> {
+    let classes = graph.logits.map_or(0, |logits| graph.value(logits).elements());
+    let mut rng = Rng(23);
+    let reference = |weight: &Weight| {
+        let (mut u, mut v) = (Vec::new(), Vec::new());
+        for _ in 0..rows(classes) {
+            let mut squares = 0.0;
+            let mut row = Vec::new();
+            for _ in 0..weight.groups {
+                let mut factor = |length: usize| {
+                    let values: Vec<f32> = (0..length).map(|_| rng.unit()).collect();
+                    let square: f32 = values.iter().map(|x| x * x).sum();
+                    (values, square)
+                };
+                let (inputs, length) = factor(weight.inputs);
+                v.extend(inputs.iter().map(|x| x / length.sqrt()));
+                let (outputs, square) = factor(weight.outputs / weight.groups);
+                squares += square;
+                row.extend(outputs);
+            }
+            u.extend(row.iter().map(|x| x / squares.sqrt()));
+        }
+        Reference { parameter: graph.value(weight.parameter).name.clone(), u, v }
+    };
+    weights(graph).iter().map(reference).collect()
 }

@@ -76,6 +76,7 @@ impl Extractor {
             set.squared_norms.extend(part.squared_norms);
             set.activation_norms.extend(part.activation_norms);
             set.penultimate.extend(part.penultimate);
+            set.alignments.extend(part.alignments);
         }
         set.labels = vec![-1; frames.len()];
         set.source = (0..frames.len() as i64).map(|i| first_source + i).collect();
@@ -93,6 +94,7 @@ impl Extractor {
             set.squared_norms.extend(features.squared_norms.iter().map(|&x| f64::from(x)));
             set.activation_norms.extend(features.activation_norms.iter().map(|&x| f64::from(x)));
             set.penultimate.extend_from_slice(features.penultimate);
+            set.alignments.extend_from_slice(features.alignments);
         }
         set
     }

@@ -121,6 +121,7 @@ pub fn run_engine_with(
         squared_norms: wide(features.squared_norms),
         activation_norms: wide(features.activation_norms),
         penultimate: wide(features.penultimate),
+        alignments: wide(features.alignments),
     }
 }
 
@@ -140,6 +141,7 @@ pub fn report(bytes: &[u8], frame: &[u8]) -> String {
         ("squared_norm", features.squared_norms),
         ("activation_norm", features.activation_norms),
         ("penultimate", features.penultimate),
+        ("alignment", features.alignments),
     ];
     let mut text = String::new();
     for (name, values) in parts {

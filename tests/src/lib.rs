@@ -13,7 +13,7 @@ use gradgate_bundle::align::AlignedBytes;
 use gradgate_bundle::header::{Evidence, Header, Provenance, Schema, SelfTest};
 use gradgate_bundle::manifest::DeviceClass;
 use gradgate_bundle::write::{BundleParts, assemble, push_bytes, push_floats};
-use gradgate_detect::{DetectorFile, FeatureSet, FitOptions, Metadata, fit};
+use gradgate_detect::{DetectorFile, FeatureSet, FitOptions, Inputs, Metadata, fit};
 use gradgate_engine::{Engine, Frame};
 use gradgate_frame::Preprocessing;
 use gradgate_gate::DEFAULT_POLICY;
@@ -93,8 +93,14 @@ pub fn compile_judged(expanded: &Expanded, frames: &[Vec<u8>]) -> AlignedBytes {
     let mut arena = vec![0.0; engine.arena_elements()];
     let (features, judgement) = engine.judge(Frame::U8(&frames[0]), &mut arena).expect("own frame");
     let score = judgement.expect("a detector").expect("a finite frame").score;
-    let parts =
-        [features.logits, features.squared_norms, features.activation_norms, &[score]].concat();
+    let parts = [
+        features.logits,
+        features.squared_norms,
+        features.activation_norms,
+        features.alignments,
+        &[score],
+    ]
+    .concat();
     let extras = Extras { self_test: Some((&frames[0], &parts)), ..extras };
     compile_with(expanded, PlanOptions::default(), extras).bytes
 }
@@ -106,6 +112,12 @@ fn fitted(expanded: &Expanded, compiled: &Compiled, frames: &[Vec<u8>]) -> Detec
         metadata: Metadata {
             parameters: list(&names.parameters),
             layers: list(&names.layers),
+            alignments: list(&names.alignments),
+            references_digest: if names.alignments.is_empty() {
+                String::new()
+            } else {
+                "00".into()
+            },
             preprocessing: Preprocessing::default().to_string(),
             label: "ones".into(),
             executor: "engine".into(),
@@ -128,10 +140,14 @@ fn fitted(expanded: &Expanded, compiled: &Compiled, frames: &[Vec<u8>]) -> Detec
         set.squared_norms.extend(features.squared_norms.iter().map(|&x| f64::from(x)));
         set.activation_norms.extend(features.activation_norms.iter().map(|&x| f64::from(x)));
         set.penultimate.extend_from_slice(features.penultimate);
+        set.alignments.extend_from_slice(features.alignments);
         set.labels.push(-1);
         set.source.push(source as i64);
     }
-    let options = FitOptions { confidence: 0.9, ..FitOptions::default() };
+    let kinds = Inputs::NORM.with(Inputs::FORWARD);
+    let aligned = !names.alignments.is_empty();
+    let inputs = if aligned { kinds.with(Inputs::ALIGNMENT) } else { kinds };
+    let options = FitOptions { confidence: 0.9, inputs, ..FitOptions::default() };
     fit(&set, &[], &options).unwrap_or_else(|e| panic!("fit: {e}")).detector
 }
 
@@ -160,11 +176,12 @@ fn compile_with(expanded: &Expanded, options: PlanOptions, extras: Extras<'_>) -
             model_digest: [0; 32],
             detector_digest: [0; 32],
             tool: "gradgate-tests",
+            references_digest: [0; 32],
         },
         schema: Schema {
             parameters: &names.parameters,
             layers: &names.layers,
-            alignments: "",
+            alignments: &names.alignments,
             classes: names.classes,
             penultimate: names.penultimate,
             folded: false,

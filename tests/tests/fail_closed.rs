@@ -9,9 +9,9 @@
 use gradgate_bundle::Bundle;
 use gradgate_engine::{Engine, Frame, Written};
 use gradgate_gate::{Limits, Verdict, decide};
-use gradgate_graph::expand::{Label, expand};
+use gradgate_graph::expand::{Label, expand_aligned};
 use gradgate_graph::taps::Taps;
-use gradgate_tests::cases::cases;
+use gradgate_tests::cases::{cases, references};
 use gradgate_tests::compile_judged;
 use gradgate_tests::rng::Rng;
 
@@ -58,7 +58,9 @@ fn judge(
 fn a_value_that_is_not_finite_never_passes() {
     let (mut tried, mut dead) = (0, 0);
     for case in cases() {
-        let expanded = expand(&case.graph, &Label::Ones, &Taps::all()).unwrap();
+        let references = references(&case.graph);
+        let expanded =
+            expand_aligned(&case.graph, &Label::Ones, &Taps::all(), &references).unwrap();
         let elements = case.graph.input.map(|id| case.graph.value(id).elements()).unwrap();
         let mut rng = Rng(5);
         let frames: Vec<Vec<u8>> = (0..300).map(|_| rng.bytes(elements)).collect();

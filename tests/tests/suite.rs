@@ -2,10 +2,12 @@
 
 use gradgate_bundle::op::{ConvWeightNormParams, OpCode};
 use gradgate_engine::isa::{Isa, Numerics};
-use gradgate_graph::expand::{Expanded, Label, expand};
+use gradgate_graph::alignment::weights;
+use gradgate_graph::expand::{Expanded, Label, expand, expand_aligned};
+use gradgate_graph::interp::Features;
 use gradgate_graph::schedule::Schedule;
 use gradgate_graph::taps::Taps;
-use gradgate_tests::cases::{Case, cases};
+use gradgate_tests::cases::{Case, cases, references};
 use gradgate_tests::executor::{
     EngineExecutor, Executor, InterpExecutor, KeptExecutor, VectorExecutor, run_engine,
     run_engine_with,
@@ -41,6 +43,12 @@ fn worst(name: &str, expected: &[f64], got: &[f64], floor: f64) -> Result<f64, S
     }
 }
 
+/// Cosines are relative to 1, save where the gradient itself is a sum of cancelled terms.
+fn cosines(expected: &Features, got: &Features) -> Result<f64, String> {
+    let with_one = |cosines: &[f64]| [cosines, &[1.0]].concat();
+    worst("alignments", &with_one(&expected.alignments), &with_one(&got.alignments), 1.0)
+}
+
 /// What differs between the executors and the interpreter on one frame.
 fn differences(expanded: &Expanded, frame: &[u8]) -> Vec<String> {
     let e = InterpExecutor.features(expanded, frame);
@@ -51,6 +59,7 @@ fn differences(expanded: &Expanded, frame: &[u8]) -> Vec<String> {
             worst("squared_norms", &e.squared_norms, &g.squared_norms, NORM_FLOOR),
             worst("activation_norms", &e.activation_norms, &g.activation_norms, NORM_FLOOR),
             worst("penultimate", &e.penultimate, &g.penultimate, 1.0),
+            cosines(&e, &g),
         ];
         let name = executor.name();
         results.into_iter().filter_map(Result::err).map(move |error| format!("{name}: {error}"))
@@ -67,7 +76,8 @@ fn executors_agree_with_the_interpreter() {
     let mut failures = Vec::new();
     for case in cases() {
         for label in [Label::Ones, Label::Zeros] {
-            let expanded = expand(&case.graph, &label, &Taps::all()).unwrap();
+            let references = references(&case.graph);
+            let expanded = expand_aligned(&case.graph, &label, &Taps::all(), &references).unwrap();
             let mut rng = Rng(42);
             for _ in 0..3 {
                 let found = differences(&expanded, &rng.bytes(elements(&case)));
@@ -138,6 +148,26 @@ fn a_parameter_alone_has_the_norm_that_it_has_among_all() {
         check("none", &[]);
     }
     assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// An alignment reads a norm and moves no other feature.
+#[test]
+fn alignments_change_no_other_feature() {
+    let mut aligned = 0;
+    for case in cases() {
+        let frame = Rng(6).bytes(elements(&case));
+        let plain = expand(&case.graph, &Label::Ones, &Taps::all()).unwrap();
+        let references = references(&case.graph);
+        let more = expand_aligned(&case.graph, &Label::Ones, &Taps::all(), &references).unwrap();
+        assert_eq!(more.alignments.len(), weights(&case.graph).len(), "{}", case.name);
+        aligned += more.alignments.len();
+        let without = EngineExecutor.features(&plain, &frame);
+        let with = EngineExecutor.features(&more, &frame);
+        let bound = 1.0 + 1e-5;
+        assert!(with.alignments.iter().all(|cosine| cosine.abs() <= bound), "{}", case.name);
+        assert_eq!(Features { alignments: vec![], ..with }, without, "{}", case.name);
+    }
+    assert!(aligned > 80, "{aligned}");
 }
 
 #[test]

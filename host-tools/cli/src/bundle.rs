@@ -69,6 +69,7 @@ pub fn assemble(
                 None => [0; 32],
             },
             tool: TOOL,
+            references_digest: recipe.references_digest()?,
         },
         schema: compiled.schema(),
         classes: contents.classes,

@@ -9,6 +9,7 @@ mod frontier;
 mod inspect;
 mod keygen;
 mod pack;
+mod references;
 mod run;
 mod verify;
 
@@ -41,6 +42,7 @@ pub struct Cli {
 enum Command {
     Check(check::Args),
     Expand(expand::Args),
+    References(references::Args),
     Features(features::Args),
     Fit(fit::Args),
     Frontier(frontier::Args),
@@ -57,6 +59,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Check(args) => check::run(args),
         Command::Expand(args) => expand::run(args),
+        Command::References(args) => references::run(args),
         Command::Features(args) => features::run(args),
         Command::Fit(args) => fit::run(args),
         Command::Frontier(args) => frontier::run(args),

@@ -19,7 +19,6 @@ pub struct OnnxDetector<'a>(pub &'a DetectorFile);
 impl DetectorExport for OnnxDetector<'_> {
     fn emit(&self, builder: &mut Builder, features: &FeatureNames) -> Result<String, ExportError> {
         let mut emitter = Emitter { file: self.0, features, builder };
-        emitter.check()?;
         emitter.score()
     }
 }
@@ -31,13 +30,6 @@ struct Emitter<'a> {
 }
 
 impl Emitter<'_> {
-    fn check(&self) -> Result<(), ExportError> {
-        if self.file.detector.inputs.has(Inputs::ALIGNMENT) {
-            return Err(ExportError::Detector("alignment inputs have no ONNX spelling yet".into()));
-        }
-        Ok(())
-    }
-
     fn score(&mut self) -> Result<String, ExportError> {
         match &self.file.detector.head {
             HeadArrays::Mlp(head) => {
@@ -67,6 +59,10 @@ impl Emitter<'_> {
             }
             parts.push(self.sorted_logits()?);
             parts.push(self.energy()?);
+        }
+        if model.inputs.has(Inputs::ALIGNMENT) {
+            self.features.shape("alignments")?;
+            parts.push("alignments".to_owned());
         }
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         let raw = self.builder.node("Concat", &parts, &[("axis", 1_usize.into())]);

@@ -163,6 +163,8 @@ pub struct FrameFeatures {
     pub activation_norms: Vec<f64>,
     /// Empty without one.
     pub penultimate: Vec<f32>,
+    /// Cosines against the references.
+    pub alignments: Vec<f32>,
 }
 
 impl<'a> Executor<'a> {
@@ -200,6 +202,7 @@ impl<'a> Executor<'a> {
                     squared_norms: widen(features.squared_norms),
                     activation_norms: widen(features.activation_norms),
                     penultimate: features.penultimate.to_vec(),
+                    alignments: features.alignments.to_vec(),
                 })
             }
             Executor::Interp(reference) => reference.features(pixels),
@@ -227,6 +230,7 @@ impl Reference<'_> {
             squared_norms: features.squared_norms,
             activation_norms: features.activation_norms,
             penultimate: narrow(features.penultimate),
+            alignments: narrow(features.alignments),
         })
     }
 }
@@ -246,16 +250,22 @@ pub fn metadata_of_model(
     recipe: &Recipe,
     kind: Kind,
     numerics: Numerics,
-) -> Metadata {
+) -> Result<Metadata> {
     let schema = schema_of(&compiled.names, compiled.folded, compiled.products);
-    Metadata {
+    Ok(Metadata {
         preprocessing: recipe.preprocessing.to_string(),
         label: label::to_text(&recipe.label),
         executor: kind.name().to_owned(),
         numerics: numerics.name().to_owned(),
         model_digest: hex(&model.digest),
+        references_digest: digest_text(&recipe.references_digest()?),
         ..metadata_of(&schema)
-    }
+    })
+}
+
+/// A digest as feature files hold it; empty for zeros.
+fn digest_text(digest: &[u8; 32]) -> String {
+    if *digest == [0; 32] { String::new() } else { hex(digest) }
 }
 
 /// How the features of a bundle are described in files.
@@ -267,6 +277,7 @@ pub fn metadata_of_bundle(bundle: &Bundle<'_>, numerics: Numerics) -> Metadata {
         executor: Kind::Engine.name().to_owned(),
         numerics: numerics.name().to_owned(),
         model_digest: hex(&header.provenance.model_digest),
+        references_digest: digest_text(&header.provenance.references_digest),
         ..metadata_of(&header.schema)
     }
 }

@@ -1,9 +1,11 @@
 //! What a detector file was fitted for, held against a model: `pack` and `expand` refuse others.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use gradgate_detect::DetectorFile;
+use gradgate_detect::references::References;
 use gradgate_frame::Preprocessing;
 
 use crate::executor::{Kind, Numerics, metadata_of_model};
@@ -20,8 +22,14 @@ pub fn read(path: &Path) -> Result<DetectorFile> {
         .with_context(|| format!("--detector {} (needs what `fit` wrote)", path.display()))
 }
 
-/// Label, taps and preprocessing that the detector inherited. Refuses another model's detector.
-pub fn recipe(file: &DetectorFile, path: &Path, model: &Model) -> Result<Recipe> {
+/// Label, taps and preprocessing that the detector inherited, and the references that its
+/// alignments need. Refuses another model's detector and other references.
+pub fn recipe(
+    file: &DetectorFile,
+    path: &Path,
+    model: &Model,
+    references: Option<&Path>,
+) -> Result<Recipe> {
     let ours = &file.fitted_for;
     let (name, other) = (path.display(), model.path.display());
     if ours.model_digest != hex(&model.digest) {
@@ -43,17 +51,57 @@ pub fn recipe(file: &DetectorFile, path: &Path, model: &Model) -> Result<Recipe>
         label: label::from_text(&ours.label).with_context(|| name.to_string())?,
         taps: taps_of(&ours.parameters),
         preprocessing,
+        references: self::references(file, path, references)?,
         ..Recipe::default()
     };
     model.with_products_of(recipe, &ours.schema_digest)
 }
 
+/// The references that the detector's features were computed with, and no others.
+fn references(
+    file: &DetectorFile,
+    path: &Path,
+    given: Option<&Path>,
+) -> Result<Option<Arc<References>>> {
+    let (name, wanted) = (path.display(), &file.fitted_for.references_digest);
+    match given {
+        None if wanted.is_empty() => Ok(None),
+        None => bail!(
+            "{name} was fitted on alignments: give the file that `features --references` was \
+             given (SHA-256 {wanted:.12}..) as --references"
+        ),
+        Some(given) if wanted.is_empty() => {
+            bail!(
+                "{name} was fitted without alignments: leave out --references {}",
+                given.display()
+            )
+        }
+        Some(given) => {
+            let references = crate::references::read(given)?;
+            let found = hex(&references.digest()?);
+            if found != *wanted {
+                bail!(
+                    "{name} was fitted with other references than {} (SHA-256 {wanted:.12}.., not \
+                     {found:.12}..): give those that `features --references` was given",
+                    given.display()
+                );
+            }
+            Ok(Some(Arc::new(references)))
+        }
+    }
+}
+
 /// Refuses a detector whose features are not this model's.
-pub fn check(file: &DetectorFile, path: &Path, model: &Model, compiled: &Compiled) -> Result<()> {
+pub fn check(
+    file: &DetectorFile,
+    path: &Path,
+    model: &Model,
+    compiled: &Compiled,
+    recipe: &Recipe,
+) -> Result<()> {
     let ours = &file.fitted_for;
     let (name, other) = (path.display(), model.path.display());
-    let recipe = recipe(file, path, model)?;
-    let theirs = metadata_of_model(model, compiled, &recipe, Kind::Engine, Numerics::Exact);
+    let theirs = metadata_of_model(model, compiled, recipe, Kind::Engine, Numerics::Exact)?;
     for (what, ours, theirs) in [
         ("parameters", &ours.parameters, &theirs.parameters),
         ("layers", &ours.layers, &theirs.layers),

@@ -21,6 +21,7 @@ mod policy;
 mod progress;
 mod ram_budget;
 mod rates;
+mod references;
 mod self_test;
 mod steps;
 mod taps;

@@ -2,14 +2,17 @@
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use gradgate_bundle::detector::{FeatureShape, Inputs};
 use gradgate_bundle::digest::{schema_digest, sha256};
 use gradgate_bundle::header::{Schema, names};
+use gradgate_detect::references::{References, ReferencesFor};
 use gradgate_frame::Preprocessing;
-use gradgate_graph::expand::{Expanded, Label, expand};
+use gradgate_graph::alignment::Reference;
+use gradgate_graph::expand::{Expanded, Label, expand_aligned};
 use gradgate_graph::graph::ValueId;
 use gradgate_graph::import::{ImportError, ImportOptions, Imported, import_file};
 use gradgate_graph::lower::{Products, lower_with};
@@ -17,6 +20,9 @@ use gradgate_graph::pack::{SchemaNames, schema_names};
 use gradgate_graph::plan::{Again, Plan, PlanOptions, Planned, plan};
 use gradgate_graph::schedule::Schedule;
 use gradgate_graph::taps::{Taps, describe};
+
+use crate::label;
+use crate::output::hex;
 
 /// Choices for ONNX files that leave something open.
 #[derive(Args, Clone, Debug, Default)]
@@ -101,6 +107,8 @@ pub struct Recipe {
     pub preprocessing: Preprocessing,
     /// Whether results of convolutions are kept before their normalisation.
     pub products: Products,
+    /// Directions that alignments compare with.
+    pub references: Option<Arc<References>>,
 }
 
 impl Default for Recipe {
@@ -110,7 +118,47 @@ impl Default for Recipe {
             taps: Taps::all(),
             preprocessing: Preprocessing::default(),
             products: Products::Dropped,
+            references: None,
         }
+    }
+}
+
+impl Recipe {
+    /// SHA-256 of the references; zeros without.
+    pub fn references_digest(&self) -> Result<[u8; 32]> {
+        Ok(self.references.as_ref().map_or(Ok([0; 32]), |references| references.digest())?)
+    }
+
+    /// What references must have been fitted for to serve this recipe on a model.
+    pub fn references_for(&self, model: &Model) -> ReferencesFor {
+        ReferencesFor {
+            model_digest: hex(&model.digest),
+            label: label::to_text(&self.label),
+            preprocessing: self.preprocessing.to_string(),
+        }
+    }
+
+    /// Expands a model, with alignments where there are references, which must be its own.
+    pub fn expand(&self, model: &Model) -> Result<Expanded> {
+        let mut references = Vec::new();
+        if let Some(file) = &self.references {
+            file.check_for(&self.references_for(model))?;
+            references = file
+                .layers
+                .iter()
+                .map(|layer| Reference {
+                    parameter: layer.shape.parameter.clone(),
+                    u: layer.u.clone(),
+                    v: layer.v.clone(),
+                })
+                .collect();
+        }
+        let graph = &model.imported.graph;
+        let expanded = expand_aligned(graph, &self.label, &self.taps, &references)?;
+        if self.references.is_some() && expanded.alignments.is_empty() {
+            bail!("no tapped parameter has references: widen --taps or leave out --references");
+        }
+        Ok(expanded)
     }
 }
 
@@ -171,7 +219,16 @@ impl Model {
     }
 
     fn compile_inner(&self, recipe: &Recipe, options: PlanOptions) -> Result<Compiled> {
-        let expanded = self.expand(recipe)?;
+        self.finish(self.expand(recipe)?, recipe, options)
+    }
+
+    /// Lowers and plans a model that is expanded already.
+    pub fn finish(
+        &self,
+        expanded: Expanded,
+        recipe: &Recipe,
+        options: PlanOptions,
+    ) -> Result<Compiled> {
         let schedule = lower_with(&expanded, &recipe.preprocessing, recipe.products)?;
         let Planned { schedule, plan, again } = plan(schedule, options)?;
         let names = schema_names(&expanded)?;
@@ -188,7 +245,7 @@ impl Model {
                 unmatched.join(", ")
             );
         }
-        Ok(expand(graph, &recipe.label, &recipe.taps)?)
+        recipe.expand(self)
     }
 
     /// The recipe with the products that give this schema digest, in hex; unchanged where none do.
@@ -230,7 +287,7 @@ pub fn schema_of(names: &SchemaNames, folded: bool, products: Products) -> Schem
     Schema {
         parameters: &names.parameters,
         layers: &names.layers,
-        alignments: "",
+        alignments: &names.alignments,
         classes: names.classes,
         penultimate: names.penultimate,
         folded,
@@ -276,8 +333,8 @@ pub fn taps_of(parameters: &[String]) -> Taps {
 
 /// Scratch of a typical detector on these features, in f32 elements, before one is fitted.
 pub fn usual_scratch(shape: &FeatureShape) -> usize {
-    let both = Inputs::NORM.with(Inputs::FORWARD);
-    2 * shape.inputs(both).unwrap_or(0) as usize
+    let all = Inputs::NORM.with(Inputs::FORWARD).with(Inputs::ALIGNMENT);
+    2 * shape.inputs(all).unwrap_or(0) as usize
 }
 
 fn digest(imported: &Imported, args: &ModelArgs) -> [u8; 32] {

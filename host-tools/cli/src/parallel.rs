@@ -33,6 +33,20 @@ pub fn for_each<S, T: Send>(
     bar: &ProgressBar,
     start: impl Fn() -> S + Sync,
     work: impl Fn(&mut S, Result<Frame, FramesError>) -> Result<T> + Sync,
+    sink: impl FnMut(usize, T) -> Result<()>,
+) -> Result<()> {
+    let order: Vec<usize> = (0..frames.len()).collect();
+    for_each_of(frames, &order, threads, bar, start, work, sink)
+}
+
+/// As [`for_each`], for the frames of `order`, in that order; `sink` gets the place in it.
+pub fn for_each_of<S, T: Send>(
+    frames: &Frames,
+    order: &[usize],
+    threads: usize,
+    bar: &ProgressBar,
+    start: impl Fn() -> S + Sync,
+    work: impl Fn(&mut S, Result<Frame, FramesError>) -> Result<T> + Sync,
     mut sink: impl FnMut(usize, T) -> Result<()>,
 ) -> Result<()> {
     let guard = interrupt::Loop::enter();
@@ -42,13 +56,11 @@ pub fn for_each<S, T: Send>(
         let mut state = start();
         while !stop.load(Ordering::Relaxed) && !interrupt::requested() {
             let index = next.fetch_add(1, Ordering::Relaxed);
-            if index >= frames.len() {
-                return;
-            }
-            let frame = frames.get(index);
+            let Some(&number) = order.get(index) else { return };
+            let frame = frames.get(number);
             let place = match &frame {
-                Ok(frame) => format!("frame {index} ({})", frame.name),
-                Err(_) => format!("frame {index}"),
+                Ok(frame) => format!("frame {number} ({})", frame.name),
+                Err(_) => format!("frame {number}"),
             };
             let result = work(&mut state, frame).context(place);
             // Later frames are of no use after an error; earlier ones are being worked on already.

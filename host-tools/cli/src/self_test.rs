@@ -32,13 +32,14 @@ fn noise(state: &mut u64) -> usize {
     ((z ^ (z >> 31)) >> 33) as usize
 }
 
-/// Logits, features, then the score when there is a detector.
+/// Logits, norms, alignments, then the score when there is a detector.
 pub fn outcome(engine: &Engine<'_>, frame: &[u8]) -> Result<Vec<f32>> {
     let mut arena = vec![0.0; engine.arena_elements()];
     let (features, judgement) = engine.judge(Frame::U8(frame), &mut arena)?;
     let mut values = features.logits.to_vec();
     values.extend_from_slice(features.squared_norms);
     values.extend_from_slice(features.activation_norms);
+    values.extend_from_slice(features.alignments);
     if let Some(judgement) = judgement {
         let judgement = judgement
             .map_err(|fault| anyhow!("the self-test frame cannot be judged ({fault:?})"))?;

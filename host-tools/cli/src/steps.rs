@@ -5,7 +5,8 @@ use std::fmt;
 use gradgate_bundle::Bundle;
 use gradgate_bundle::header::names;
 use gradgate_bundle::op::{
-    AffineNormParams, ConvParams, ConvWeightNormParams, NONE, OpCode, SquaredNormParams,
+    AffineNormParams, ConvAlignmentParams, ConvParams, ConvWeightNormParams, NONE, OpCode,
+    SquaredNormParams,
 };
 use gradgate_bundle::record::{StepRecord, TensorKind};
 use gradgate_bundle::shape::{ConvShape, METHOD_GRAM, METHOD_PIXEL_GRAM, operands};
@@ -142,6 +143,10 @@ fn step_of(bundle: &Bundle<'_>, step: &StepRecord) -> Option<Step> {
         OpCode::Conv | OpCode::ConvInputGradient | OpCode::ConvWeightGradient => {
             macs(bundle.params(step)?)
         }
+        OpCode::ConvAlignment => {
+            let alignment: &ConvAlignmentParams = bundle.params(step)?;
+            ConvShape::new(&alignment.conv).ok()?.alignment_macs()
+        }
         _ => 0,
     };
     let id = |operand: u16| (operand != NONE).then(|| TensorId(usize::from(operand)));
@@ -175,10 +180,12 @@ fn feature<'a>(bundle: &Bundle<'a>, step: &StepRecord, opcode: OpCode) -> Option
             let p: &ConvWeightNormParams = bundle.params(step)?;
             vec![p.weight, p.bias, p.scale, p.shift]
         }
+        OpCode::ConvAlignment => vec![bundle.params::<ConvAlignmentParams>(step)?.feature],
         _ => return None,
     };
     let schema = &bundle.header().schema;
-    let mut all = names(schema.parameters).chain(names(schema.layers));
+    let mut all =
+        names(schema.parameters).chain(names(schema.layers)).chain(names(schema.alignments));
     let first = written.iter().map(|feature| feature.get()).find(|&feature| feature != NONE)?;
     all.nth(usize::from(first))
 }

@@ -21,7 +21,7 @@ pub struct Metadata {
     pub parameters: Vec<String>,
     /// Names of the layers, in the order of `activation_norms`; no commas.
     pub layers: Vec<String>,
-    /// Names of the alignment taps; empty in this version.
+    /// Names of the weights, in the order of `alignments`; no commas.
     pub alignments: Vec<String>,
     /// From pixels to the input tensor, as text.
     pub preprocessing: String,
@@ -35,13 +35,15 @@ pub struct Metadata {
     pub model_digest: String,
     /// SHA-256 of the feature schema, in hex.
     pub schema_digest: String,
+    /// SHA-256 of the references behind the alignments, in hex; empty without alignments.
+    pub references_digest: String,
     /// Where the frames come from.
     pub frames: String,
 }
 
 impl Metadata {
     /// All that must agree, named.
-    fn shared(&self) -> [(&'static str, String); 9] {
+    fn shared(&self) -> [(&'static str, String); 10] {
         [
             ("parameters", self.parameters.join(",")),
             ("layers", self.layers.join(",")),
@@ -52,6 +54,7 @@ impl Metadata {
             ("numerics", self.numerics.clone()),
             ("model_digest", self.model_digest.clone()),
             ("schema_digest", self.schema_digest.clone()),
+            ("references_digest", self.references_digest.clone()),
         ]
     }
 
@@ -114,6 +117,8 @@ pub struct FeatureSet {
     pub activation_norms: Vec<f64>,
     /// `[n, penultimate_length]`
     pub penultimate: Vec<f32>,
+    /// `[n, alignments]`, cosines of weight gradients against their references.
+    pub alignments: Vec<f32>,
     /// True class, -1 where it is unknown.
     pub labels: Vec<i64>,
     /// Image, track or sequence that a frame belongs to; twins of one image share it, across
@@ -128,6 +133,7 @@ pub struct FrameBuffer {
     layers: Vec<f32>,
     logits: Vec<f32>,
     penultimate: Vec<f32>,
+    alignments: Vec<f32>,
 }
 
 impl FrameBuffer {
@@ -138,6 +144,7 @@ impl FrameBuffer {
             layers: &self.layers,
             logits: &self.logits,
             penultimate: &self.penultimate,
+            alignments: &self.alignments,
         }
     }
 }
@@ -175,14 +182,13 @@ impl FeatureSet {
         };
         narrow(&mut buffer.norms, &self.squared_norms, self.metadata.parameters.len());
         narrow(&mut buffer.layers, &self.activation_norms, self.metadata.layers.len());
-        buffer.logits.clear();
-        buffer.logits.extend_from_slice(row(&self.logits, self.classes, frame));
-        buffer.penultimate.clear();
-        buffer.penultimate.extend_from_slice(row(
-            &self.penultimate,
-            self.penultimate_length,
-            frame,
-        ));
+        let copy = |place: &mut Vec<f32>, values: &[f32], length: usize| {
+            place.clear();
+            place.extend_from_slice(row(values, length, frame));
+        };
+        copy(&mut buffer.logits, &self.logits, self.classes);
+        copy(&mut buffer.penultimate, &self.penultimate, self.penultimate_length);
+        copy(&mut buffer.alignments, &self.alignments, self.metadata.alignments.len());
     }
 
     /// Adds the frames of another set; origins are listed one after the other.
@@ -196,6 +202,7 @@ impl FeatureSet {
         self.squared_norms.extend(other.squared_norms);
         self.activation_norms.extend(other.activation_norms);
         self.penultimate.extend(other.penultimate);
+        self.alignments.extend(other.alignments);
         self.labels.extend(other.labels);
         self.source.extend(other.source);
         let origins = [self.metadata.frames.as_str(), other.metadata.frames.as_str()];
@@ -264,6 +271,7 @@ impl FeatureSet {
         let plain: Vec<(&str, &[f32], usize)> = vec![
             ("logits", &self.logits, self.classes),
             ("penultimate", &self.penultimate, self.penultimate_length),
+            ("alignments", &self.alignments, self.metadata.alignments.len()),
         ];
         for (name, values, length) in plain {
             check_tensor(name, values.len(), n, length)?;
@@ -285,9 +293,11 @@ impl FeatureSet {
                 )));
             }
         }
-        if !meta.alignments.is_empty() {
+        if meta.alignments.is_empty() != meta.references_digest.is_empty() {
             return Err(DetectError::Data(
-                "alignment features are not known to this version".into(),
+                "alignments and the digest of their references belong together; compute the \
+                 features again"
+                    .into(),
             ));
         }
         Ok(())
@@ -307,9 +317,9 @@ pub(crate) mod tests {
     use super::*;
     use crate::random::Random;
 
-    /// Normal frames of a made-up network of 4 classes, 6 parameters, 3 layers; `shift` plants an
-    /// anomaly that touches every head. One source per `frames_per_source` frames, ids from
-    /// `first_source`.
+    /// Normal frames of a made-up network of 4 classes, 6 parameters, 3 layers, 2 alignments;
+    /// `shift` plants an anomaly that touches every head. One source per `frames_per_source`
+    /// frames, ids from 0.
     pub fn synthetic(n: usize, shift: f64, seed: u64, frames_per_source: usize) -> FeatureSet {
         let mut random = Random::new(seed, "synthetic");
         let names = |kind: &str, n| (0..n).map(|i| format!("{kind}{i}")).collect::<Vec<_>>();
@@ -317,6 +327,8 @@ pub(crate) mod tests {
             metadata: Metadata {
                 parameters: names("w", 6),
                 layers: names("layer", 3),
+                alignments: names("w", 2),
+                references_digest: "cc".into(),
                 preprocessing: "range=0,1".into(),
                 label: "ones".into(),
                 executor: "engine".into(),
@@ -350,6 +362,9 @@ pub(crate) mod tests {
                 let stray = if at >= 4 { shift * 2.0 } else { 0.0 };
                 set.penultimate.push((direction + stray + 0.4 * random.normal()) as f32);
             }
+            for _ in 0..2 {
+                set.alignments.push((0.5 - 0.3 * shift + 0.1 * random.normal()) as f32);
+            }
             set.labels.push(class as i64);
             set.source.push((frame / frames_per_source) as i64);
         }
@@ -360,7 +375,7 @@ pub(crate) mod tests {
     fn mixtures_are_refused_by_name() {
         let first = synthetic(5, 0.0, 1, 1);
         type Change = (&'static str, fn(&mut Metadata));
-        let changes: [Change; 9] = [
+        let changes: [Change; 10] = [
             ("parameters", |m| m.parameters[0].push('x')),
             ("layers", |m| m.layers[0].push('x')),
             ("alignments", |m| m.alignments.push("a".into())),
@@ -370,6 +385,7 @@ pub(crate) mod tests {
             ("numerics", |m| m.numerics.push('x')),
             ("model_digest", |m| m.model_digest.push('x')),
             ("schema_digest", |m| m.schema_digest.push('x')),
+            ("references_digest", |m| m.references_digest.push('x')),
         ];
         for (field, change) in changes {
             let mut other = first.clone();
@@ -390,13 +406,16 @@ pub(crate) mod tests {
         let good = synthetic(5, 0.0, 1, 1);
         good.validate().unwrap();
         type Change = (&'static str, fn(&mut FeatureSet));
-        let changes: [Change; 10] = [
+        let changes: [Change; 13] = [
             ("squared_norms of frame 2", |s| s.squared_norms[13] = f64::NAN),
             ("squared_norms of frame 0", |s| s.squared_norms[0] = 1e39),
             ("squared_norms of frame 0", |s| s.squared_norms[1] = -1.0),
             ("activation_norms of frame 1", |s| s.activation_norms[3] = f64::INFINITY),
             ("logits of frame 4", |s| s.logits[19] = f32::NAN),
             ("penultimate of frame 0", |s| s.penultimate[7] = f32::NEG_INFINITY),
+            ("alignments of frame 1", |s| s.alignments[2] = f32::NAN),
+            ("alignments", |s| s.alignments.truncate(9)),
+            ("belong together", |s| s.metadata.references_digest.clear()),
             ("labels", |s| s.labels.truncate(4)),
             ("logits", |s| s.logits.truncate(4)),
             ("cannot name a feature", |s| s.metadata.layers[0] = "a,b".into()),

@@ -27,7 +27,7 @@ pub struct FittedFor {
     pub parameters: Vec<String>,
     /// Layers behind the activation norms.
     pub layers: Vec<String>,
-    /// Alignment taps, empty in this version.
+    /// Weights behind the alignments.
     pub alignments: Vec<String>,
     /// Logits.
     pub classes: u32,
@@ -45,6 +45,8 @@ pub struct FittedFor {
     pub model_digest: String,
     /// SHA-256 of the feature schema, in hex.
     pub schema_digest: String,
+    /// SHA-256 of the references behind the alignments, in hex; empty without alignments.
+    pub references_digest: String,
 }
 
 impl FittedFor {
@@ -62,6 +64,7 @@ impl FittedFor {
             numerics: metadata.numerics.clone(),
             model_digest: metadata.model_digest.clone(),
             schema_digest: metadata.schema_digest.clone(),
+            references_digest: metadata.references_digest.clone(),
         }
     }
 
@@ -279,6 +282,7 @@ impl DetectorFile {
             numerics: ours.numerics.clone(),
             model_digest: ours.model_digest.clone(),
             schema_digest: ours.schema_digest.clone(),
+            references_digest: ours.references_digest.clone(),
             frames: "the detector".into(),
         }
         .check_same(metadata)

@@ -145,6 +145,13 @@ impl<'a> Data<'a> {
                 "the features hold no gradient norms; fit with --inputs forward".into(),
             ));
         }
+        if wanted.has(Inputs::ALIGNMENT) && shape.alignments == 0 {
+            return Err(DetectError::Options(
+                "the features hold no alignments; compute them with `features --references`, or \
+                 leave alignment out of --inputs"
+                    .into(),
+            ));
+        }
         match shape.inputs(wanted) {
             Some(columns) if columns > 0 => Ok(wanted),
             _ => Err(DetectError::Options("the features are too many or none".into())),

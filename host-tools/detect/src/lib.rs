@@ -2,9 +2,10 @@
 //!
 //! Flow: [`features::FeatureSet`] (a file of features) -> [`split`] by source -> [`fit()`] of a
 //! head on the training part -> [`calibrate`] on frames that fitted nothing ->
-//! [`file::DetectorFile`] and a [`fit::FitReport`]. Every score is computed by gradgate-engine's
-//! own detector code, so that fit time and device agree bit for bit. This crate knows no images
-//! (but for [`image_statistics`]), no networks and no bundles beyond blobs.
+//! [`file::DetectorFile`] and a [`fit::FitReport`]. Before it, [`references`] turns gradients of
+//! other normal frames into the directions that alignments compare with. Every score is computed
+//! by gradgate-engine's own detector code, so that fit time and device agree bit for bit. This
+//! crate knows no images (but for [`image_statistics`]), no networks and no bundles beyond blobs.
 
 pub mod binomial;
 pub mod calibrate;
@@ -20,9 +21,11 @@ pub mod linear;
 pub mod matrix_fit;
 pub mod metrics;
 pub mod random;
+pub mod references;
 pub mod resplit;
 pub mod scorer;
 pub mod split;
+mod tensors;
 
 pub use error::DetectError;
 pub use features::{FeatureSet, Metadata};

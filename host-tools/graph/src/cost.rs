@@ -23,7 +23,7 @@ pub enum Pass {
     Forward,
     /// Cotangents through the layers.
     Backward,
-    /// Weight gradients and their norms.
+    /// Weight gradients, their norms and alignments.
     Norms,
 }
 
@@ -32,7 +32,9 @@ impl Pass {
     pub fn of(opcode: OpCode) -> Pass {
         match opcode {
             OpCode::ConvInputGradient => Pass::Backward,
-            OpCode::ConvWeightNorm | OpCode::ConvWeightGradient => Pass::Norms,
+            OpCode::ConvWeightNorm | OpCode::ConvWeightGradient | OpCode::ConvAlignment => {
+                Pass::Norms
+            }
             _ => Pass::Forward,
         }
     }
@@ -45,7 +47,7 @@ pub struct Macs {
     pub forward: u64,
     /// Cotangents through the layers.
     pub backward: u64,
-    /// Weight gradients and their norms.
+    /// Weight gradients, their norms and alignments.
     pub norms: u64,
     /// Forward layers that the backward pass computes again to save memory.
     pub again: u64,

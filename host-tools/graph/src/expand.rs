@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 
+use crate::alignment::{self, Reference, ReferenceError};
 use crate::graph::{Graph, Node, NodeId, ShapeError, Tensor, ValueId};
 use crate::ops::Op;
 use crate::taps::{self, Taps};
@@ -64,6 +65,8 @@ pub enum ExpandError {
     NoTaps,
     /// The graph has no image or no `[1, classes]` logits.
     NotAClassifier,
+    /// References that do not fit the graph.
+    Reference(ReferenceError),
 }
 
 impl fmt::Display for ExpandError {
@@ -79,6 +82,7 @@ impl fmt::Display for ExpandError {
             Self::NotAClassifier => {
                 write!(f, "the graph has no image input or no [1, classes] logits")
             }
+            Self::Reference(error) => error.fmt(f),
         }
     }
 }
@@ -102,6 +106,8 @@ pub struct Expanded {
     pub squared_norms: Vec<(ValueId, ValueId)>,
     /// Layer output and its squared norm, in graph order.
     pub activation_norms: Vec<(ValueId, ValueId)>,
+    /// Weight and the cosine of its gradient against its references, in graph order.
+    pub alignments: Vec<(ValueId, ValueId)>,
     /// The vector from which the logits are computed, `[1, d]`.
     pub penultimate: Option<ValueId>,
     /// The label as differentiated, one number per class.
@@ -126,11 +132,25 @@ pub struct Rule {
 /// # Errors
 /// See [`ExpandError`].
 pub fn expand(graph: &Graph, label: &Label, taps: &Taps) -> Result<Expanded, ExpandError> {
+    expand_aligned(graph, label, taps, &[])
+}
+
+/// As [`expand`]; each weight that `taps` selects and `references` names gets an alignment, too.
+///
+/// # Errors
+/// See [`ExpandError`].
+pub fn expand_aligned(
+    graph: &Graph,
+    label: &Label,
+    taps: &Taps,
+    references: &[Reference],
+) -> Result<Expanded, ExpandError> {
     let (Some(_), Some(logits)) = (graph.input, graph.logits) else {
         return Err(ExpandError::NotAClassifier);
     };
     let &[1, classes] = graph.shape(logits) else { return Err(ExpandError::NotAClassifier) };
     let label = label.vector(classes)?;
+    alignment::check(graph, references).map_err(ExpandError::Reference)?;
     let tapped: Vec<ValueId> =
         graph.parameters.iter().copied().filter(|&p| taps.selects(graph, p)).collect();
     if tapped.is_empty() && !taps.forward_only() {
@@ -150,6 +170,7 @@ pub fn expand(graph: &Graph, label: &Label, taps: &Taps) -> Result<Expanded, Exp
     if squared_norms.is_empty() && !taps.forward_only() {
         return Err(ExpandError::NoTaps);
     }
+    let alignments = backward.alignments(graph, &squared_norms, references)?;
     let mut activation_norms = Vec::new();
     for layer in taps::layers(graph) {
         activation_norms.push((layer, backward.emit("norm", Op::SquaredNorm, &[layer])?));
@@ -160,6 +181,7 @@ pub fn expand(graph: &Graph, label: &Label, taps: &Taps) -> Result<Expanded, Exp
         forward_nodes,
         squared_norms,
         activation_norms,
+        alignments,
         label,
         rules: backward.rules,
     })
@@ -209,6 +231,16 @@ impl Backward {
     pub fn emit(&mut self, what: &str, op: Op, inputs: &[ValueId]) -> Result<ValueId, ShapeError> {
         let name = format!("gradgate/{what}/{}", self.graph.nodes.len());
         self.graph.push(name, op, inputs)
+    }
+
+    /// Adds the constant `what` of a parameter.
+    pub(crate) fn constant(&mut self, what: &str, parameter: &str, tensor: Tensor) -> ValueId {
+        self.graph.add_constant(format!("gradgate/{what}/{parameter}"), tensor)
+    }
+
+    /// Cotangent of a forward node's output, where the loss reaches it.
+    pub(crate) fn cotangent_of(&self, node: NodeId) -> Option<ValueId> {
+        self.rules.iter().find(|rule| rule.node == node).map(|rule| rule.cotangent)
     }
 
     /// Adds a rank-0 constant.

@@ -4,6 +4,7 @@
 //! Names of the model's nodes, values and initializers are kept; what is added begins with
 //! `gradgate/`. Nodes that no output needs are left out. The frame axis has length 1.
 
+mod alignment;
 mod average_pool;
 mod batch_norm;
 pub mod builder;

@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of layouts, fusion or arenas. `interp/<op>.rs` mirrors `ops/<op>.rs`.
 
+mod alignment;
 mod average_pool;
 mod batch_norm;
 mod concat;
@@ -56,6 +57,8 @@ pub struct Features {
     pub activation_norms: Vec<f64>,
     /// The vector before the last Gemm; empty when the model has none.
     pub penultimate: Vec<f64>,
+    /// Cosines against the references in schema order.
+    pub alignments: Vec<f64>,
 }
 
 /// An interpreter for one graph; constants are widened once.
@@ -119,6 +122,7 @@ impl<'g> Interp<'g> {
             squared_norms: norms(&expanded.squared_norms),
             activation_norms: norms(&expanded.activation_norms),
             penultimate: expanded.penultimate.map_or(Vec::new(), |id| values.get(id).to_vec()),
+            alignments: norms(&expanded.alignments),
         }
     }
 
@@ -185,6 +189,8 @@ pub(crate) fn evaluate(op: &Op, o: &[Operand<'_>], output: &[usize]) -> Vec<f64>
         Op::Transpose { permutation } => transpose::evaluate(permutation, o[0], output),
         Op::Reshape { .. } => o[0].data.to_vec(),
         Op::SquaredNorm => vec![o[0].data.iter().map(|x| x * x).sum()],
+        Op::ConvAlignment(conv) => alignment::convolution(conv, o),
+        Op::GemmAlignment => alignment::gemm(o),
     }
 }
 

@@ -1,4 +1,5 @@
 //! Compiler.
+pub mod alignment;
 pub mod cost;
 pub mod expand;
 pub mod export;

@@ -7,6 +7,7 @@
 //! computes,
 //! and the backward nodes that one `ConvWeightNorm` step serves.
 
+mod alignment;
 mod backward;
 mod batch_norm;
 mod concat;
@@ -115,6 +116,7 @@ struct Lowering<'g> {
     fusion: fuse::Fusion,
     /// Features that are the squared norm of a value, by that value.
     features: HashMap<ValueId, Vec<u16>>,
+    alignments: Vec<alignment::Alignment>,
     tensor_of: HashMap<ValueId, TensorId>,
     blobs: HashMap<(ValueId, Kind), TensorId>,
     vectors: HashMap<Vec<u32>, TensorId>,
@@ -129,6 +131,7 @@ impl<'g> Lowering<'g> {
             graph: &expanded.graph,
             fusion: fuse::Fusion::new(expanded, products),
             features: fuse::features(expanded),
+            alignments: alignment::alignments(expanded),
             tensor_of: HashMap::new(),
             blobs: HashMap::new(),
             vectors: HashMap::new(),
@@ -177,12 +180,15 @@ impl<'g> Lowering<'g> {
             self.input_gradient(&chain)?;
         } else if let Some(norm) = self.fusion.normalisation_before(id) {
             self.batch_norm(&graph.nodes[norm.0 as usize], Some(node))?;
-        } else if node.op == Op::SquaredNorm {
-            return Ok(()); // emitted as soon as its operand exists
+        } else if node.op == Op::SquaredNorm || alignment::is_alignment(&node.op) {
+            return Ok(()); // emitted as soon as what it reads exists
         } else {
             self.plain(node)?;
         }
         self.norms_of(node.output);
+        for feature in self.features.get(&node.output).cloned().unwrap_or_default() {
+            self.alignments_after(feature)?;
+        }
         Ok(())
     }
 
@@ -224,7 +230,7 @@ impl<'g> Lowering<'g> {
             }
             Op::Transpose { permutation } => self.transpose(node, permutation),
             Op::Reshape { .. } => self.reshape(node),
-            Op::SquaredNorm => Ok(()),
+            Op::SquaredNorm | Op::ConvAlignment(_) | Op::GemmAlignment => Ok(()),
         }
     }
 
@@ -240,7 +246,9 @@ impl<'g> Lowering<'g> {
         let mut values: Vec<_> = self.tensor_of.iter().map(|(&v, &t)| (v, t)).collect();
         values.sort_unstable();
         Ok(Schedule {
-            features: self.expanded.squared_norms.len() + self.expanded.activation_norms.len(),
+            features: self.expanded.squared_norms.len()
+                + self.expanded.activation_norms.len()
+                + self.expanded.alignments.len(),
             logits,
             penultimate: self.expanded.penultimate.and_then(tensor),
             input: [height, width, channels],

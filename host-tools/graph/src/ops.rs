@@ -4,6 +4,7 @@
 //! holds its evaluation in `interp/`, its ONNX spelling in `export/` and its schedule in `lower/`.
 //! Operand order is part of the contract and stands beside each variant; `[..]` is optional.
 
+pub mod alignment;
 pub mod average_pool;
 pub mod batch_norm;
 #[cfg(test)]
@@ -207,6 +208,12 @@ pub enum Op {
     },
     /// `x` -> `[1]`: sum of the squares of all elements.
     SquaredNorm,
+    /// `x [1,C,H,W], g [1,O,H',W'], u [R,O], v [R,C,kh,kw], logits [1,N], norm [1]` -> `[1]`:
+    /// cosine of the convolution's weight gradient, whose squared norm is `norm`, and the reference
+    /// direction of the predicted class.
+    ConvAlignment(Conv),
+    /// `x [1,..,K], g [1,..,N], u [R,N], v [R,K], logits, norm` -> `[1]`
+    GemmAlignment,
 }
 
 impl Op {
@@ -250,6 +257,8 @@ impl Op {
             Op::Transpose { .. } => "Transpose",
             Op::Reshape { .. } => "Reshape",
             Op::SquaredNorm => "SquaredNorm",
+            Op::ConvAlignment(_) => "ConvAlignment",
+            Op::GemmAlignment => "GemmAlignment",
         }
     }
 
@@ -300,6 +309,8 @@ impl Op {
             Op::Transpose { permutation } => transpose::shape(permutation, s),
             Op::Reshape { shape } => reshape::shape(shape, s),
             Op::SquaredNorm => squared_norm::shape(s),
+            Op::ConvAlignment(conv) => alignment::conv_shape(conv, s),
+            Op::GemmAlignment => alignment::gemm_shape(s),
         }
     }
 }
@@ -357,7 +368,9 @@ impl Op {
             | Op::SoftmaxGradient { .. }
             | Op::MaxPoolGradient(_)
             | Op::AveragePoolGradient { .. }
-            | Op::SquaredNorm => return None,
+            | Op::SquaredNorm
+            | Op::ConvAlignment(_)
+            | Op::GemmAlignment => return None,
         })
     }
 }

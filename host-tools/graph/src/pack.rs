@@ -67,6 +67,8 @@ pub struct SchemaNames {
     pub parameters: String,
     /// Layers whose squared activation norm is a feature.
     pub layers: String,
+    /// Weights whose alignment is a feature.
+    pub alignments: String,
     /// Number of classes.
     pub classes: u32,
     /// Length of the penultimate vector, 0 without one.
@@ -83,6 +85,7 @@ pub fn schema_names(expanded: &Expanded) -> Result<SchemaNames, PackError> {
     Ok(SchemaNames {
         parameters: names(graph, &expanded.squared_norms)?,
         layers: names(graph, &expanded.activation_norms)?,
+        alignments: names(graph, &expanded.alignments)?,
         classes: length(graph.logits),
         penultimate: length(expanded.penultimate),
     })

@@ -52,7 +52,7 @@ pub struct Schedule {
     pub tensors: Vec<ScheduledTensor>,
     /// All steps, in order.
     pub steps: Vec<Step>,
-    /// Squared gradient norms, then squared activation norms.
+    /// Squared gradient norms, squared activation norms, then alignments.
     pub features: usize,
     /// The logits.
     pub logits: TensorId,

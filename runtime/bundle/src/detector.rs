@@ -18,7 +18,7 @@ impl Inputs {
     /// `ln(max(a, 1e-30))` of every squared activation norm, the largest logits in descending
     /// order, the energy.
     pub const FORWARD: Inputs = Inputs(2);
-    /// Cosines against mean gradient directions; a later version computes them.
+    /// Cosines against the reference directions of the predicted class, as they are.
     pub const ALIGNMENT: Inputs = Inputs(4);
     /// Kinds with their names, in input order.
     pub const NAMES: [(Inputs, &'static str); 3] =
@@ -42,7 +42,7 @@ pub struct FeatureShape {
     pub norms: u32,
     /// Squared activation norms.
     pub layers: u32,
-    /// Alignment cosines, 0 in this version.
+    /// Alignment cosines.
     pub alignments: u32,
     /// Logits, at least 1.
     pub classes: u32,
@@ -229,12 +229,14 @@ pub enum Fault {
     Intermediate,
     /// The score is NaN or infinite.
     Score,
+    /// An alignment is NaN or infinite.
+    Alignment(u32),
 }
 
 /// A detector that does not fit its bundle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DetectorError {
-    /// No inputs, inputs of an unknown kind, or alignment (not computed in this version).
+    /// No inputs, or inputs of an unknown kind.
     Inputs,
     /// Fitted for other numbers of features than the network gives.
     Shape,

@@ -63,6 +63,8 @@ pub struct Provenance<'a> {
     pub detector_digest: [u8; 32],
     /// Name and version of the tool that packed it.
     pub tool: &'a str,
+    /// SHA-256 of the references behind the alignments; zeros without alignments.
+    pub references_digest: [u8; 32],
 }
 
 /// Names of all features; their digest is in the manifest, and detectors are fitted for one schema.
@@ -72,7 +74,7 @@ pub struct Schema<'a> {
     pub parameters: &'a str,
     /// Values whose squared activation norm is a feature, one a line.
     pub layers: &'a str,
-    /// Alignment taps (a later version fills this), one a line.
+    /// Parameter tensors whose gradient's cosine against its references is a feature, one a line.
     pub alignments: &'a str,
     /// Logits.
     pub classes: u32,
@@ -97,7 +99,8 @@ impl Schema<'_> {
 pub struct Layout {
     /// Length of the arena.
     pub arena_elements: u32,
-    /// First feature: squared gradient norms in schema order, then squared activation norms.
+    /// First feature: squared gradient norms in schema order, squared activation norms, then
+    /// alignments.
     pub features_offset: u32,
     /// Tensor index of the logits.
     pub logits: u16,

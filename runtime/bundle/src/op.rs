@@ -94,6 +94,10 @@ opcodes! {
     /// `x -> mask`: one value per [`MASK_BITS`] neighbours of x, the integer whose bit i says
     /// `x[16 k + i] > 0`; NaN where one of them is. [`MaskParams`].
     Mask = 20,
+    /// `x, g, u, v, logits -> scratch`: cosine of the weight gradient and the reference direction
+    /// of the predicted class into one feature. u holds a row of output channels and v a row of
+    /// inputs for each class; scratch one value per output pixel. [`ConvAlignmentParams`].
+    ConvAlignment = 21,
 }
 
 /// Elements that one value of a mask speaks for: their integer is exact in f32.
@@ -298,6 +302,19 @@ params! {
     SquaredNormParams {
         /// Elements of x.
         elements: U32,
+        /// Feature written.
+        feature: U16,
+        /// Zero.
+        reserved: U16,
+    }
+    /// Cosine against the references of a convolution's weight.
+    ConvAlignmentParams {
+        /// The convolution.
+        conv: ConvParams,
+        /// Logits; a single one has references for two classes.
+        classes: U16,
+        /// Feature read: the weight's squared gradient norm, written by an earlier step.
+        norm: U16,
         /// Feature written.
         feature: U16,
         /// Zero.

@@ -23,9 +23,9 @@ use crate::error::{ParseError, Section};
 use crate::header::{BlobRef, Header, SelfTest, names};
 use crate::manifest::{Manifest, PREFIX_BYTES};
 use crate::op::{
-    AffineNormParams, AffineParams, BinaryParams, ConvParams, ConvWeightNormParams, CopyParams,
-    MaskParams, NONE, OpCode, Params, PoolParams, PreprocessParams, ReduceParams, SoftmaxParams,
-    SquaredNormParams, UnaryParams,
+    AffineNormParams, AffineParams, BinaryParams, ConvAlignmentParams, ConvParams,
+    ConvWeightNormParams, CopyParams, MaskParams, NONE, OpCode, Params, PoolParams,
+    PreprocessParams, ReduceParams, SoftmaxParams, SquaredNormParams, UnaryParams,
 };
 use crate::record::{StepRecord, TensorKind, TensorRecord};
 use crate::signature::{StreamCheck, Verified};
@@ -252,6 +252,7 @@ pub const fn params_size(opcode: OpCode) -> usize {
             size_of::<ConvParams>()
         }
         OpCode::ConvWeightNorm => size_of::<ConvWeightNormParams>(),
+        OpCode::ConvAlignment => size_of::<ConvAlignmentParams>(),
         OpCode::Affine => size_of::<AffineParams>(),
         OpCode::AffineNorm => size_of::<AffineNormParams>(),
         OpCode::Binary => size_of::<BinaryParams>(),

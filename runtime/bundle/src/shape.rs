@@ -10,7 +10,9 @@ mod in_place;
 mod pool;
 
 pub use boxes::{box_elements, box_reach, covers_exactly};
-pub use conv::{ConvShape, PixelGram, window_output};
+use boxes::{copy, reduce};
+use conv::conv_alignment;
+pub use conv::{ConvShape, PixelGram, reference_rows, window_output};
 pub use in_place::in_place;
 pub use pool::PoolShape;
 
@@ -18,8 +20,8 @@ use zerocopy::FromBytes;
 use zerocopy::little_endian::{F32, U32};
 
 use crate::op::{
-    Activation, AffineNormParams, AffineParams, BinaryKind, BinaryParams, ConvParams,
-    ConvWeightNormParams, CopyParams, MASK_BITS, MaskParams, NONE, OpCode, PoolParams,
+    Activation, AffineNormParams, AffineParams, BinaryKind, BinaryParams, ConvAlignmentParams,
+    ConvParams, ConvWeightNormParams, CopyParams, MASK_BITS, MaskParams, NONE, OpCode, PoolParams,
     PreprocessParams, ReduceParams, SoftmaxParams, SquaredNormParams, UnaryParams,
 };
 use crate::read::Bundle;
@@ -86,6 +88,7 @@ pub fn operands(opcode: OpCode) -> &'static [Role] {
         OpCode::ConvWeightNorm => &[R, R, R, O, O, O, S],
         OpCode::Affine => &[R, R, O, W],
         OpCode::AffineNorm => &[R, R, R, R, S],
+        OpCode::ConvAlignment => &[R, R, R, R, R, S],
         OpCode::ConvWeightGradient
         | OpCode::Binary
         | OpCode::UnaryGradient
@@ -148,6 +151,7 @@ parameters! {
     Copy(CopyParams),
     SquaredNorm(SquaredNormParams),
     Mask(MaskParams),
+    ConvAlignment(ConvAlignmentParams),
 }
 
 impl<'a> Parameters<'a> {
@@ -230,9 +234,9 @@ impl<'a> Parameters<'a> {
             Parameters::Copy(p) => copy(p),
             Parameters::SquaredNorm(p) => Ok(places(&[product(&[p.elements])?])),
             Parameters::Mask(p) => {
-                let n = product(&[p.elements])?;
-                Ok(places(&[n, n.div_ceil(MASK_BITS)]))
+                product(&[p.elements]).map(|n| places(&[n, n.div_ceil(MASK_BITS)]))
             }
+            Parameters::ConvAlignment(p) => conv_alignment(p),
         }
     }
 
@@ -244,7 +248,16 @@ impl<'a> Parameters<'a> {
             }
             Parameters::AffineNorm(p) => [p.scale.get(), p.shift.get(), NONE, NONE],
             Parameters::SquaredNorm(p) => [p.feature.get(), NONE, NONE, NONE],
+            Parameters::ConvAlignment(p) => [p.feature.get(), NONE, NONE, NONE],
             _ => [NONE; 4],
+        }
+    }
+
+    /// The feature that the step reads, which an earlier step must have written.
+    pub fn feature_read(&self) -> Option<u16> {
+        match self {
+            Parameters::ConvAlignment(p) => Some(p.norm.get()),
+            _ => None,
         }
     }
 
@@ -348,30 +361,6 @@ fn conv_weight_norm(p: &ConvWeightNormParams) -> Result<[usize; OPERANDS], Shape
     Ok(places(&[x, y, s.weight_elements(), co, co, co, scratch]))
 }
 
-fn reduce(p: &ReduceParams) -> Result<[usize; OPERANDS], ShapeError> {
-    if p.kind.get() > 1 {
-        return Err(ShapeError::Number);
-    }
-    let kept = box_reach(0, &p.kept, &p.kept_strides)?;
-    let reduced = box_reach(0, &p.reduced, &p.reduced_strides)?;
-    let reach = kept.checked_add(reduced).and_then(|n| n.checked_sub(1));
-    let x = reach.filter(|&n| n < ELEMENT_LIMIT).ok_or(ShapeError::TooLarge)?;
-    Ok(places(&[x, box_elements(&p.kept)?]))
-}
-
-fn copy(p: &CopyParams) -> Result<[usize; OPERANDS], ShapeError> {
-    if p.fills.get() > 1 {
-        return Err(ShapeError::Number);
-    }
-    let (x, y) = (product(&[p.x_elements])?, product(&[p.y_elements])?);
-    let reads = box_reach(p.x_offset.get(), &p.dims, &p.x_strides)?;
-    let writes = box_reach(p.y_offset.get(), &p.dims, &p.y_strides)?;
-    if reads > x || writes > y {
-        return Err(ShapeError::Box);
-    }
-    Ok(places(&[x, y]))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -420,6 +409,7 @@ mod tests {
             Parameters::Copy(&zeroed()).elements(),
             Parameters::SquaredNorm(&zeroed()).elements(),
             Parameters::Mask(&zeroed()).elements(),
+            Parameters::ConvAlignment(&zeroed()).elements(),
         ];
         assert_eq!(all.len(), OpCode::ALL.len());
         for (elements, opcode) in all.iter().zip(OpCode::ALL) {

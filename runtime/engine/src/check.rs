@@ -28,7 +28,9 @@ pub fn feature_shape(bundle: &Bundle<'_>) -> FeatureShape {
 /// The features' interval; `None` on overflow.
 pub fn features_interval(bundle: &Bundle<'_>) -> Option<Interval> {
     let shape = feature_shape(bundle);
-    let count = (shape.norms as usize).checked_add(shape.layers as usize)?;
+    let count = [shape.norms, shape.layers, shape.alignments]
+        .iter()
+        .try_fold(0usize, |sum, count| sum.checked_add(*count as usize))?;
     Interval::new(bundle.header().layout.features_offset as usize, count)
 }
 
@@ -158,7 +160,20 @@ fn check_features(bundle: &Bundle<'_>) -> Result<(), LoadError> {
         }
         written += 1;
     }
+    check_features_read(bundle)?;
     if written == count { Ok(()) } else { Err(LoadError::FeaturesMissing) }
+}
+
+/// A feature that a step reads was written by an earlier one.
+fn check_features_read(bundle: &Bundle<'_>) -> Result<(), LoadError> {
+    for (step, record) in bundle.steps().iter().enumerate() {
+        let read = Parameters::of(bundle, record).and_then(|p| p.feature_read());
+        let Some(feature) = read.map(usize::from) else { continue };
+        if !written_features(bundle).any(|(writer, written)| written == feature && writer < step) {
+            return Err(LoadError::FeatureUnwritten { step, feature });
+        }
+    }
+    Ok(())
 }
 
 /// Steps and the features that they write.

@@ -7,7 +7,6 @@
 
 mod heads;
 mod inputs;
-mod lanes;
 mod view;
 
 use gradgate_bundle::detector::{Fault, Inputs, Judgement, Reason};
@@ -29,6 +28,8 @@ pub struct FrameFeatures<'a> {
     pub logits: &'a [f32],
     /// Input of the last linear layer.
     pub penultimate: &'a [f32],
+    /// Cosines against reference directions, in schema order.
+    pub alignments: &'a [f32],
 }
 
 /// Judges one frame. `scratch` holds at least `Detector::scratch_elements` values; its content does
@@ -86,17 +87,19 @@ fn check_lengths(view: &DetectorView<'_>, frame: &FrameFeatures<'_>) -> Result<(
     let fine = fits(shape.norms, frame.norms, view.inputs.has(Inputs::NORM))
         && fits(shape.layers, frame.layers, view.inputs.has(Inputs::FORWARD))
         && fits(shape.classes, frame.logits, true)
-        && fits(shape.penultimate, frame.penultimate, view.needs_penultimate());
+        && fits(shape.penultimate, frame.penultimate, view.needs_penultimate())
+        && fits(shape.alignments, frame.alignments, view.inputs.has(Inputs::ALIGNMENT));
     if fine { Ok(()) } else { Err(Fault::Length) }
 }
 
 fn check_finite(frame: &FrameFeatures<'_>) -> Result<(), Fault> {
     type Kind<'a> = (&'a [f32], fn(u32) -> Fault);
-    let kinds: [Kind<'_>; 4] = [
+    let kinds: [Kind<'_>; 5] = [
         (frame.norms, Fault::Norm),
         (frame.layers, Fault::Activation),
         (frame.logits, Fault::Logit),
         (frame.penultimate, Fault::Penultimate),
+        (frame.alignments, Fault::Alignment),
     ];
     for (values, fault) in kinds {
         if let Some(index) = values.iter().position(|value| !value.is_finite()) {

@@ -27,6 +27,7 @@ pub struct Engine<'a> {
 #[derive(Clone, Copy, Debug)]
 struct Places {
     norms: usize,
+    layers: usize,
     features: Interval,
     logits: Interval,
     penultimate: Interval,
@@ -44,6 +45,8 @@ pub struct Features<'m> {
     pub activation_norms: &'m [f32],
     /// The penultimate vector; empty when the model has none.
     pub penultimate: &'m [f32],
+    /// Cosines of weight gradients against their references, in schema order.
+    pub alignments: &'m [f32],
 }
 
 impl<'a> Engine<'a> {
@@ -237,6 +240,7 @@ impl<'m> Features<'m> {
             layers: self.activation_norms,
             logits: self.logits,
             penultimate: self.penultimate,
+            alignments: self.alignments,
         }
     }
 }
@@ -244,13 +248,14 @@ impl<'m> Features<'m> {
 impl Places {
     fn results<'m>(&self, arena: &'m mut [f32]) -> Option<(Features<'m>, &'m mut [f32])> {
         let (readable, scratch, _) = cut(arena, self.scratch, Interval::default())?;
-        let (squared_norms, activation_norms) =
-            readable.get(self.features)?.split_at_checked(self.norms)?;
+        let (squared_norms, rest) = readable.get(self.features)?.split_at_checked(self.norms)?;
+        let (activation_norms, alignments) = rest.split_at_checked(self.layers)?;
         let features = Features {
             logits: readable.get(self.logits)?,
             squared_norms,
             activation_norms,
             penultimate: readable.get(self.penultimate)?,
+            alignments,
         };
         Some((features, scratch))
     }
@@ -265,8 +270,10 @@ fn places(bundle: &Bundle<'_>) -> Option<Places> {
         None => Interval::default(),
     };
     let empty = layout.penultimate == NONE;
+    let shape = feature_shape(bundle);
     Some(Places {
-        norms: feature_shape(bundle).norms as usize,
+        norms: shape.norms as usize,
+        layers: shape.layers as usize,
         features: features_interval(bundle)?,
         logits: result(layout.logits)?,
         penultimate: if empty { Interval::default() } else { result(layout.penultimate)? },

@@ -69,6 +69,13 @@ pub enum LoadError {
         /// Feature index.
         feature: usize,
     },
+    /// A step reads a feature that no earlier step wrote.
+    FeatureUnwritten {
+        /// Step index.
+        step: usize,
+        /// Feature number.
+        feature: usize,
+    },
     /// The steps write fewer features than the schema names.
     FeaturesMissing,
     /// The layout contradicts the schema or the plan; says what.
@@ -101,6 +108,9 @@ impl fmt::Display for LoadError {
             }
             LoadError::Feature { step, feature } => {
                 write!(f, "step {step}: feature {feature} is unknown or was written before")
+            }
+            LoadError::FeatureUnwritten { step, feature } => {
+                write!(f, "step {step}: feature {feature} is read before it is written")
             }
             LoadError::FeaturesMissing => f.write_str("not every feature of the schema is written"),
             LoadError::Layout(what) => write!(f, "layout: {what}"),

@@ -12,6 +12,7 @@ pub mod average_pool;
 pub mod binary;
 pub mod boxes;
 pub mod conv;
+pub mod conv_alignment;
 pub mod conv_input_gradient;
 mod conv_weight;
 pub mod conv_weight_gradient;

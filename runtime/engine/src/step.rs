@@ -5,7 +5,9 @@ mod call;
 pub use call::{Call, transpose, transposed_elements, workspace_elements};
 
 use gradgate_bundle::Bundle;
-use gradgate_bundle::op::{Activation, BinaryKind, ConvWeightNormParams, NONE, OpCode};
+use gradgate_bundle::op::{
+    Activation, BinaryKind, ConvAlignmentParams, ConvWeightNormParams, NONE, OpCode,
+};
 use gradgate_bundle::record::StepRecord;
 use gradgate_bundle::shape::{
     ConvShape, METHOD_GRAM, METHOD_PIXEL_GRAM, Parameters, PoolShape, operands,
@@ -21,6 +23,7 @@ use crate::kernels::average_pool::{average_pool, average_pool_gradient};
 use crate::kernels::binary::binary;
 use crate::kernels::boxes::axes;
 use crate::kernels::conv::Epilogue;
+use crate::kernels::conv_alignment::Alignment;
 use crate::kernels::conv_input_gradient::GradientEnd;
 use crate::kernels::conv_weight_gradient::conv_weight_gradient;
 use crate::kernels::conv_weight_norm::WeightNorm;
@@ -85,7 +88,10 @@ pub fn execute(
     let features = if taps { features } else { Interval::default() };
     let (readable, out, features) = cut(arena, output, features)?;
     let reads = Reads { bundle, record, readable, output };
-    let norms = compute(&parameters, &reads, frame, call, out)?;
+    let norms = match parameters {
+        Parameters::ConvAlignment(p) => [alignment(p, &reads, features, out)?, 0.0, 0.0, 0.0],
+        _ => compute(&parameters, &reads, frame, call, out)?,
+    };
     if let Some(place) = place {
         observer(Written::Operand(place), out);
     }
@@ -242,6 +248,23 @@ fn weight_norm(
         _ => call.direct(&norm, scratch)?,
     };
     Some([norms.weight, norms.bias, norms.scale, norms.shift])
+}
+
+fn alignment(
+    p: &ConvAlignmentParams,
+    reads: &Reads<'_, '_>,
+    features: &[f32],
+    scratch: &mut [f32],
+) -> Option<f32> {
+    let alignment = Alignment {
+        s: &ConvShape::new(&p.conv).ok()?,
+        x: reads.get(0)?,
+        g: reads.get(1)?,
+        u: reads.get(2)?,
+        v: reads.get(3)?,
+        logits: reads.get(4)?,
+    };
+    alignment.cosine(*features.get(usize::from(p.norm.get()))?, scratch)
 }
 
 fn elementwise(parameters: &Parameters<'_>, reads: &Reads<'_, '_>, out: &mut [f32]) -> Option<()> {

@@ -75,7 +75,12 @@ fn self_test(engine: &Engine<'_>, arena: &mut [f32]) -> Result<(), BoardError> {
     };
     let (features, judgement) = engine.judge(Frame::U8(frame), arena).map_err(BoardError::Run)?;
     let score = judgement.transpose().map_err(BoardError::Fault)?.map(|seen| seen.score);
-    let parts = [features.logits, features.squared_norms, features.activation_norms];
+    let parts = [
+        features.logits,
+        features.squared_norms,
+        features.activation_norms,
+        features.alignments,
+    ];
     let mut seen = parts.into_iter().flatten().copied().chain(score);
     for (index, expected) in expected.iter().enumerate() {
         let seen = seen.next().ok_or(BoardError::SelfTestLength)?;
@@ -96,6 +101,7 @@ fn print((features, judgement): &Outcome<'_>) {
         ("squared_norm", features.squared_norms),
         ("activation_norm", features.activation_norms),
         ("penultimate", features.penultimate),
+        ("alignment", features.alignments),
     ];
     for (name, values) in parts {
         for (index, value) in values.iter().enumerate() {

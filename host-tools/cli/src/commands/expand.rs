@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use gradgate_detect::DetectorFile;
-use gradgate_graph::expand::{Expanded, expand};
+use gradgate_graph::expand::Expanded;
 use gradgate_graph::export::{DetectorExport, ExportOptions, ExportOutput, export};
 use gradgate_graph::lower::Products;
 
@@ -15,12 +15,13 @@ use crate::fitted;
 use crate::model::{Model, ModelArgs, Recipe};
 use crate::output::{bytes, hex, print};
 use crate::taps::TapsArgs;
-use crate::{files, label};
+use crate::{files, label, references};
 
 /// Write the model with its backward pass as standard ONNX.
 ///
-/// Outputs: `logits`, `squared_norms`, `activation_norms`, `penultimate`, and `score` with a
-/// detector. The input is the model's own; preprocessing stays with the caller.
+/// Outputs: `logits`, `squared_norms`, `activation_norms`, `penultimate`, with references
+/// `alignments`, and `score` with a detector. The input is the model's own; preprocessing stays
+/// with the caller.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Example:
   gradgate expand resnet20.onnx -o expanded.onnx --detector detector.json")]
@@ -40,6 +41,9 @@ pub struct Args {
     label: Option<String>,
     #[command(flatten)]
     taps: TapsArgs,
+    /// Add alignments with these references; the label is theirs, the preprocessing must be
+    #[arg(long, value_name = "R.safetensors")]
+    references: Option<PathBuf>,
     /// ONNX operator set to write
     #[arg(long, value_name = "N", default_value_t = 17)]
     opset: i64,
@@ -51,15 +55,16 @@ pub struct Args {
 pub fn run(args: Args) -> Result<ExitCode> {
     let mut inputs = vec![args.model.as_path()];
     inputs.extend(args.detector.as_deref());
+    inputs.extend(args.references.as_deref());
     files::check_apart(&args.output, &inputs)?;
     files::check_writable(&args.output)?;
     let model = Model::read(&args.model, &args.choices)?;
     let (recipe, detector) = match &args.detector {
         Some(path) => {
             let file = fitted::read(path)?;
-            let recipe = fitted::recipe(&file, path, &model)?;
+            let recipe = fitted::recipe(&file, path, &model, args.references.as_deref())?;
             let compiled = model.compile(&recipe, 0)?;
-            fitted::check(&file, path, &model, &compiled)?;
+            fitted::check(&file, path, &model, &compiled, &recipe)?;
             (recipe, Some(file))
         }
         None => (recipe(&args, &model)?, None),
@@ -71,15 +76,17 @@ pub fn run(args: Args) -> Result<ExitCode> {
             unmatched.join(", ")
         );
     }
-    let expanded = expand(&model.imported.graph, &recipe.label, &recipe.taps)
+    let expanded = recipe
+        .expand(&model)
         .with_context(|| format!("{} cannot be expanded", args.model.display()))?;
     let file = to_onnx(&args, &model, &recipe, &expanded, detector.as_ref())?;
     files::write_atomic(&args.output, &file)?;
     print(&format!(
-        "{}: {} gradient norms, {} activation norms{}, {}\n",
+        "{}: {} gradient norms, {} activation norms, {} alignments{}, {}\n",
         args.output.display(),
         expanded.squared_norms.len(),
         expanded.activation_norms.len(),
+        expanded.alignments.len(),
         if detector.is_some() { ", score" } else { "" },
         bytes(file.len() as u64),
     ))?;
@@ -87,11 +94,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
 }
 
 fn recipe(args: &Args, model: &Model) -> Result<Recipe> {
-    Ok(Recipe {
-        label: label::from_argument(args.label.as_deref().unwrap_or("ones"))?,
-        taps: args.taps.resolve(&model.imported.graph, Products::Dropped)?,
-        ..Recipe::default()
-    })
+    let references = args.references.as_deref();
+    let (label, preprocessing, references) =
+        references::inherit(references, args.label.as_deref(), None)?;
+    let taps = args.taps.resolve(&model.imported.graph, Products::Dropped)?;
+    Ok(Recipe { label, taps, preprocessing, references, ..Recipe::default() })
 }
 
 fn to_onnx(
@@ -111,8 +118,13 @@ fn to_onnx(
         ("gradgate.label".to_owned(), label::to_text(&recipe.label)),
         ("gradgate.parameters".to_owned(), names(&expanded.squared_norms)),
         ("gradgate.layers".to_owned(), names(&expanded.activation_norms)),
+        ("gradgate.alignments".to_owned(), names(&expanded.alignments)),
         ("gradgate.model_digest".to_owned(), hex(&model.digest)),
     ];
+    if recipe.references.is_some() {
+        let digest = hex(&recipe.references_digest()?);
+        metadata.push(("gradgate.references_digest".to_owned(), digest));
+    }
     if let Some(file) = detector {
         metadata.push(("gradgate.detector_digest".to_owned(), hex(&file.digest()?)));
         metadata.push(("gradgate.threshold".to_owned(), file.detector.threshold.to_string()));

@@ -1,12 +1,13 @@
 //! `gradgate features`: what a network gives for each frame, in a file for `fit`.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use gradgate_detect::references::References;
 use gradgate_detect::{FeatureSet, Metadata};
-use gradgate_frame::Preprocessing;
 use gradgate_frames::Frames;
 
 use crate::executor::{
@@ -15,9 +16,9 @@ use crate::executor::{
 use crate::frames::FramesArgs;
 use crate::model::{Model, ModelArgs, ProductsArgs, Recipe};
 use crate::taps::TapsArgs;
-use crate::{files, label, output, parallel, progress};
+use crate::{files, output, parallel, progress, references};
 
-/// Features of frames: logits, squared gradient norms, squared activation norms.
+/// Features of frames: logits, squared gradient norms, squared activation norms, alignments.
 ///
 /// Preprocessing, label and taps are chosen here, once; detector and bundle inherit them.
 #[derive(clap::Args, Debug)]
@@ -25,6 +26,7 @@ use crate::{files, label, output, parallel, progress};
   gradgate features resnet20.onnx cifar10/test.bin -o normal.safetensors
   gradgate features net.onnx photos/ -o f.safetensors --limit 500 \\
       --preprocessing 'range=0,1 order=bgr mean=0.4,0.4,0.4 std=0.2,0.2,0.2'
+  gradgate features net.onnx photos/ -o f.safetensors --references r.safetensors
   gradgate features net.onnx photos/ -o f.safetensors --taps 'layer3.*,fc.*,!*.bias'
   gradgate features net.onnx photos/ -o f.safetensors --taps auto --mac-budget 1.5x
   gradgate features net.gate photos/ -o f.safetensors")]
@@ -50,6 +52,10 @@ pub struct Args {
     taps: TapsArgs,
     #[command(flatten)]
     products: ProductsArgs,
+    /// Also measure how well gradients agree with these references (see `references`); label and
+    /// preprocessing are theirs
+    #[arg(long, value_name = "R.safetensors")]
+    references: Option<PathBuf>,
     /// From pixels to the network's input [default: range=0,1 order=rgb]
     #[arg(long, value_name = "TEXT")]
     preprocessing: Option<String>,
@@ -65,6 +71,7 @@ pub struct Args {
 pub fn run(args: Args) -> Result<ExitCode> {
     let mut inputs = args.frames.paths();
     inputs.push(&args.model);
+    inputs.extend(args.references.as_deref());
     files::check_apart(&args.output, &inputs)?;
     files::check_writable(&args.output)?;
     if files::is_bundle(&args.model)? { of_bundle(&args) } else { of_model(&args) }
@@ -90,7 +97,27 @@ fn of_bundle(args: &Args) -> Result<ExitCode> {
     let shape = engine.bundle().manifest().input.map(|side| side.get() as usize);
     let frames = args.frames.open(shape)?;
     let metadata = metadata_of_bundle(engine.bundle(), args.numerics);
-    compute(args, &Executor::engine(engine), &frames, metadata)
+    let references = references_of_bundle(args, &metadata)?;
+    compute(args, &Executor::engine(engine), &frames, metadata, references.as_ref())
+}
+
+/// The references that a bundle was packed with: they say which frames must be left out.
+fn references_of_bundle(args: &Args, metadata: &Metadata) -> Result<Option<References>> {
+    let (name, wanted) = (args.model.display(), &metadata.references_digest);
+    match &args.references {
+        None if wanted.is_empty() => Ok(None),
+        None => bail!(
+            "{name} reads alignments: give the references that it was packed with (SHA-256 \
+             {wanted:.12}..) as --references, so that frames which fitted them are left out"
+        ),
+        Some(path) => {
+            let references = references::read(path)?;
+            if output::hex(&references.digest()?) != *wanted {
+                bail!("{name} was not packed with the references {}", path.display());
+            }
+            Ok(Some(references))
+        }
+    }
 }
 
 fn of_model(args: &Args) -> Result<ExitCode> {
@@ -98,33 +125,33 @@ fn of_model(args: &Args) -> Result<ExitCode> {
     let recipe = recipe(args, &model)?;
     let frames = args.frames.open(model.frame_shape()?)?;
     let compiled = model.compile(&recipe, 0)?;
-    let metadata = metadata_of_model(&model, &compiled, &recipe, args.executor, args.numerics);
+    let metadata = metadata_of_model(&model, &compiled, &recipe, args.executor, args.numerics)?;
+    let references = recipe.references.as_deref();
     if compiled.names.classes == 1 && args.label.is_none() {
         eprintln!("note: a single logit: the label is 0.5 (`--label` chooses another)");
     }
     match args.executor {
         Kind::Interp => {
-            compute(args, &Executor::interp(&compiled, recipe.preprocessing), &frames, metadata)
+            let executor = Executor::interp(&compiled, recipe.preprocessing);
+            compute(args, &executor, &frames, metadata, references)
         }
         Kind::Engine => {
             let packed = Packed::of_model(&model, &compiled, &recipe)?;
             let engine = packed.engine_with(&args.model, args.numerics, None)?;
-            compute(args, &Executor::engine(engine), &frames, metadata)
+            compute(args, &Executor::engine(engine), &frames, metadata, references)
         }
     }
 }
 
 fn recipe(args: &Args, model: &Model) -> Result<Recipe> {
-    let preprocessing = match &args.preprocessing {
-        Some(text) => text.parse().with_context(|| format!("--preprocessing {text:?}"))?,
-        None => Preprocessing::default(),
-    };
-    Ok(Recipe {
-        label: label::from_argument(args.label.as_deref().unwrap_or("ones"))?,
-        taps: args.taps.resolve(&model.imported.graph, args.products.products())?,
-        preprocessing,
-        products: args.products.products(),
-    })
+    let (label, preprocessing, references) = references::inherit(
+        args.references.as_deref(),
+        args.label.as_deref(),
+        args.preprocessing.as_deref(),
+    )?;
+    let products = args.products.products();
+    let taps = args.taps.resolve(&model.imported.graph, products)?;
+    Ok(Recipe { label, taps, preprocessing, products, references })
 }
 
 fn compute(
@@ -132,21 +159,24 @@ fn compute(
     executor: &Executor<'_>,
     frames: &Frames,
     metadata: Metadata,
+    references: Option<&References>,
 ) -> Result<ExitCode> {
     let threads = parallel::threads(args.threads, frames.len());
     let begin = Instant::now();
     let metadata = Metadata { frames: args.frames.describe(), ..metadata };
-    let set = feature_set(executor, frames, metadata, threads)?;
+    let seen = references::seen(references);
+    let set = feature_set(executor, frames, metadata, threads, &seen)?;
     let seconds = begin.elapsed().as_secs_f64();
     let file = set.to_bytes().context("the features cannot be used")?;
     files::write_atomic(&args.output, &file)?;
     output::print(&format!(
-        "{}: {} frames, {} gradient norms, {} activation norms, {} logits; {seconds:.1} s on \
-         {threads} thread{}, {:.1} frames/s\n",
+        "{}: {} frames, {} gradient norms, {} activation norms, {} alignments, {} logits; \
+         {seconds:.1} s on {threads} thread{}, {:.1} frames/s\n",
         args.output.display(),
         set.len(),
         set.metadata.parameters.len(),
         set.metadata.layers.len(),
+        set.metadata.alignments.len(),
         set.classes,
         if threads == 1 { "" } else { "s" },
         set.len() as f64 / seconds.max(1e-9),
@@ -154,15 +184,18 @@ fn compute(
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs all frames; the result does not depend on the number of threads.
+/// Runs all frames but those with a fingerprint in `seen`, which fitted the references; the result
+/// does not depend on the number of threads.
 pub fn feature_set(
     executor: &Executor<'_>,
     frames: &Frames,
     metadata: Metadata,
     threads: usize,
+    seen: &HashSet<i64>,
 ) -> Result<FeatureSet> {
     let bar = progress::frames(frames.len(), "features");
     let mut set = FeatureSet { metadata, ..FeatureSet::default() };
+    let mut left_out = 0;
     parallel::for_each(
         frames,
         threads,
@@ -170,16 +203,26 @@ pub fn feature_set(
         || vec![0.0; executor.arena_elements()],
         |arena, frame| {
             let frame = frame?;
+            if !seen.is_empty() && seen.contains(&references::fingerprint(&frame.pixels)) {
+                return Ok(None);
+            }
             let features = executor.features(&frame.pixels, arena)?;
-            Ok((features, frame.label.unwrap_or(-1), frame.source))
+            Ok(Some((features, frame.label.unwrap_or(-1), frame.source)))
         },
-        |_, (features, label, source)| {
+        |_, found| {
+            let Some((features, label, source)) = found else {
+                left_out += 1;
+                return Ok(());
+            };
             push(&mut set, features);
             set.labels.push(label);
             set.source.push(source);
             Ok(())
         },
     )?;
+    if left_out > 0 {
+        eprintln!("note: {left_out} frames fitted the references and are left out");
+    }
     Ok(set)
 }
 
@@ -190,4 +233,5 @@ fn push(set: &mut FeatureSet, features: FrameFeatures) {
     set.squared_norms.extend(features.squared_norms);
     set.activation_norms.extend(features.activation_norms);
     set.penultimate.extend(features.penultimate);
+    set.alignments.extend(features.alignments);
 }

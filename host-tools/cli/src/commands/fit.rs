@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use gradgate_detect::fit::options::parse_inputs;
 use gradgate_detect::fit::{FitOptions, HeadKind};
 use gradgate_detect::split::SplitMode;
-use gradgate_detect::{DetectError, fit};
+use gradgate_detect::{DetectError, FeatureSet, Inputs, fit};
 
 use crate::feature_files::FeatureFiles;
 use crate::{files, output, progress};
@@ -40,9 +40,10 @@ pub struct Args {
     /// The score's formula: mlp, gaussian, prototypes, energy, composite [default: composite]
     #[arg(long, value_name = "HEAD")]
     head: Option<String>,
-    /// What the detector reads: norm, forward, comma-separated
-    #[arg(long, value_name = "KIND,..", default_value = "norm,forward")]
-    inputs: String,
+    /// What the detector reads: norm, forward, alignment, comma-separated [default: all that the
+    /// features hold]
+    #[arg(long, value_name = "KIND,..")]
+    inputs: Option<String>,
     /// Highest rate of false alarms per frame that is promised, between 0 and 1
     #[arg(long, value_name = "RATE", default_value_t = 0.05, allow_negative_numbers = true)]
     false_alarm_rate: f64,
@@ -74,11 +75,14 @@ enum Protocol {
 
 /// Runs the subcommand.
 pub fn run(args: Args) -> Result<ExitCode> {
-    let options = options(&args)?;
+    let mut options = options(&args)?;
     let sources = FeatureFiles::new(&args.normal, &args.anomalous);
     files::check_apart(&args.output, &sources.paths())?;
     files::check_writable(&args.output)?;
     let (normal, anomalous) = sources.read()?;
+    if args.inputs.is_none() {
+        options.inputs = all_inputs(&normal);
+    }
     let bar = progress::spinner("fitting");
     let report = fit(&normal, &anomalous, &options);
     bar.finish_and_clear();
@@ -103,7 +107,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
 fn options(args: &Args) -> Result<FitOptions> {
     let options = FitOptions {
         head: args.head.as_deref().map(HeadKind::parse).transpose().context("--head")?,
-        inputs: parse_inputs(&args.inputs).context("--inputs")?,
+        inputs: match &args.inputs {
+            Some(text) => parse_inputs(text).context("--inputs")?,
+            None => FitOptions::default().inputs,
+        },
         false_alarm_rate: args.false_alarm_rate,
         caution_rate: args.caution_rate,
         confidence: args.confidence,
@@ -116,6 +123,14 @@ fn options(args: &Args) -> Result<FitOptions> {
     };
     options.check()?;
     Ok(options)
+}
+
+/// Every kind that the features hold.
+fn all_inputs(set: &FeatureSet) -> Inputs {
+    let shape = set.shape();
+    let kinds = [(Inputs::NORM, shape.norms), (Inputs::ALIGNMENT, shape.alignments)];
+    let held = kinds.into_iter().filter(|(_, count)| *count > 0);
+    held.fold(Inputs::FORWARD, |all, (kind, _)| all.with(kind))
 }
 
 /// Says how much it takes in all, where the calibration part is too small for the promise.

@@ -1,6 +1,6 @@
 //! `gradgate frontier`: which taps are worth their price.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -144,10 +144,10 @@ fn report(
     let compute = |paths: &[PathBuf]| {
         let frames = args.choice.open(paths, shape)?;
         let metadata =
-            metadata_of_model(model, &all, &recipe, ExecutorKind::Engine, Numerics::Exact);
+            metadata_of_model(model, &all, &recipe, ExecutorKind::Engine, Numerics::Exact)?;
         let metadata = Metadata { frames: describe_paths(paths), ..metadata };
         let threads = parallel::threads(args.threads, frames.len());
-        feature_set(&executor, &frames, metadata, threads)
+        feature_set(&executor, &frames, metadata, threads, &HashSet::new())
     };
     let normal = match recorded {
         Some(set) => set,

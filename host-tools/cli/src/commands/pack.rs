@@ -45,6 +45,10 @@ pub struct Args {
     /// What `fit` wrote
     #[arg(long, value_name = "D.json")]
     detector: PathBuf,
+    /// What `references` wrote, for a detector that reads alignments: the file that its features
+    /// were computed with
+    #[arg(long, value_name = "R.safetensors")]
+    references: Option<PathBuf>,
     /// Where the bundle goes
     #[arg(short, long, value_name = "NAME.gate")]
     output: PathBuf,
@@ -72,7 +76,8 @@ pub struct Args {
 /// Runs the subcommand.
 pub fn run(args: Args) -> Result<ExitCode> {
     let mut inputs = vec![args.model.as_path(), args.detector.as_path()];
-    inputs.extend([&args.policy, &args.classes, &args.sign].into_iter().flat_map(Option::as_deref));
+    let others = [&args.policy, &args.classes, &args.sign, &args.references];
+    inputs.extend(others.into_iter().flat_map(Option::as_deref));
     files::check_apart(&args.output, &inputs)?;
     files::check_writable(&args.output)?;
     let device_class = parse_class(&args.device_class).context("--device-class")?;
@@ -86,10 +91,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
     };
     let file = fitted::read(&args.detector)?;
     let model = Model::read(&args.model, &args.choices)?;
-    let recipe = fitted::recipe(&file, &args.detector, &model)?;
+    let references = args.references.as_deref();
+    let recipe = fitted::recipe(&file, &args.detector, &model, references)?;
     let scratch = scratch(&file.detector, file.fitted_for.shape())?;
     let compiled = model.compile_within(&recipe, scratch, args.budget.bytes())?;
-    fitted::check(&file, &args.detector, &model, &compiled)?;
+    fitted::check(&file, &args.detector, &model, &compiled, &recipe)?;
     let classes = classes(args.classes.as_deref(), compiled.names.classes)?;
     let contents = Contents {
         detector: Some(&file),

@@ -5,10 +5,14 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use safetensors::{Dtype, SafeTensors};
+use safetensors::Dtype;
 
 use super::{FeatureSet, Metadata, SCHEMA_VERSION};
 use crate::DetectError;
+use crate::tensors::{TensorWriter, array, bytes_of, open};
+
+/// For messages.
+const KIND: &str = "feature";
 
 impl FeatureSet {
     /// Reads and checks a feature file.
@@ -29,19 +33,19 @@ impl FeatureSet {
     /// # Errors
     /// Not a feature file of this version, or values that cannot be used.
     pub fn from_bytes(bytes: &[u8]) -> Result<FeatureSet, DetectError> {
-        let broken = |error| DetectError::Data(format!("not a safetensors file: {error}"));
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(broken)?;
-        let empty = HashMap::new();
-        let metadata = read_metadata(header.metadata().as_ref().unwrap_or(&empty))?;
-        let tensors = SafeTensors::deserialize(bytes).map_err(broken)?;
-        let source = array(&tensors, "source", Dtype::I64, None, i64::from_le_bytes)?;
+        let (metadata, tensors) = open(bytes)?;
+        let metadata = read_metadata(&metadata)?;
+        let source = array(KIND, &tensors, "source", Dtype::I64, None, i64::from_le_bytes)?;
         let n = source.values.len();
         let two = Some(n);
-        let logits = array(&tensors, "logits", Dtype::F32, two, f32::from_le_bytes)?;
-        let norms = array(&tensors, "squared_norms", Dtype::F64, two, f64::from_le_bytes)?;
-        let layers = array(&tensors, "activation_norms", Dtype::F64, two, f64::from_le_bytes)?;
-        let penultimate = array(&tensors, "penultimate", Dtype::F32, two, f32::from_le_bytes)?;
-        let labels = array(&tensors, "labels", Dtype::I64, None, i64::from_le_bytes)?;
+        let logits = array(KIND, &tensors, "logits", Dtype::F32, two, f32::from_le_bytes)?;
+        let norms = array(KIND, &tensors, "squared_norms", Dtype::F64, two, f64::from_le_bytes)?;
+        let layers =
+            array(KIND, &tensors, "activation_norms", Dtype::F64, two, f64::from_le_bytes)?;
+        let penultimate =
+            array(KIND, &tensors, "penultimate", Dtype::F32, two, f32::from_le_bytes)?;
+        let cosines = array(KIND, &tensors, "alignments", Dtype::F32, two, f32::from_le_bytes)?;
+        let labels = array(KIND, &tensors, "labels", Dtype::I64, None, i64::from_le_bytes)?;
         let set = FeatureSet {
             metadata,
             classes: logits.columns,
@@ -50,6 +54,7 @@ impl FeatureSet {
             squared_norms: norms.values,
             activation_norms: layers.values,
             penultimate: penultimate.values,
+            alignments: cosines.values,
             labels: labels.values,
             source: source.values,
         };
@@ -73,16 +78,9 @@ impl FeatureSet {
     pub fn to_bytes(&self) -> Result<Vec<u8>, DetectError> {
         self.validate()?;
         let n = self.len();
-        let mut data = Vec::new();
-        let mut header = BTreeMap::new();
-        header.insert("__metadata__".to_owned(), serde_json::json!(write_metadata(&self.metadata)));
+        let mut file = TensorWriter::default();
         let mut add = |name: &str, dtype: &str, shape: Vec<usize>, bytes: Vec<u8>| {
-            let start = data.len();
-            data.extend(bytes);
-            let offsets = [start, data.len()];
-            let entry =
-                serde_json::json!({"dtype": dtype, "shape": shape, "data_offsets": offsets});
-            header.insert(name.to_owned(), entry);
+            file.add(name, dtype, &shape, bytes);
         };
         let meta = &self.metadata;
         // Eight-byte elements first, so that all tensors stay aligned.
@@ -95,13 +93,9 @@ impl FeatureSet {
         add("logits", "F32", vec![n, self.classes], bytes_of(&self.logits, f32::to_le_bytes));
         let penultimate = bytes_of(&self.penultimate, f32::to_le_bytes);
         add("penultimate", "F32", vec![n, self.penultimate_length], penultimate);
-        let mut text = serde_json::to_vec(&header)
-            .map_err(|error| DetectError::Data(format!("metadata: {error}")))?;
-        text.resize(text.len().next_multiple_of(8), b' ');
-        let mut bytes = (text.len() as u64).to_le_bytes().to_vec();
-        bytes.extend(text);
-        bytes.extend(data);
-        Ok(bytes)
+        let cosines = bytes_of(&self.alignments, f32::to_le_bytes);
+        add("alignments", "F32", vec![n, meta.alignments.len()], cosines);
+        file.finish(&write_metadata(&self.metadata))
     }
 }
 
@@ -128,44 +122,6 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), DetectError> {
     })
 }
 
-fn bytes_of<T: Copy, const N: usize>(values: &[T], bytes: fn(T) -> [u8; N]) -> Vec<u8> {
-    values.iter().flat_map(|value| bytes(*value)).collect()
-}
-
-struct Array<T> {
-    values: Vec<T>,
-    columns: usize,
-}
-
-/// A tensor of the right type and shape: `[n]` without rows, `[rows, columns]` with.
-fn array<T, const N: usize>(
-    tensors: &SafeTensors<'_>,
-    name: &str,
-    dtype: Dtype,
-    rows: Option<usize>,
-    value: fn([u8; N]) -> T,
-) -> Result<Array<T>, DetectError> {
-    let view = tensors.tensor(name).map_err(|_| {
-        DetectError::Data(format!("tensor \"{name}\" is missing; this is not a feature file"))
-    })?;
-    let columns = match (rows, view.shape()) {
-        (None, [_]) => 1,
-        (Some(rows), [have, columns]) if *have == rows => *columns,
-        (_, shape) => {
-            return Err(DetectError::Data(format!(
-                "tensor \"{name}\" has shape {shape:?}, which does not fit {} frames",
-                rows.map_or("the".to_owned(), |rows| rows.to_string())
-            )));
-        }
-    };
-    if view.dtype() != dtype {
-        let have = view.dtype();
-        return Err(DetectError::Data(format!("tensor \"{name}\" is {have:?}, not {dtype:?}")));
-    }
-    let (chunks, _) = view.data().as_chunks::<N>();
-    Ok(Array { values: chunks.iter().map(|chunk| value(*chunk)).collect(), columns })
-}
-
 fn write_metadata(metadata: &Metadata) -> BTreeMap<&'static str, String> {
     BTreeMap::from([
         ("schema", SCHEMA_VERSION.to_owned()),
@@ -178,6 +134,7 @@ fn write_metadata(metadata: &Metadata) -> BTreeMap<&'static str, String> {
         ("numerics", metadata.numerics.clone()),
         ("model_digest", metadata.model_digest.clone()),
         ("schema_digest", metadata.schema_digest.clone()),
+        ("references_digest", metadata.references_digest.clone()),
         ("frames", metadata.frames.clone()),
     ])
 }
@@ -212,6 +169,7 @@ fn read_metadata(text: &HashMap<String, String>) -> Result<Metadata, DetectError
         numerics: field("numerics")?,
         model_digest: field("model_digest")?,
         schema_digest: field("schema_digest")?,
+        references_digest: field("references_digest")?,
         frames: field("frames")?,
     })
 }
@@ -231,9 +189,12 @@ mod tests {
         assert_eq!(FeatureSet::read(&path).unwrap(), set);
         assert_eq!(set.to_bytes().unwrap(), fs::read(&path).unwrap());
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
-        // A network without norms and without a penultimate vector.
+        // A network without norms, alignments and penultimate vector.
         set.metadata.parameters.clear();
         set.squared_norms.clear();
+        set.metadata.alignments.clear();
+        set.metadata.references_digest.clear();
+        set.alignments.clear();
         (set.penultimate_length, set.penultimate) = (0, vec![]);
         assert_eq!(FeatureSet::from_bytes(&set.to_bytes().unwrap()).unwrap(), set);
         fs::remove_dir_all(&folder).unwrap();
@@ -253,7 +214,7 @@ mod tests {
             ("\"schema\":\"1\"", "\"schema\":\"2\"", "version 2"),
             ("\"executor\"", "\"executir\"", "\"executor\" is missing"),
             ("\"labels\"", "\"lebels\"", "\"labels\" is missing"),
-            ("\"shape\":[4,4]", "\"shape\":[2,8]", "does not fit 4 frames"),
+            ("\"shape\":[4,4]", "\"shape\":[2,8]", "does not fit 4 rows"),
         ];
         for (from, to, wanted) in cases {
             let error = replaced(from, to);

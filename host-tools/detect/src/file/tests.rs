@@ -162,7 +162,7 @@ fn check_other_networks(file: &DetectorFile, refs: &[BlobRef], pool: &[f32], sha
         assert_eq!(check(&detector, &shape, &mut blob), Err(DetectorError::Value("caution")));
     }
     let mut detector = wire(file, refs);
-    detector.inputs = Inputs::ALIGNMENT;
+    detector.inputs = Inputs(8);
     assert_eq!(view(&detector, &shape, pool).err(), Some(DetectorError::Inputs));
 }
 

@@ -61,22 +61,16 @@ impl HeadKind {
 /// A set of input kinds from comma-separated names.
 ///
 /// # Errors
-/// An unknown or repeated name, none at all, or alignment, which this version does not compute.
+/// An unknown or repeated name, or none at all.
 pub fn parse_inputs(text: &str) -> Result<Inputs, DetectError> {
     let mut inputs = Inputs::default();
     for name in text.split(',').map(str::trim) {
         let found = Inputs::NAMES.into_iter().find(|(_, other)| *other == name);
         let Some((kind, _)) = found else {
             return Err(DetectError::Options(format!(
-                "unknown input \"{name}\"; choose from norm, forward, comma-separated"
+                "unknown input \"{name}\"; choose from norm, forward, alignment, comma-separated"
             )));
         };
-        if kind == Inputs::ALIGNMENT {
-            return Err(DetectError::Options(
-                "alignment inputs are not computed by this version; choose from norm, forward"
-                    .into(),
-            ));
-        }
         if inputs.has(kind) {
             return Err(DetectError::Options(format!("input \"{name}\" is named twice")));
         }
@@ -181,8 +175,9 @@ mod tests {
             ("forward", Some(Inputs::FORWARD)),
             ("norm,forward", Some(both)),
             ("forward, norm", Some(both)),
-            ("alignment", None),
-            ("norm,alignment", None),
+            ("alignment", Some(Inputs::ALIGNMENT)),
+            ("norm,alignment", Some(Inputs::NORM.with(Inputs::ALIGNMENT))),
+            ("alignment,alignment", None),
             ("norm,norm", None),
             ("", None),
             ("norms", None),
@@ -191,8 +186,8 @@ mod tests {
             assert_eq!(parse_inputs(text).ok(), wanted, "{text}");
         }
         assert_eq!(input_names(both), "norm,forward");
-        let text = parse_inputs("alignment").unwrap_err().to_string();
-        assert!(text.contains("not computed"), "{text}");
+        let text = parse_inputs("norms").unwrap_err().to_string();
+        assert!(text.contains("alignment"), "{text}");
     }
 
     #[test]

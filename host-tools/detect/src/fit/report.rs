@@ -1,4 +1,5 @@
-//! What the fit was worth: for norm, forward and both, per anomalous source, worst first.
+//! What the fit was worth: for each set of inputs worth comparing, per anomalous source, worst
+//! first.
 
 use std::fmt::Write as _;
 
@@ -8,7 +9,7 @@ use super::options::input_names;
 use super::{Audit, Data, FitOptions, HeadKind};
 use crate::file::{Counting, DetectorFile, Model};
 use crate::heads::Part;
-use crate::metrics::{Interval, auroc, auroc_interval, share_above};
+use crate::metrics::{Interval, Resampled, auroc, auroc_interval, share_above};
 use crate::{DetectError, Inputs, binomial};
 
 /// Confidence of the intervals in the report.
@@ -19,7 +20,8 @@ const INTERVAL: f64 = 0.95;
 pub struct FitReport {
     /// The detector, as it is written.
     pub detector: DetectorFile,
-    /// One for each set of inputs: norm, forward, both (as far as the features hold them).
+    /// One for each set of inputs: norm, forward, forward + norm, forward + alignment, all (as far
+    /// as the features hold them), and the detector's own.
     pub inputs: Vec<InputsReport>,
     /// Time that fitting and calibrating the detector for its own inputs took.
     pub fit_seconds: f64,
@@ -47,6 +49,9 @@ pub struct SourceReport {
     pub frames: usize,
     /// AUROC with its cluster-bootstrap interval.
     pub auroc: Interval,
+    /// AUROC minus that of forward inputs alone, on the same draws of sources; absent for forward
+    /// itself.
+    pub gain: Option<Interval>,
     /// Share of frames above the threshold.
     pub detected: f64,
     /// The same with an MLP that never saw this source.
@@ -71,54 +76,93 @@ pub(super) fn measure(
     fit_seconds: f64,
 ) -> Result<FitReport, DetectError> {
     let own = file.detector.inputs;
-    let mut rows = vec![];
-    for inputs in choices(data, kind) {
+    let mut fitted = vec![];
+    for inputs in choices(data, kind, own) {
         let model = if inputs == own {
             file.detector.clone()
         } else {
             data.calibrate(data.fit_model(kind, inputs, options, None)?, options)?.0
         };
-        rows.push(measure_inputs(data, kind, &model, options)?);
+        fitted.push((Scores::new(data, &model)?, model));
     }
-    Ok(FitReport { detector: file, inputs: rows, fit_seconds })
+    let forward = fitted.iter().find(|(_, model)| model.inputs == Inputs::FORWARD);
+    let forward = forward.map(|(scores, _)| scores);
+    let measured = fitted
+        .iter()
+        .map(|(scores, model)| measure_inputs(data, kind, model, (scores, forward), options));
+    let inputs = measured.collect::<Result<_, _>>()?;
+    Ok(FitReport { detector: file, inputs, fit_seconds })
+}
+
+/// Scores of the frames that a report is measured on.
+struct Scores {
+    /// Audit frames.
+    normal: Vec<f32>,
+    /// Test frames of each anomalous set.
+    anomalous: Vec<Vec<f32>>,
+}
+
+impl Scores {
+    fn new(data: &Data<'_>, model: &Model) -> Result<Scores, DetectError> {
+        let shape = data.normal.shape();
+        let anomalous = (0..data.anomalous.len())
+            .map(|index| data.anomalous_part(index, |parts| &parts.test).scores(model, shape));
+        Ok(Scores {
+            normal: data.part(&data.parts.audit).scores(model, shape)?,
+            anomalous: anomalous.collect::<Result<_, _>>()?,
+        })
+    }
 }
 
 /// Sets of inputs worth comparing for this head and these features.
-fn choices(data: &Data<'_>, kind: HeadKind) -> Vec<Inputs> {
-    let (norm, forward) = (Inputs::NORM, Inputs::FORWARD);
+fn choices(data: &Data<'_>, kind: HeadKind, own: Inputs) -> Vec<Inputs> {
+    let (norm, forward, alignment) = (Inputs::NORM, Inputs::FORWARD, Inputs::ALIGNMENT);
+    let shape = data.normal.shape();
     let reads_inputs = kind.narrow(norm) == norm;
-    if !reads_inputs || data.normal.shape().norms == 0 {
-        return vec![forward];
+    let mut choices = vec![forward];
+    if reads_inputs && shape.norms > 0 {
+        choices = vec![norm, forward, norm.with(forward)];
     }
-    vec![norm, forward, norm.with(forward)]
+    if reads_inputs && shape.alignments > 0 {
+        choices.extend([forward.with(alignment), norm.with(forward).with(alignment)]);
+    }
+    if !choices.contains(&own) {
+        choices.push(own);
+    }
+    choices
 }
 
 fn measure_inputs(
     data: &Data<'_>,
     kind: HeadKind,
     model: &Model,
+    (own, forward): (&Scores, Option<&Scores>),
     options: &FitOptions,
 ) -> Result<InputsReport, DetectError> {
-    let shape = data.normal.shape();
-    let audit = data.part(&data.parts.audit);
-    let normal = audit.scores(model, shape)?;
+    let normal_source = data.part(&data.parts.audit).source();
+    let (resamples, seed) = (options.resamples as usize, options.seed);
     let mut sources = vec![];
-    for index in 0..data.anomalous.len() {
+    for (index, scores) in own.anomalous.iter().enumerate() {
         let part = data.anomalous_part(index, |parts| &parts.test);
-        let scores = part.scores(model, shape)?;
-        let auroc = auroc_interval(
-            (&normal, &audit.source()),
-            (&scores, &part.source()),
-            options.resamples as usize,
-            INTERVAL,
-            options.seed,
-        );
+        let source = part.source();
+        let normal = (own.normal.as_slice(), normal_source.as_slice());
+        let auroc = auroc_interval(normal, (scores, &source), resamples, INTERVAL, seed);
         let Some(auroc) = auroc else { continue };
+        let forward = forward.filter(|_| model.inputs != Inputs::FORWARD);
+        let gain = forward.and_then(|forward| {
+            let resampled = |scores: &Scores| {
+                let normal = (scores.normal.clone(), normal_source.clone());
+                let anomalous = [(scores.anomalous[index].clone(), source.clone())];
+                Resampled::new(&normal, &anomalous, resamples, seed)
+            };
+            Some(resampled(own)?.minus(&resampled(forward)?, INTERVAL))
+        });
         sources.push(SourceReport {
             name: data.anomalous[index].name.clone(),
             frames: scores.len(),
             auroc,
-            detected: share_above(&scores, model.threshold),
+            gain,
+            detected: share_above(scores, model.threshold),
             left_out: leave_out(data, kind, model.inputs, &part, index, options)?,
         });
     }
@@ -230,20 +274,24 @@ impl InputsReport {
         let width = width.max("anomalous source".len());
         let _ = writeln!(
             text,
-            "{:width$}  frames  AUROC %  [95 % interval]  detected %  left out: AUROC %  \
-             detected %",
+            "{:width$}  frames  AUROC %  [95 % interval]  minus forward  [95 %]  detected %  \
+             left out: AUROC %  detected %",
             "anomalous source"
         );
         for source in &self.sources {
             let auroc = source.auroc;
             let range = format!("[{:.2}, {:.2}]", 100.0 * auroc.low, 100.0 * auroc.high);
+            let gain = source.gain.map_or("            -".into(), |gain| {
+                let [value, low, high] = [gain.value, gain.low, gain.high].map(|x| 100.0 * x);
+                format!("{value:+6.2} [{low:+.2}, {high:+.2}]")
+            });
             let left_out =
                 source.left_out.map_or("                 -           -".into(), |other| {
                     format!("{:18.2}  {:10.2}", 100.0 * other.auroc, 100.0 * other.detected)
                 });
             let _ = writeln!(
                 text,
-                "{:width$}  {:6}  {:7.2}  {range:15}  {:10.2}  {left_out}",
+                "{:width$}  {:6}  {:7.2}  {range:15}  {gain:21}  {:10.2}  {left_out}",
                 source.name,
                 source.frames,
                 100.0 * auroc.value,

@@ -73,7 +73,20 @@ fn rows_are_worst_first_and_the_worst_is_the_weakest() {
         assert!(row.sources.is_sorted_by(|a, b| a.auroc.value <= b.auroc.value));
     }
     let names: Vec<&str> = report.inputs.iter().map(|row| row.inputs.as_str()).collect();
-    assert_eq!(names, ["norm", "forward", "norm,forward"]);
+    let expected =
+        ["norm", "forward", "norm,forward", "forward,alignment", "norm,forward,alignment"];
+    assert_eq!(names, expected);
+    for row in &report.inputs {
+        for source in &row.sources {
+            // Absent for forward inputs themselves; else the difference of the two AUROCs.
+            let forward = report.inputs[1].sources.iter().find(|s| s.name == source.name);
+            let plain = source.auroc.value - forward.unwrap().auroc.value;
+            let gain = source.gain.map(|gain| (gain.value - plain).abs() < 1e-12);
+            assert_eq!(gain, (row.inputs != "forward").then_some(true), "{}", row.inputs);
+        }
+    }
+    let text = report.to_text();
+    assert!(text.contains("minus forward"), "{text}");
 }
 
 #[test]
@@ -125,6 +138,12 @@ fn what_cannot_be_promised_or_fitted_is_refused() {
     let mut forward = synthetic(600, 0.0, 1, 1);
     forward.metadata.parameters.clear();
     forward.squared_norms.clear();
+    forward.metadata.alignments.clear();
+    forward.metadata.references_digest.clear();
+    forward.alignments.clear();
+    let options = FitOptions { inputs: Inputs::ALIGNMENT, ..FitOptions::default() };
+    let text = fails(&forward, &[], options);
+    assert!(text.contains("--references"), "{text}");
     let text = fails(&forward, &[], FitOptions::default());
     assert!(text.contains("--inputs forward"), "{text}");
     let options = FitOptions { inputs: Inputs::FORWARD, ..FitOptions::default() };

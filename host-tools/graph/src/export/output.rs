@@ -35,7 +35,7 @@ impl ExportOutput {
 
     /// Every feature of an expanded classifier, as far as it has them, in this order: `logits`
     /// `[1, classes]`, `squared_norms` `[1, parameters]`, `activation_norms` `[1, layers]`,
-    /// `penultimate` `[1, d]`.
+    /// `penultimate` `[1, d]`, `alignments` `[1, weights]`.
     pub fn features(expanded: &Expanded) -> Vec<Self> {
         let norms = |taps: &[(ValueId, ValueId)]| -> Vec<ValueId> {
             taps.iter().map(|&(_, norm)| norm).collect()
@@ -47,7 +47,9 @@ impl ExportOutput {
         let penultimate = expanded.penultimate.map(|value| Self::value("penultimate", value));
         let squared_norms = row("squared_norms", &expanded.squared_norms);
         let activation_norms = row("activation_norms", &expanded.activation_norms);
-        [logits, squared_norms, activation_norms, penultimate].into_iter().flatten().collect()
+        let alignments = row("alignments", &expanded.alignments);
+        let all = [logits, squared_norms, activation_norms, penultimate, alignments];
+        all.into_iter().flatten().collect()
     }
 
     pub(super) fn values(&self) -> &[ValueId] {

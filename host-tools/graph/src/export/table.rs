@@ -2,8 +2,8 @@
 
 use super::site::Site;
 use super::{
-    average_pool, batch_norm, concat, conv, elementwise, gemm, max_pool, pad, reduce, reshape,
-    slice, softmax, squared_norm, transpose, unary,
+    alignment, average_pool, batch_norm, concat, conv, elementwise, gemm, max_pool, pad, reduce,
+    reshape, slice, softmax, squared_norm, transpose, unary,
 };
 use crate::ops::Op;
 
@@ -48,5 +48,7 @@ pub(super) fn emit(op: &Op, site: &mut Site<'_>) {
         Op::Transpose { permutation } => transpose::emit(permutation, site),
         Op::Reshape { .. } => reshape::emit(site),
         Op::SquaredNorm => squared_norm::emit(site),
+        Op::ConvAlignment(conv) => alignment::emit_conv(conv, site),
+        Op::GemmAlignment => alignment::emit_gemm(site),
     }
 }

@@ -246,7 +246,7 @@ impl Lowering<'_> {
         };
         let name = format!("{}:norms", node.name);
         self.step(&name, OpCode::ConvWeightNorm, &params, &operands, macs);
-        Ok(())
+        self.alignments_after(group.features[0])
     }
 
     /// The weight gradient itself, for a weight that several nodes share.
@@ -277,7 +277,7 @@ impl Lowering<'_> {
         }
     }
 
-    fn group_affine(&self, group: &Group) -> Affine {
+    pub(super) fn group_affine(&self, group: &Group) -> Affine {
         let node = &self.graph.nodes[group.linear.0 as usize];
         let bias = node.inputs.get(2).map_or(&[][..], |&bias| self.constant(bias));
         let batch_norm = group.batch_norm.map(|node| &self.graph.nodes[node.0 as usize]);

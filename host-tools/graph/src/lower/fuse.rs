@@ -11,6 +11,7 @@ use gradgate_bundle::op::NONE;
 use gradgate_bundle::shape::ConvShape;
 
 use super::Products;
+use super::alignment::is_alignment;
 use super::backward::{InputGradient, InputGradients};
 use crate::expand::{Expanded, Rule};
 use crate::graph::{Graph, NodeId, ValueId};
@@ -172,8 +173,9 @@ impl Fusion {
             let op = &a.graph.nodes[node.0 as usize].op;
             let input_gradient =
                 matches!(op, Op::ConvInputGradient { .. } | Op::GemmInputGradient { .. });
-            linear.emitted.contains(&(node.0 as usize))
-                && (input_gradient || self.served.contains(node))
+            let emitted = linear.emitted.contains(&(node.0 as usize))
+                && (input_gradient || self.served.contains(node));
+            emitted || is_alignment(op)
         };
         let value = linear.cotangent;
         if a.consumers[value.0 as usize].iter().all(scales) {

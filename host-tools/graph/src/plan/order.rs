@@ -5,19 +5,28 @@
 //!
 //! Only the order changes, within what the operands allow.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use gradgate_bundle::shape::Role;
 
 use super::lifetimes::lifetimes;
-use super::program::{Problem, Program};
+use super::program::{Problem, Program, Work};
 
 /// For every call, those that must come later.
 fn successors(problem: &Problem, program: &Program) -> Vec<Vec<u32>> {
     let mut successors = vec![Vec::new(); program.calls.len()];
     let mut writer: Vec<Option<u32>> = vec![None; program.elements.len()];
     let mut readers: Vec<Vec<u32>> = vec![Vec::new(); program.elements.len()];
+    let mut features: HashMap<u16, u32> = HashMap::new();
     for index in 0..program.calls.len() as u32 {
+        // A feature that a step reads is no operand of its own.
+        if let Work::Step(step) = program.calls[index as usize].work {
+            let facts = &problem.steps[step as usize];
+            if let Some(&writer) = facts.feature_read.and_then(|read| features.get(&read)) {
+                successors[writer as usize].push(index);
+            }
+            features.extend(facts.features.iter().map(|&feature| (feature, index)));
+        }
         for (_, id, role) in program.operands(problem, index as usize) {
             let last = writer[id];
             if let Some(last) = last.filter(|&last| last != index) {

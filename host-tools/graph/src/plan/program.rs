@@ -4,7 +4,7 @@
 //! steps, with some of them run again for the backward pass and some gates kept as bit masks. No
 //! step's own arithmetic changes, so no result changes a bit.
 
-use gradgate_bundle::op::{Activation, MASK_BITS};
+use gradgate_bundle::op::{Activation, MASK_BITS, NONE};
 use gradgate_bundle::record::OPERANDS;
 use gradgate_bundle::shape::{Parameters, Role, in_place, operands};
 
@@ -24,6 +24,10 @@ pub(super) struct Facts {
     pub backward: bool,
     /// Writes nothing but its result, so that it may run twice.
     pub repeatable: bool,
+    /// Features that it writes.
+    pub features: Vec<u16>,
+    /// The feature that it reads.
+    pub feature_read: Option<u16>,
     /// Operand that only decides where a ReLU passes its gradient: a bit an element would do.
     pub gate: Option<usize>,
     /// Multiply-adds, and elements that it touches.
@@ -175,6 +179,10 @@ fn facts(schedule: &Schedule, step: &Step) -> Facts {
         in_place: in_place(step.opcode).iter().copied().filter(may_take).collect(),
         backward: false,
         repeatable: !scratch && roles.iter().any(|role| role.writes()),
+        features: parameters.map_or(Vec::new(), |p| {
+            p.features().into_iter().filter(|&feature| feature != NONE).collect()
+        }),
+        feature_read: parameters.and_then(|p| p.feature_read()),
         gate: parameters.and_then(|p| gate(&p)),
         cost: Cost { macs: step.macs, elements: touched },
     }

@@ -4,7 +4,8 @@
 use std::path::Path;
 
 use crate::support::{Rng, check, folder, write_case};
-use gradgate_graph::expand::{Expanded, Label, expand};
+use gradgate_graph::alignment::{Reference, weights};
+use gradgate_graph::expand::{Expanded, Label, expand, expand_aligned};
 use gradgate_graph::export::{Builder, DetectorExport, ExportError, ExportOptions, ExportOutput};
 use gradgate_graph::export::{FeatureNames, export};
 use gradgate_graph::graph::{Graph, Tensor, ValueId};
@@ -118,13 +119,35 @@ fn expanded(graph: &Graph) -> Expanded {
     expand(graph, &Label::Ones, &Taps::all()).unwrap_or_else(|error| panic!("{error}"))
 }
 
+/// The direction of equal parts, with signs that differ by class.
+fn references(graph: &Graph) -> Vec<Reference> {
+    let factor = |length: usize, parts: usize| -> Vec<f32> {
+        let sign =
+            |class: usize, at: usize| if (class + at).is_multiple_of(3) { -1.0 } else { 1.0 };
+        let size = 1.0 / (parts as f32).sqrt();
+        (0..5).flat_map(|class| (0..length).map(move |at| sign(class, at) * size)).collect()
+    };
+    let weights = weights(graph).into_iter().map(|weight| Reference {
+        parameter: graph.value(weight.parameter).name.clone(),
+        u: factor(weight.outputs, weight.outputs),
+        v: factor(weight.groups * weight.inputs, weight.inputs),
+    });
+    weights.collect()
+}
+
 #[test]
 fn small_classifier_with_detector() {
-    let expanded = expanded(&small_classifier());
+    let graph = small_classifier();
+    let references = references(&graph);
+    let expanded = expand_aligned(&graph, &Label::Ones, &Taps::all(), &references);
+    let expanded = expanded.unwrap_or_else(|error| panic!("{error}"));
+    // The weight of two convolutions is left out.
+    assert_eq!(expanded.alignments.len(), 3);
     assert_eq!(expanded.squared_norms.len(), 7);
     let outputs = ExportOutput::features(&expanded);
     let names: Vec<&str> = outputs.iter().map(|output| output.name.as_str()).collect();
-    assert_eq!(names, ["logits", "squared_norms", "activation_norms", "penultimate"]);
+    let expected = ["logits", "squared_norms", "activation_norms", "penultimate", "alignments"];
+    assert_eq!(names, expected);
     let folder = folder("export_small_classifier");
     let interp = Interp::new(&expanded.graph);
     let mut rng = Rng(SEED);
@@ -140,6 +163,7 @@ fn small_classifier_with_detector() {
             features.squared_norms,
             features.activation_norms,
             features.penultimate,
+            features.alignments,
             vec![score],
         ];
         write_case(&folder, &format!("small.{opset}"), &bytes, &image, &expected.concat());

@@ -1,7 +1,7 @@
 //! Every op without windows, exported alone, in onnxruntime against the f64 interpreter.
 
 use crate::cases::{Case, Operand, case, constant, frame, run};
-use gradgate_graph::ops::Op;
+use gradgate_graph::ops::{Conv, Op};
 
 fn channel_cases() -> Vec<Case> {
     let positive = |n| Operand::Positive(vec![n]);
@@ -44,6 +44,46 @@ fn gemm_cases() -> Vec<Case> {
             cases.push(case(&format!("gemm.{name}_bias"), Op::Gemm { transpose_b }, biased));
             cases.push(case(&format!("gemm_input_gradient.{name}"), input, down));
             cases.push(case(&format!("gemm_weight_gradient.{name}"), weight, vec![x, g]));
+        }
+    }
+    cases
+}
+
+/// Random directions are not of length 1, and the norm is any positive number: the op does not
+/// mind.
+fn alignment_cases() -> Vec<Case> {
+    let norm = || Operand::Positive(vec![1]);
+    let mut cases = Vec::new();
+    for classes in [1, 4] {
+        let rows = classes.max(2);
+        let logits = || frame([1, classes]);
+        for (name, lead) in [("row", vec![1]), ("rows", vec![1, 5]), ("blocks", vec![1, 2, 3])] {
+            let of = |width: usize| Operand::Frame([lead.as_slice(), &[width]].concat());
+            let factors = [constant([rows, 3]), constant([rows, 6])];
+            let operands = [vec![of(6), of(3)], factors.to_vec(), vec![logits(), norm()]].concat();
+            let name = format!("gemm_alignment.{name}{classes}");
+            cases.push(case(&name, Op::GemmAlignment, operands));
+        }
+        for (name, groups, out, strides, dilations, pads) in [
+            ("plain", 1, 5, [1, 1], [1, 1], [1, 1, 1, 1]),
+            ("stride", 1, 4, [2, 3], [1, 1], [0, 1, 1, 0]),
+            ("dilated", 1, 3, [1, 1], [2, 1], [2, 0, 1, 2]),
+            ("grouped", 2, 6, [1, 2], [1, 1], [1, 1, 0, 1]),
+            ("depthwise", 4, 4, [2, 1], [1, 2], [1, 1, 1, 1]),
+            ("multiplied", 4, 8, [1, 1], [1, 1], [0, 0, 0, 0]),
+        ] {
+            let conv = Conv { strides, pads, dilations, groups };
+            let [height, width] = conv.output_hw([7, 6], [3, 2]).expect("fits");
+            let operands = vec![
+                frame([1, 4, 7, 6]),
+                frame([1, out, height, width]),
+                constant([rows, out]),
+                constant([rows, 4, 3, 2]),
+                logits(),
+                norm(),
+            ];
+            let name = format!("conv_alignment.{name}{classes}");
+            cases.push(case(&name, Op::ConvAlignment(conv), operands));
         }
     }
     cases
@@ -164,6 +204,7 @@ fn in_onnxruntime() {
         reduction_cases(),
         slice_cases(),
         layout_cases(),
+        alignment_cases(),
     ]
     .concat();
     for opset in 17..=22 {

@@ -2,8 +2,9 @@
 
 use zerocopy::little_endian::U32;
 
-use super::{ELEMENT_LIMIT, ShapeError, product};
-use crate::op::BOX_RANK;
+use super::{ELEMENT_LIMIT, ShapeError, places, product};
+use crate::op::{BOX_RANK, CopyParams, ReduceParams};
+use crate::record::OPERANDS;
 
 /// Number of indices of a box; every length must be positive.
 pub fn box_elements(dims: &[U32; BOX_RANK]) -> Result<usize, ShapeError> {
@@ -48,6 +49,32 @@ pub fn covers_exactly(
     }
     let complete = (0..BOX_RANK).all(|axis| used[axis] || dims[axis].get() == 1);
     offset == 0 && complete && covered == u64::from(elements)
+}
+
+/// Operands of a reduction.
+pub(super) fn reduce(p: &ReduceParams) -> Result<[usize; OPERANDS], ShapeError> {
+    if p.kind.get() > 1 {
+        return Err(ShapeError::Number);
+    }
+    let kept = box_reach(0, &p.kept, &p.kept_strides)?;
+    let reduced = box_reach(0, &p.reduced, &p.reduced_strides)?;
+    let reach = kept.checked_add(reduced).and_then(|n| n.checked_sub(1));
+    let x = reach.filter(|&n| n < ELEMENT_LIMIT).ok_or(ShapeError::TooLarge)?;
+    Ok(places(&[x, box_elements(&p.kept)?]))
+}
+
+/// Operands of a copy.
+pub(super) fn copy(p: &CopyParams) -> Result<[usize; OPERANDS], ShapeError> {
+    if p.fills.get() > 1 {
+        return Err(ShapeError::Number);
+    }
+    let (x, y) = (product(&[p.x_elements])?, product(&[p.y_elements])?);
+    let reads = box_reach(p.x_offset.get(), &p.dims, &p.x_strides)?;
+    let writes = box_reach(p.y_offset.get(), &p.dims, &p.y_strides)?;
+    if reads > x || writes > y {
+        return Err(ShapeError::Box);
+    }
+    Ok(places(&[x, y]))
 }
 
 #[cfg(test)]

@@ -6,8 +6,9 @@
 
 use zerocopy::little_endian::U16;
 
-use super::{ELEMENT_LIMIT, ShapeError, times};
-use crate::op::{ConvParams, LANES};
+use super::{ELEMENT_LIMIT, ShapeError, places, times};
+use crate::op::{ConvAlignmentParams, ConvParams, LANES};
+use crate::record::OPERANDS;
 
 /// A checked convolution, all in elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +124,27 @@ impl ConvShape {
         self.kernel[0] * self.kernel[1] * self.group_input * self.output[2]
     }
 
+    /// Elements of one reference direction over the inputs: every tap of every input channel.
+    pub fn reference_elements(&self) -> usize {
+        self.kernel[0] * self.kernel[1] * self.input[2]
+    }
+
+    /// Where a reference direction holds tap (`ky`, `kx`) of input channel `c`, counted over all
+    /// groups: group after group `[ky][kx][ci]`, depthwise `[ky][kx][c]`. Indices must be in range.
+    pub fn reference_index(&self, c: usize, ky: usize, kx: usize) -> usize {
+        let tap = ky * self.kernel[1] + kx;
+        let channels = if self.depthwise() { self.input[2] } else { self.group_input };
+        let within = c.checked_rem(channels).unwrap_or(0);
+        (c - within) * self.kernel[0] * self.kernel[1] + tap * channels + within
+    }
+
+    /// Multiply-adds of one alignment: one more output channel, and one more input channel of a
+    /// 1 x 1 convolution.
+    pub fn alignment_macs(&self) -> u64 {
+        let pixels = self.output[0] as u64 * self.output[1] as u64;
+        pixels * (self.reference_elements() + self.output[2]) as u64
+    }
+
     /// Multiply-adds of one forward pass, padding counted.
     pub fn macs(&self) -> u64 {
         let pixels = self.output[0] as u64 * self.output[1] as u64;
@@ -185,6 +207,21 @@ impl ConvShape {
     }
 }
 
+/// Operands of an alignment.
+pub(super) fn conv_alignment(p: &ConvAlignmentParams) -> Result<[usize; OPERANDS], ShapeError> {
+    let s = ConvShape::new(&p.conv)?;
+    let classes = usize::from(p.classes.get());
+    let rows = reference_rows(classes);
+    let (x, y) = (s.input_elements(), s.output_elements());
+    let (u, v) = (times(rows, s.output[2])?, times(rows, s.reference_elements())?);
+    Ok(places(&[x, y, u, v, times(1, classes)?, s.output[0] * s.output[1]]))
+}
+
+/// Reference directions for this many logits: a single one tells two classes apart.
+pub fn reference_rows(classes: usize) -> usize {
+    if classes == 1 { 2 } else { classes }
+}
+
 fn sizes<const N: usize>(values: &[U16; N]) -> [usize; N] {
     values.map(|value| usize::from(value.get()))
 }
@@ -221,6 +258,22 @@ mod tests {
                         assert!(!seen[index], "{ci} {co} {groups}: {o} {ky} {kx} {c}");
                         seen[index] = true;
                     }
+                }
+            }
+            assert!(seen.iter().all(|&s| s));
+        }
+    }
+
+    #[test]
+    fn reference_index_is_a_bijection() {
+        for (ci, co, groups) in [(16, 16, 1), (3, 40, 1), (8, 12, 2), (20, 20, 20), (4, 12, 4)] {
+            let s = ConvShape::new(&params([5, 5, ci], co, [3, 2], groups)).unwrap();
+            let mut seen = vec![false; s.reference_elements()];
+            for c in 0..s.input[2] {
+                for (ky, kx) in [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1)] {
+                    let index = s.reference_index(c, ky, kx);
+                    assert!(!seen[index], "{ci} {co} {groups}: {c} {ky} {kx}");
+                    seen[index] = true;
                 }
             }
             assert!(seen.iter().all(|&s| s));

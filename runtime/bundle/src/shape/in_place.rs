@@ -28,7 +28,8 @@ pub fn in_place(opcode: OpCode) -> &'static [usize] {
         | OpCode::Reduce
         | OpCode::Copy
         | OpCode::SquaredNorm
-        | OpCode::Mask => &[],
+        | OpCode::Mask
+        | OpCode::ConvAlignment => &[],
     }
 }
 

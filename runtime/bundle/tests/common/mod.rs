@@ -95,6 +95,7 @@ pub fn tiny() -> BundleParts<'static> {
                 model_digest: [0x11; 32],
                 detector_digest: [0x22; 32],
                 tool: "gradgate test",
+                references_digest: [0; 32],
             },
             schema: Schema {
                 parameters: "fc.weight",

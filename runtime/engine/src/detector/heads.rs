@@ -3,11 +3,11 @@
 use gradgate_bundle::detector::{Energy, Fault, Reason};
 
 use super::inputs::{energy, largest};
-use super::lanes::{Sum, dot};
 use super::{
     CompositeView, DetectorView, FrameFeatures, GaussianView, HeadView, MlpView, PrototypesView,
     Scored, TableView, predicted,
 };
+use crate::kernels::lanes::{Sum, dot};
 use crate::math;
 
 /// A penultimate vector shorter than this (squared) has no direction; its cosines count as 0.

@@ -1,11 +1,11 @@
-//! The input vector: norms, forward features, each standardised.
+//! The input vector: norms, forward features, alignments, each standardised.
 
 use core::mem::swap;
 
 use gradgate_bundle::detector::{Fault, FeatureShape, Inputs};
 
-use super::lanes::Sum;
 use super::{DetectorView, FrameFeatures};
+use crate::kernels::lanes::Sum;
 use crate::math;
 
 /// Squared norms below this count as this, so that a dead tensor has a finite logarithm.
@@ -48,6 +48,11 @@ pub fn raw_inputs(
         sort_largest(frame.logits, sorted);
         let (last, after) = after.split_first_mut().ok_or(Fault::Length)?;
         *last = energy(frame.logits);
+        rest = after;
+    }
+    if inputs.has(Inputs::ALIGNMENT) {
+        let (cosines, after) = split(rest, frame.alignments.len())?;
+        cosines.copy_from_slice(frame.alignments);
         rest = after;
     }
     if rest.is_empty() { Ok(()) } else { Err(Fault::Length) }

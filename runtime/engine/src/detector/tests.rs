@@ -12,9 +12,9 @@ use gradgate_bundle::header::BlobRef;
 use super::*;
 
 const SHAPE: FeatureShape =
-    FeatureShape { norms: 5, layers: 2, alignments: 0, classes: 3, penultimate: 4 };
-/// 5 norms, 2 activation norms, 3 logits, energy.
-const INPUTS: usize = 11;
+    FeatureShape { norms: 5, layers: 2, alignments: 3, classes: 3, penultimate: 4 };
+/// 5 norms, 2 activation norms, 3 logits, energy, 3 alignments.
+const INPUTS: usize = 14;
 
 /// Arrays of a detector under construction, and made-up numbers for them.
 struct Pool {
@@ -78,7 +78,7 @@ impl Pool {
                 confidence: Some(self.table()),
             }),
         };
-        let inputs = Inputs::NORM.with(Inputs::FORWARD);
+        let inputs = Inputs::NORM.with(Inputs::FORWARD).with(Inputs::ALIGNMENT);
         let p_values = self.table();
         let (threshold, caution) = (1.0, None);
         Detector { inputs, shape: SHAPE, mean, inverse_std, head, p_values, threshold, caution }
@@ -89,20 +89,20 @@ impl Pool {
     }
 }
 
-/// One frame: norms, activation norms, logits, penultimate.
-type Frame = [Vec<f32>; 4];
+/// One frame: norms, activation norms, logits, penultimate, alignments.
+type Frame = [Vec<f32>; 5];
 
 fn frame(pool: &mut Pool) -> Frame {
     let mut values = |count: usize, offset: f32| -> Vec<f32> {
         (0..count).map(|_| pool.number() + offset).collect()
     };
-    [values(5, 2.0), values(2, 2.0), values(3, 0.0), values(4, 0.5)]
+    [values(5, 2.0), values(2, 2.0), values(3, 0.0), values(4, 0.5), values(3, 0.0)]
 }
 
 fn judge(detector: &Detector, pool: &Pool, frame: &Frame) -> Result<Judgement, Fault> {
     let view = pool.view(detector);
-    let [norms, layers, logits, penultimate] = frame;
-    let features = FrameFeatures { norms, layers, logits, penultimate };
+    let [norms, layers, logits, penultimate, alignments] = frame;
+    let features = FrameFeatures { norms, layers, logits, penultimate, alignments };
     evaluate(&view, &features, &mut vec![f32::NAN; detector.scratch_elements().unwrap()])
 }
 
@@ -117,6 +117,7 @@ fn reference_inputs(detector: &Detector, pool: &Pool, frame: &Frame) -> Vec<f64>
     sorted.sort_by(|a, b| b.total_cmp(a));
     x.extend(&sorted);
     x.push(sorted.iter().map(|z| z.exp()).sum::<f64>().ln());
+    x.extend(wide(&frame[4]));
     let (mean, inverse) = (wide(pool.get(detector.mean)), wide(pool.get(detector.inverse_std)));
     x.iter()
         .zip(mean.iter().zip(inverse))
@@ -197,14 +198,14 @@ fn heads_match_plain_formulas() {
 
 #[test]
 fn every_bad_input_is_a_named_fault() {
-    let faults: [fn(u32) -> Fault; 4] =
-        [Fault::Norm, Fault::Activation, Fault::Logit, Fault::Penultimate];
+    let faults: [fn(u32) -> Fault; 5] =
+        [Fault::Norm, Fault::Activation, Fault::Logit, Fault::Penultimate, Fault::Alignment];
     for kind in 0..5 {
         let mut pool = Pool::new(3);
         let detector = pool.detector(kind);
         let good = frame(&mut pool);
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-            for array in 0..4 {
+            for array in 0..5 {
                 for index in 0..good[array].len() {
                     let mut frame = good.clone();
                     frame[array][index] = bad;
@@ -277,7 +278,7 @@ fn lengths_must_fit() {
     let mut pool = Pool::new(5);
     let detector = pool.detector(4);
     let good = frame(&mut pool);
-    for array in 0..4 {
+    for array in 0..5 {
         let mut frame = good.clone();
         frame[array].pop();
         assert_eq!(judge(&detector, &pool, &frame), Err(Fault::Length));
@@ -285,8 +286,8 @@ fn lengths_must_fit() {
         assert_eq!(judge(&detector, &pool, &frame), Err(Fault::Length));
     }
     let view = pool.view(&detector);
-    let [norms, layers, logits, penultimate] = &good;
-    let features = FrameFeatures { norms, layers, logits, penultimate };
+    let [norms, layers, logits, penultimate, alignments] = &good;
+    let features = FrameFeatures { norms, layers, logits, penultimate, alignments };
     for length in 0..detector.scratch_elements().unwrap() {
         assert_eq!(evaluate(&view, &features, &mut vec![0.0; length]), Err(Fault::Length));
     }
@@ -311,8 +312,12 @@ fn the_largest_logits_come_sorted() {
     logits[7] = logits[3];
     let mut x = [0.0; 33];
     let [norms, layers] = [[]; 2];
-    let features =
-        FrameFeatures { norms: &norms, layers: &layers, logits: &logits, penultimate: &[] };
+    let features = FrameFeatures {
+        norms: &norms,
+        layers: &layers,
+        logits: &logits,
+        ..FrameFeatures::default()
+    };
     raw_inputs(Inputs::FORWARD, &FeatureShape { layers: 0, ..shape }, &features, &mut x).unwrap();
     let mut sorted = logits.clone();
     sorted.sort_by(|a, b| b.total_cmp(a));

@@ -154,7 +154,8 @@ impl<'a> DetectorView<'a> {
         let fits = same(self.inputs.has(Inputs::NORM), self.shape.norms, network.norms)
             && same(self.inputs.has(Inputs::FORWARD), self.shape.layers, network.layers)
             && self.shape.classes == network.classes
-            && same(self.needs_penultimate(), self.shape.penultimate, network.penultimate);
+            && same(self.needs_penultimate(), self.shape.penultimate, network.penultimate)
+            && same(self.inputs.has(Inputs::ALIGNMENT), self.shape.alignments, network.alignments);
         if fits { Ok(()) } else { Err(DetectorError::Shape) }
     }
 
@@ -175,7 +176,7 @@ impl<'a> DetectorView<'a> {
 }
 
 fn check_inputs(detector: &Detector) -> Result<usize, DetectorError> {
-    let known = Inputs::NORM.with(Inputs::FORWARD);
+    let known = Inputs::NORM.with(Inputs::FORWARD).with(Inputs::ALIGNMENT);
     if !known.has(detector.inputs) || detector.shape.classes == 0 {
         return Err(DetectorError::Inputs);
     }

@@ -40,6 +40,48 @@ pub fn squared_norm(x: &[f32]) -> f32 {
     fold(&lanes)
 }
 
+/// Sum of `a_i * b_i` over the shorter of both, in the same order.
+pub fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut lanes = [0.0f32; REDUCE_LANES];
+    let (a_blocks, a_rest) = a.as_chunks::<REDUCE_LANES>();
+    let (b_blocks, b_rest) = b.as_chunks::<REDUCE_LANES>();
+    for (a, b) in a_blocks.iter().zip(b_blocks) {
+        for lane in 0..REDUCE_LANES {
+            lanes[lane] += a[lane] * b[lane];
+        }
+    }
+    for (lane, (a, b)) in lanes.iter_mut().zip(a_rest.iter().zip(b_rest)) {
+        *lane += a * b;
+    }
+    fold(&lanes)
+}
+
+/// Sums values as they come, in the same order.
+pub struct Sum {
+    lanes: [f32; REDUCE_LANES],
+    next: usize,
+}
+
+impl Sum {
+    /// An empty sum.
+    pub fn new() -> Sum {
+        Sum { lanes: [0.0; REDUCE_LANES], next: 0 }
+    }
+
+    /// Adds one value.
+    pub fn add(&mut self, value: f32) {
+        // The remainder on use, not on storing, shows the compiler that no index is out of range.
+        let lane = self.next % REDUCE_LANES;
+        self.lanes[lane] += value;
+        self.next = lane + 1;
+    }
+
+    /// The total.
+    pub fn total(self) -> f32 {
+        fold(&self.lanes)
+    }
+}
+
 /// Lanes that the convolutions' inner loops keep in registers: 4 pixels (or input channels) by
 /// this many: 16 accumulators are half of a Cortex-M4's registers, 32 half of SSE2's.
 pub const WIDE: usize = if cfg!(target_arch = "arm") { 4 } else { 8 };

@@ -4,6 +4,7 @@ use gradgate_bundle::op::{Activation, ConvParams};
 use gradgate_bundle::shape::ConvShape;
 use gradgate_engine::kernels::activation::Act;
 use gradgate_engine::kernels::conv::{Epilogue, conv};
+use gradgate_engine::kernels::conv_alignment::Alignment;
 use gradgate_engine::kernels::conv_input_gradient::{GradientEnd, conv_input_gradient};
 use gradgate_engine::kernels::conv_weight_gradient::conv_weight_gradient;
 use gradgate_engine::kernels::conv_weight_norm::{Norms, WeightNorm};
@@ -333,6 +334,96 @@ fn gram_equals_its_definition_and_the_direct_method() {
     assert_eq!(gram.weight.to_bits(), (x * g).to_bits());
     assert_eq!((gram.bias, gram.shift), (direct.bias, direct.shift));
     assert!((gram.weight - direct.weight).abs() < 1e-5 * direct.weight);
+}
+
+/// Factors for three classes, in the kernel's order.
+fn factors(data: &Data, random: &mut Random) -> [Vec<f32>; 2] {
+    let s = &data.s;
+    [random.values(3 * s.output[2]), random.values(3 * s.reference_elements())]
+}
+
+/// The cosine by NUMERICS.md, from loops over single elements.
+fn cosine<T: Real>(data: &Data, u: &[f32], v: &[f32], norm: T, root: impl Fn(T) -> T) -> T {
+    let s = &data.s;
+    let (pixels, each) = (s.output[0] * s.output[1], s.group_output);
+    let weight = |p: usize, group: usize| {
+        let outputs = group * each..(group + 1) * each;
+        lanes(outputs.map(|o| T::of(u[o]) * T::of(data.g[p * s.output[2] + o])))
+    };
+    let mut terms = vec![T::of(0.0); s.reference_elements()];
+    for c in 0..s.input[2] {
+        for ky in 0..s.kernel[0] {
+            for kx in 0..s.kernel[1] {
+                let mut sum = T::of(0.0);
+                for p in 0..pixels {
+                    if let Some(i) = data.x_at(p / s.output[1], p % s.output[1], ky, kx, c) {
+                        sum = sum + weight(p, c / s.group_input) * T::of(data.x[i]);
+                    }
+                }
+                let at = s.reference_index(c, ky, kx);
+                terms[at] = T::of(v[at]) * sum;
+            }
+        }
+    }
+    lanes(terms) / root(norm)
+}
+
+#[test]
+fn alignment_equals_naive_loops() {
+    for (index, case) in CASES.iter().enumerate() {
+        let data = Data::new(case, 400 + index as u64);
+        let [u, v] = factors(&data, &mut Random(500 + index as u64));
+        for (class, logits) in
+            [[2.0, 1.0, 0.5], [-2.0, 1.0, 1.0], [0.0, 1.0, 1.5]].iter().enumerate()
+        {
+            let whole = Alignment { s: &data.s, x: &data.x, g: &data.g, u: &u, v: &v, logits };
+            let mut scratch = vec![f32::NAN; data.s.output[0] * data.s.output[1]];
+            let norm = 3.7;
+            let found = whole.cosine(norm, &mut scratch).unwrap();
+            let u = &u[class * data.s.output[2]..][..data.s.output[2]];
+            let v = &v[class * data.s.reference_elements()..][..data.s.reference_elements()];
+            let exact = cosine(&data, u, v, norm, gradgate_engine::math::sqrt);
+            let wide = cosine(&data, u, v, f64::from(norm), f64::sqrt);
+            assert_eq!(found.to_bits(), exact.to_bits(), "{case:?} {class}: {found} {exact}");
+            let scale = f64::from(data.g.iter().map(|g| g.abs()).sum::<f32>());
+            assert!((f64::from(found) - wide).abs() < 1e-6 * scale, "{case:?}: {found} {wide}");
+        }
+    }
+}
+
+#[test]
+fn alignments_hide_nothing() {
+    let data = Data::new(&([3, 3, 2], 4, [2, 2], [1, 1], [1, 1], [0; 4], 1), 6);
+    let [u, v] = factors(&data, &mut Random(7));
+    let found = |x: &[f32], logits: &[f32], norm: f32| {
+        let alignment = Alignment { s: &data.s, x, g: &data.g, u: &u, v: &v, logits };
+        alignment.cosine(norm, &mut [0.0; 4]).unwrap()
+    };
+    let (good, nan, infinite) = ([1.0, 0.5, 0.0], f32::NAN, f32::INFINITY);
+    assert!(found(&data.x, &good, 2.0).is_finite());
+    assert_eq!(found(&data.x, &good, 0.0), 0.0);
+    for norm in [nan, infinite, -1.0] {
+        assert!(found(&data.x, &good, norm).is_nan(), "{norm}");
+    }
+    for bad in [nan, infinite, -infinite] {
+        for at in 0..3 {
+            let mut logits = good;
+            logits[at] = bad;
+            assert!(found(&data.x, &logits, 2.0).is_nan(), "{bad} {at}");
+        }
+        for norm in [2.0, 0.0] {
+            let mut x = data.x.clone();
+            x[4] = bad;
+            assert!(!found(&x, &good, norm).is_finite(), "{bad} {norm}");
+        }
+    }
+    let short =
+        Alignment { s: &data.s, x: &data.x, g: &data.g, u: &u, v: &v[1..], logits: &[1.0; 3] };
+    let last = Alignment { logits: &[0.0, 0.0, 1.0], ..short };
+    assert_eq!(last.cosine(1.0, &mut [0.0; 4]), None);
+    let cut = Alignment { x: &data.x[..4], ..short };
+    assert_eq!(cut.cosine(1.0, &mut [0.0; 4]), None);
+    assert_eq!(Alignment { v: &v, ..short }.cosine(1.0, &mut []), None);
 }
 
 #[test]

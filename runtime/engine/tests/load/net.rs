@@ -193,6 +193,7 @@ impl Net {
                 model_digest: [0; 32],
                 detector_digest: [0; 32],
                 tool: "test",
+                references_digest: [0; 32],
             },
             schema: Schema {
                 parameters: "w\nb",
