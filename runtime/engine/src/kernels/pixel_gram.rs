@@ -87,7 +87,7 @@ pub fn shifted_sums(
             let products = run(matrix, pixel * gram.stride, gram.stride)?;
             for oy in 0..s.output[0] {
                 let from = first + oy * s.strides[0] * gram.columns;
-                let products = products.get(from..)?.iter().step_by(s.strides[1]);
+                let products = products.get(from..)?.iter().step_by(s.strides[1].max(1));
                 let sums = sums.get_mut(oy * gram.columns..)?.get_mut(..s.output[1])?;
                 sums.iter_mut().zip(products).for_each(|(sum, product)| *sum += product);
             }

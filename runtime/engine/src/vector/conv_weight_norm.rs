@@ -258,8 +258,7 @@ impl Walk<'_> {
         Some(())
     }
 
-    /// Adds to D of `P` inputs from source element `at` on, `step` apart; then they are row `row` and
-    /// the next ones.
+    /// Adds to D of `P` inputs from source element `at` on, `step` apart: its rows from `row` on.
     #[inline(always)]
     fn tile<S: Simd, const P: usize, const DEPTHWISE: bool>(
         &self,
