@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StepLine {
     operation: &'static str,
-    /// `direct`, `gram` or `pixel gram` for weight norms.
+    /// `direct`, `gram` or `pixel gram` for weight norms; `again` for what runs a second time.
     method: Option<&'static str>,
     macs: u64,
     name: String,
@@ -67,6 +67,9 @@ pub fn lines(schedule: &Schedule) -> Vec<StepLine> {
 }
 
 fn method(step: &Step) -> Option<&'static str> {
+    if step.again {
+        return Some("again");
+    }
     if step.opcode != OpCode::ConvWeightNorm {
         return None;
     }

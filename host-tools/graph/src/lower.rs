@@ -118,6 +118,8 @@ struct Lowering<'g> {
     features: HashMap<ValueId, Vec<u16>>,
     alignments: Vec<alignment::Alignment>,
     tensor_of: HashMap<ValueId, TensorId>,
+    /// Axis and parts of the Concats so far.
+    concats: HashMap<ValueId, (usize, Vec<ValueId>)>,
     blobs: HashMap<(ValueId, Kind), TensorId>,
     vectors: HashMap<Vec<u32>, TensorId>,
     tensors: Vec<ScheduledTensor>,
@@ -133,6 +135,7 @@ impl<'g> Lowering<'g> {
             features: fuse::features(expanded),
             alignments: alignment::alignments(expanded),
             tensor_of: HashMap::new(),
+            concats: HashMap::new(),
             blobs: HashMap::new(),
             vectors: HashMap::new(),
             tensors: Vec::new(),

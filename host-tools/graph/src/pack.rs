@@ -3,6 +3,7 @@
 //! Knows nothing of detectors and policies: the caller completes the header and calls
 //! `gradgate_bundle::write`.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use gradgate_bundle::header::Layout;
@@ -130,7 +131,7 @@ pub fn pack(schedule: &Schedule, plan: &Plan) -> Result<Packed, PackError> {
             elements: (tensor.elements as u32).into(),
         });
     }
-    let mut params = Vec::new();
+    let (mut params, mut known) = (Vec::new(), HashMap::new());
     let steps = schedule.steps.iter().map(|step| {
         let mut operands = [NONE.into(); OPERANDS];
         for (place, operand) in operands.iter_mut().zip(&step.operands) {
@@ -139,7 +140,7 @@ pub fn pack(schedule: &Schedule, plan: &Plan) -> Result<Packed, PackError> {
         StepRecord {
             opcode: (step.opcode as u16).into(),
             reserved: 0.into(),
-            params: (intern(&mut params, &step.params) as u32).into(),
+            params: (intern(&mut params, &mut known, &step.params) as u32).into(),
             operands,
         }
     });
@@ -154,15 +155,16 @@ pub fn pack(schedule: &Schedule, plan: &Plan) -> Result<Packed, PackError> {
     Ok(Packed { tensors, steps, params, blobs, layout })
 }
 
-/// Offset of a record in the section; equal bytes are shared, at any alignment.
-fn intern(section: &mut Vec<u8>, record: &[u8]) -> usize {
-    match section.windows(record.len()).position(|window| window == record) {
-        Some(offset) => offset,
-        None => {
-            section.extend_from_slice(record);
-            section.len() - record.len()
-        }
-    }
+/// Offset of a record in the section; equal ones are shared, whatever operation they belong to.
+fn intern<'s>(
+    section: &mut Vec<u8>,
+    known: &mut HashMap<&'s [u8], usize>,
+    record: &'s [u8],
+) -> usize {
+    *known.entry(record).or_insert_with(|| {
+        section.extend_from_slice(record);
+        section.len() - record.len()
+    })
 }
 
 #[cfg(test)]
@@ -203,10 +205,10 @@ mod tests {
 
     #[test]
     fn equal_records_are_stored_once() {
-        let mut section = Vec::new();
-        let records: [&[u8]; 4] = [b"abcd", b"efgh", b"abcd", b"cdef"];
-        let offsets = records.map(|record| intern(&mut section, record));
-        assert_eq!(offsets, [0, 4, 0, 2]);
-        assert_eq!(section, b"abcdefgh");
+        let (mut section, mut known) = (Vec::new(), HashMap::new());
+        let records: [&[u8]; 4] = [b"abcd", b"efg", b"abcd", b"ab"];
+        let offsets = records.map(|record| intern(&mut section, &mut known, record));
+        assert_eq!(offsets, [0, 4, 0, 7]);
+        assert_eq!(section, b"abcdefgab");
     }
 }

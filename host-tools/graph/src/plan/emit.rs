@@ -83,13 +83,10 @@ pub(super) fn again(schedule: &Schedule, problem: &Problem, program: &Program) -
             *times.entry(id as usize).or_default() += 1;
         }
     }
-    let macs = |id: usize| -> u64 {
-        problem.writers[id].iter().map(|&writer| problem.steps[writer as usize].cost.macs).sum()
-    };
     let of = |(id, times): (usize, u64)| Again {
         name: schedule.tensors[id].name.clone(),
         bytes: 4 * schedule.tensors[id].elements,
-        macs: times * macs(id),
+        macs: times * problem.own_macs(id),
     };
     times.into_iter().map(of).collect()
 }

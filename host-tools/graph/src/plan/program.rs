@@ -136,8 +136,7 @@ impl Problem {
         let (mut macs, mut seen, mut next) = (0, vec![tensor], 0);
         while let Some(&id) = seen.get(next) {
             next += 1;
-            let cost = |&writer: &u32| self.steps[writer as usize].cost.macs;
-            macs += self.writers[id].iter().map(cost).sum::<u64>();
+            macs += self.own_macs(id);
             for input in self.inputs(id) {
                 if self.is_passing(input) && !seen.contains(&input) {
                     seen.push(input);
@@ -158,9 +157,15 @@ impl Problem {
         })
     }
 
-    /// Whether only forward steps read the tensor: what is computed again from it computes it too.
+    /// Whether only forward steps read the tensor, and it costs no multiply-add: what is computed
+    /// again from it computes it too.
     fn is_passing(&self, tensor: usize) -> bool {
-        self.repeatable[tensor] && !self.read[tensor]
+        self.repeatable[tensor] && !self.read[tensor] && self.own_macs(tensor) == 0
+    }
+
+    /// Multiply-adds of the steps that write a tensor.
+    pub fn own_macs(&self, tensor: usize) -> u64 {
+        self.writers[tensor].iter().map(|&writer| self.steps[writer as usize].cost.macs).sum()
     }
 }
 

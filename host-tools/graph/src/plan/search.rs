@@ -9,7 +9,7 @@ use super::order::{hasten, sink};
 use super::program::{Choices, Cost, Problem, Program, Supply};
 
 /// Steps walked while searching, so that a large network stays within seconds.
-const STEPS_MAX: usize = 30_000_000;
+const STEPS_MAX: usize = 3_000_000;
 
 /// A program in its order, with what it needs.
 #[derive(Clone, Debug)]
@@ -88,9 +88,14 @@ impl Change {
             Change::Apart(id) => {
                 choices.supply[id] = choices.supply[id].max(Supply::Again);
                 for input in problem.inputs(id) {
-                    if choices.supply[input] == Supply::Again {
-                        choices.supply[input] = Supply::Apart;
-                    }
+                    choices.supply[input] = match choices.supply[input] {
+                        // Kept for this alone, it would take as much room as what it saves.
+                        Supply::Kept if !problem.read[input] && problem.repeatable[input] => {
+                            Supply::Again
+                        }
+                        Supply::Kept => Supply::Kept,
+                        Supply::Again | Supply::Apart => Supply::Apart,
+                    };
                 }
             }
         }
@@ -131,7 +136,13 @@ impl<'p> Search<'p> {
             }
             if problem.read[id] && problem.repeatable[id] {
                 let list = if problem.macs_again(id) == 0 { &mut free } else { &mut costly };
-                list.extend([Change::Again(id), Change::Apart(id)]);
+                list.push(Change::Again(id));
+                // From an unread costly input, apart is not free.
+                let inputs_free =
+                    problem.inputs(id).all(|i| problem.read[i] || problem.own_macs(i) == 0);
+                if inputs_free { list } else { &mut costly }.push(Change::Apart(id));
+            } else if problem.repeatable[id] && problem.own_macs(id) > 0 {
+                costly.push(Change::Again(id));
             }
         }
         Self { problem, free, costly, steps_left: STEPS_MAX }
@@ -152,16 +163,14 @@ impl<'p> Search<'p> {
         };
         let all = self.free.iter().fold(none.clone(), all);
         let changes = self.free.clone();
-        let start = Arranged::new(self.problem, none);
-        let from_none = self.improve(start, &changes);
-        let start = Arranged::new(self.problem, all);
-        let from_all = self.improve(start, &changes);
-        if from_all.rank() < from_none.rank() { from_all } else { from_none }
+        let (none, all) = (Arranged::new(self.problem, none), Arranged::new(self.problem, all));
+        let start = if all.rank() < none.rank() { all } else { none };
+        self.improve(start, &changes)
     }
 
     /// Makes or undoes one change after another while that lowers the peak, or the work at the same peak.
     fn improve(&mut self, mut best: Arranged, changes: &[Change]) -> Arranged {
-        for _ in 0..4 {
+        for _ in 0..2 {
             let before = best.rank();
             for change in changes {
                 let choices = change.applied(self.problem, &best.choices);
