@@ -2,7 +2,8 @@
 //!
 //! The board reads a bundle and a frame through semihosting, so one image serves every model. A
 //! case is a folder with `bundle.gate`, `frame.bin` and `expected.txt`, written by the engine on
-//! the host; lines that open with `#` are not compared. Counts are instructions, never cycles.
+//! the host; lines that open with `#` are not compared. Counts are instructions, never cycles; a
+//! case may have a ceiling for them. `--kernels` prints the convolution kernels' own counts.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,11 @@ pub const TARGET: &str = "thumbv7em-none-eabihf";
 const EMULATOR: &str = "qemu-system-arm";
 /// One frame of ResNet-20 takes some ten seconds of emulation.
 const RUN_LIMIT: Duration = Duration::from_secs(300);
+/// Instructions that a case's frame may take: some of these are for growth, none for a kernel that
+/// lost its registers.
+const INSTRUCTIONS_MAX: &[(&str, u64)] = &[("resnet8", 130_000_000)];
+/// The image that counts instructions per multiply-add.
+const KERNELS: &str = "kernels";
 /// The program that writes the cases, built as the tests are so that nothing is built twice.
 const CASE_WRITER: [&str; 6] = [
     "run",
@@ -31,6 +37,17 @@ const CASE_WRITER: [&str; 6] = [
     "--example=board_cases",
     "--",
 ];
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Request {
+    /// Every case.
+    All,
+    /// A person's.
+    One(Case),
+    /// The table of kernels.
+    Kernels,
+}
 
 /// What a run is given.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,14 +59,15 @@ struct Case {
 
 /// The subcommand.
 pub fn run(args: &[String]) -> Result<bool> {
-    let given = parse(args)?;
+    let request = parse(args)?;
     if !process::is_installed(EMULATOR) {
         bail!("no {EMULATOR}: run `cargo xtask setup`");
     }
     let image = build()?;
-    let cases = match given {
-        Some(case) => vec![case],
-        None => write_cases()?,
+    let cases = match request {
+        Request::Kernels => return kernels(&image.with_file_name(KERNELS)),
+        Request::One(case) => vec![case],
+        Request::All => write_cases()?,
     };
     let mut good = true;
     for case in cases {
@@ -67,12 +85,28 @@ pub fn run(args: &[String]) -> Result<bool> {
     Ok(good)
 }
 
+/// Prints instructions per multiply-add of each convolution kernel.
+fn kernels(image: &Path) -> Result<bool> {
+    let semihosting = "enable=on,target=native,arg=kernels";
+    let (end, text) = process::run_captured(&mut emulator(image, semihosting), RUN_LIMIT)?;
+    print!("{text}");
+    Ok(matches!(end, End::Exited(status) if status.success()))
+}
+
 /// The case's name and the board's remarks.
 fn summary(case: &Case, output: &Output) -> String {
-    let name = case.bundle.parent().and_then(Path::file_name).unwrap_or_default();
+    let name = case.name();
     let remarks = output.text.lines().filter_map(|line| line.strip_prefix("# "));
     let remarks: Vec<&str> = remarks.collect();
-    format!("{}: {}", name.display(), remarks.join(", "))
+    format!("{name}: {}", remarks.join(", "))
+}
+
+impl Case {
+    /// The name of its folder.
+    fn name(&self) -> String {
+        let folder = self.bundle.parent().and_then(Path::file_name).unwrap_or_default();
+        folder.to_string_lossy().into_owned()
+    }
 }
 
 /// The stage of the test command.
@@ -168,17 +202,32 @@ fn execute(image: &Path, case: &Case) -> Result<Output> {
         }
         None => None,
     };
-    let mut emulator = emulator(image, case)?;
+    let mut emulator = emulator(image, &semihosting(case)?);
     let (end, text) = process::run_captured(&mut emulator, RUN_LIMIT)?;
     let verdict = match end {
         End::TimedOut => Some(format!("no end within {} s", RUN_LIMIT.as_secs())),
         End::Exited(status) if !status.success() => Some(format!("the board ended with {status}")),
-        End::Exited(_) => expected.and_then(|expected| difference(&expected, &text)),
+        End::Exited(_) => expected.and_then(|expected| {
+            let ceiling = INSTRUCTIONS_MAX.iter().find(|(name, _)| *name == case.name());
+            let excess = ceiling.and_then(|(_, limit)| excess(&text, *limit));
+            difference(&expected, &text).or(excess)
+        }),
     };
     Ok(Output { text, verdict })
 }
 
-fn emulator(image: &Path, case: &Case) -> Result<Command> {
+/// What is wrong with the board's count of instructions.
+fn excess(text: &str, limit: u64) -> Option<String> {
+    let count = text.lines().find_map(|line| line.strip_prefix("# instructions "));
+    match count.and_then(|count| count.trim().parse::<u64>().ok()) {
+        Some(count) if count <= limit => None,
+        Some(count) => Some(format!("{count} instructions, {limit} at most")),
+        None => Some("the board counted no instructions".to_owned()),
+    }
+}
+
+/// Arguments of the board, through semihosting.
+fn semihosting(case: &Case) -> Result<String> {
     let mut semihosting = "enable=on,target=native,arg=board".to_owned();
     for path in [Some(&case.bundle), case.frame.as_ref()].into_iter().flatten() {
         let path = path.canonicalize().with_context(|| format!("{}", path.display()))?;
@@ -186,12 +235,16 @@ fn emulator(image: &Path, case: &Case) -> Result<Command> {
         // A comma parts QEMU's options; a doubled one is a comma.
         semihosting += &format!(",arg={}", path.replace(',', ",,"));
     }
+    Ok(semihosting)
+}
+
+fn emulator(image: &Path, semihosting: &str) -> Command {
     let mut emulator = Command::new(EMULATOR);
     emulator.args(["-M", "mps2-an386", "-display", "none", "-monitor", "none", "-serial", "none"]);
     // One instruction a nanosecond of the board's clock: the count is exact and repeatable.
-    emulator.args(["-icount", "shift=0", "-semihosting-config", &semihosting]);
+    emulator.args(["-icount", "shift=0", "-semihosting-config", semihosting]);
     emulator.arg("-kernel").arg(image);
-    Ok(emulator)
+    emulator
 }
 
 fn difference(expected: &str, seen: &str) -> Option<String> {
@@ -213,7 +266,10 @@ fn difference(expected: &str, seen: &str) -> Option<String> {
     Some(format!("the board goes on with `{more}`"))
 }
 
-fn parse(args: &[String]) -> Result<Option<Case>> {
+fn parse(args: &[String]) -> Result<Request> {
+    if args == ["--kernels"] {
+        return Ok(Request::Kernels);
+    }
     let (mut bundle, mut frame) = (None, None);
     let mut rest = args.iter();
     while let Some(option) = rest.next() {
@@ -221,13 +277,15 @@ fn parse(args: &[String]) -> Result<Option<Case>> {
         match option.as_str() {
             "--bundle" => bundle = Some(PathBuf::from(value)),
             "--frame" => frame = Some(PathBuf::from(value)),
-            other => bail!("qemu takes --bundle FILE and --frame FILE, not '{other}'"),
+            other => {
+                bail!("qemu takes --kernels, or --bundle FILE and --frame FILE, not '{other}'")
+            }
         }
     }
     match (bundle, frame) {
-        (Some(bundle), frame) => Ok(Some(Case { bundle, frame, expected: None })),
+        (Some(bundle), frame) => Ok(Request::One(Case { bundle, frame, expected: None })),
         (None, Some(_)) => bail!("--frame wants --bundle with it"),
-        (None, None) => Ok(None),
+        (None, None) => Ok(Request::All),
     }
 }
 
@@ -253,13 +311,28 @@ mod tests {
     }
 
     #[test]
+    fn a_count_above_its_ceiling_or_no_count_is_a_failure() {
+        let seen = |count| format!("# board\nlogit 0 0\n# instructions {count}\n");
+        assert_eq!(excess(&seen("130"), 130), None);
+        for (text, what) in [
+            (seen("131"), "131 instructions, 130 at most"),
+            (seen("many"), "the board counted no instructions"),
+            ("logit 0 0\n".to_owned(), "the board counted no instructions"),
+        ] {
+            assert_eq!(excess(&text, 130).as_deref(), Some(what));
+        }
+    }
+
+    #[test]
     fn options_are_checked() {
         let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        let case = parse(&words("--bundle a --frame b")).expect("valid").expect("a case");
-        assert_eq!((case.bundle, case.frame), (PathBuf::from("a"), Some(PathBuf::from("b"))));
-        for bad in ["--frame b", "--bundle", "--image x"] {
+        let case = Case { bundle: "a".into(), frame: Some("b".into()), expected: None };
+        let request = parse(&words("--bundle a --frame b")).expect("valid");
+        assert_eq!(request, Request::One(case));
+        assert_eq!(parse(&words("--kernels")).expect("valid"), Request::Kernels);
+        for bad in ["--frame b", "--bundle", "--image x", "--kernels x"] {
             assert!(parse(&words(bad)).is_err(), "{bad}");
         }
-        assert_eq!(parse(&[]).expect("valid"), None);
+        assert_eq!(parse(&[]).expect("valid"), Request::All);
     }
 }

@@ -2,8 +2,7 @@
 //!
 //! `D[o][ky][kx][c] = sum over output pixels, in raster order, of g[p][o] * x[..][c]`, skipping
 //! pixels whose tap lies in the padding. A tile of 4 input channels by 8 (4 on 32-bit Arm) output
-//! channels
-//! stays in registers while the pixels pass.
+//! channels stays in registers while the pixels pass.
 
 use gradgate_bundle::shape::ConvShape;
 
@@ -31,8 +30,7 @@ impl<'a> TapPixels<'a> {
     }
 
     /// Rows of x from `input` channel on and of g from `output` channel on, cut so that chunks of
-    /// the
-    /// pixel strides begin at each pixel's channel.
+    /// the pixel strides begin at each pixel's channel, and end with the last pixel's channels.
     #[inline(always)]
     fn row(
         &self,
@@ -53,7 +51,8 @@ impl<'a> TapPixels<'a> {
         ])
     }
 
-    /// Calls `f` with `C` values of x and `L` values of g at every pixel.
+    /// Calls `f` with `C` values of x and `L` values of g at every pixel. With 4 by 4 a pixel costs
+    /// a Cortex-M4F 8 loads for 16 multiply-adds, and what moves two pointers.
     #[inline(always)]
     fn each<const C: usize, const L: usize>(
         &self,
@@ -64,12 +63,20 @@ impl<'a> TapPixels<'a> {
         if self.columns.0 >= self.columns.1 {
             return Some(());
         }
-        let step = (self.s.strides[1] * self.s.input[2]).max(1);
+        let step = self.s.strides[1] * self.s.input[2];
+        let channels = self.s.output[2];
+        // Said once here, and not found out again at every pixel.
+        if step < C.max(1) || channels < L.max(1) {
+            return None;
+        }
         for oy in self.rows.0..self.rows.1 {
             let [x, g] = self.row(oy, (input, C), (output, L))?;
-            for (x, g) in x.chunks(step).zip(g.chunks(self.s.output[2].max(1))) {
+            let (x, last_x) = x.split_last_chunk::<C>()?;
+            let (g, last_g) = g.split_last_chunk::<L>()?;
+            for (x, g) in x.chunks_exact(step).zip(g.chunks_exact(channels)) {
                 f(x.first_chunk()?, g.first_chunk()?);
             }
+            f(last_x, last_g);
         }
         Some(())
     }

@@ -1,5 +1,7 @@
 //! Lanes: the 16-lane summation order, and the inner loops of the convolutions.
 
+use gradgate_bundle::op::LANES;
+
 /// Lanes of a reduction.
 pub const REDUCE_LANES: usize = 16;
 
@@ -86,7 +88,8 @@ impl Sum {
 /// this many: 16 accumulators are half of a Cortex-M4's registers, 32 half of SSE2's.
 pub const WIDE: usize = if cfg!(target_arch = "arm") { 4 } else { 8 };
 
-/// Calls `$f::<L>(.., lane)` for L = 8, 4, 2, 1 until `$width` lanes are covered.
+/// Calls `$f::<L>(.., lane)` for L = 8, 4, 2, 1 until `$width` lanes are covered; on 32-bit Arm for
+/// 4 and 1, as every width is code in its flash.
 macro_rules! each_lanes {
     ($width:expr, |$lane:ident| $object:ident . $method:ident ( $($arg:expr),* )) => {{
         let width: usize = $width;
@@ -99,7 +102,7 @@ macro_rules! each_lanes {
             } else if left >= 4 {
                 $object.$method::<4>($($arg),*)?;
                 $lane += 4;
-            } else if left >= 2 {
+            } else if left >= 2 && $crate::kernels::lanes::WIDE >= 8 {
                 $object.$method::<2>($($arg),*)?;
                 $lane += 2;
             } else {
@@ -163,6 +166,9 @@ pub fn accumulate4<const L: usize>(
     width: usize,
     lane: usize,
 ) -> Option<()> {
+    if L == WIDE && width == LANES {
+        return accumulate_block(acc, x, w, lane);
+    }
     let [mut s0, mut s1, mut s2, mut s3] = *acc;
     let [x0, x1, x2, x3] = x;
     let pixels = x0.iter().zip(x1).zip(x2.iter().zip(x3));
@@ -175,6 +181,55 @@ pub fn accumulate4<const L: usize>(
     }
     *acc = [s0, s1, s2, s3];
     Some(())
+}
+
+/// [`accumulate4`] for a block of full width, two steps of k to a turn.
+///
+/// Cortex-M4F and M7 have 32 registers: 16 hold sums, 4 a row of weights, the rest values of x on
+/// their way. A step loads 4 weights and 4 values of x, 8 loads for 16 multiply-adds; the weights
+/// lie at immediate offsets, and two steps share the additions that move the pointers of x. With
+/// four steps to a turn the compiler loads ahead and spills.
+///
+/// The compiler takes VMLA, which rounds the product, then the sum, so the bits are those of a
+/// multiplication and an addition; VFMA rounds once, and its bits would be others. On an M4 VMLA
+/// takes three cycles. Told `target-cpu=cortex-m4`, the compiler takes VMUL and VADD, a cycle each,
+/// but puts each VADD right behind its VMUL, where it waits a cycle: nothing won, twice the code.
+#[inline(always)]
+fn accumulate_block<const L: usize>(
+    acc: &mut [[f32; L]; 4],
+    x: [&[f32]; 4],
+    w: &[f32],
+    lane: usize,
+) -> Option<()> {
+    let (rows, _) = w.as_chunks::<LANES>();
+    let [x0, x1, x2, x3] = x;
+    let length = rows.len();
+    let (pairs, rest) = rows.as_chunks::<2>();
+    let ((x0, r0), (x1, r1)) = (pairs_of(x0, length)?, pairs_of(x1, length)?);
+    let ((x2, r2), (x3, r3)) = (pairs_of(x2, length)?, pairs_of(x3, length)?);
+    let mut sums = *acc;
+    for ((rows, (a, b)), (c, d)) in pairs.iter().zip(x0.iter().zip(x1)).zip(x2.iter().zip(x3)) {
+        for (k, row) in rows.iter().enumerate() {
+            let row = take(row, lane)?;
+            for (sum, x) in sums.iter_mut().zip([a, b, c, d]) {
+                add_scaled(sum, x[k], row);
+            }
+        }
+    }
+    for ((row, (a, b)), (c, d)) in rest.iter().zip(r0.iter().zip(r1)).zip(r2.iter().zip(r3)) {
+        let row = take(row, lane)?;
+        for (sum, x) in sums.iter_mut().zip([a, b, c, d]) {
+            add_scaled(sum, *x, row);
+        }
+    }
+    *acc = sums;
+    Some(())
+}
+
+/// The first `length` values in pairs, and the rest.
+#[inline(always)]
+fn pairs_of(x: &[f32], length: usize) -> Option<(&[[f32; 2]], &[f32])> {
+    Some(x.get(..length)?.as_chunks::<2>())
 }
 
 #[cfg(test)]
