@@ -113,8 +113,11 @@ pub fn run_engine_with(
     let engine = engine.with_compute(compute).unwrap_or_else(|e| panic!("compute: {e}"));
     // Kernels may not rely on what stood in the arena or in the workspace.
     let mut arena = vec![f32::NAN; engine.arena_elements()];
-    let features =
-        engine.run(Frame::U8(frame), &mut arena).unwrap_or_else(|e| panic!("run: {e:?}"));
+    wide(&engine.run(Frame::U8(frame), &mut arena).unwrap_or_else(|e| panic!("run: {e:?}")))
+}
+
+/// The same values as f64.
+pub fn wide(features: &gradgate_engine::Features<'_>) -> Features {
     let wide = |list: &[f32]| list.iter().map(|&x| f64::from(x)).collect();
     Features {
         logits: wide(features.logits),
@@ -123,6 +126,38 @@ pub fn run_engine_with(
         penultimate: wide(features.penultimate),
         alignments: wide(features.alignments),
     }
+}
+
+/// The same bundle through tract.
+#[cfg(feature = "tract")]
+pub struct TractExecutor;
+
+#[cfg(feature = "tract")]
+impl Executor for TractExecutor {
+    fn name(&self) -> &'static str {
+        "tract"
+    }
+
+    fn features(&self, expanded: &Expanded, frame: &[u8]) -> Features {
+        let compiled = compile(expanded, false);
+        let model = tract_model(&compiled, &[]);
+        let mut session = model.session().unwrap_or_else(|e| panic!("session: {e}"));
+        wide(&session.run(Frame::U8(frame)).unwrap_or_else(|e| panic!("run: {e}")))
+    }
+}
+
+/// A compiled bundle as a tract model that also shows some tensors.
+///
+/// # Panics
+/// When the engine or tract refuses the bundle.
+#[cfg(feature = "tract")]
+pub fn tract_model<'c>(
+    compiled: &'c Compiled,
+    tensors: &[usize],
+) -> gradgate_tract::TractModel<'c> {
+    let bundle = Bundle::parse(&compiled.bytes).unwrap_or_else(|e| panic!("parse: {e}"));
+    let engine = Engine::load(bundle).unwrap_or_else(|e| panic!("load: {e:?}"));
+    gradgate_tract::TractModel::observing(engine, tensors).unwrap_or_else(|e| panic!("tract: {e}"))
 }
 
 /// Everything that a bundle yields for one frame, as text with f32 bits: the format of the

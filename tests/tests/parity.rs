@@ -1,16 +1,16 @@
-//! The f32 engine against float64 features on real networks, with ReLU kinks in mind.
+//! The f32 executors against float64 features on real networks, with ReLU kinks in mind.
 //!
 //! Two legitimate f32 orders can put a unit near zero on different sides. So: the median over
-//! frames of the
-//! worst relative error is at most 1e-5, at least 29 of 32 frames are within 1e-4, and every other
-//! frame shows such a unit and agrees within 1e-4 once the interpreter is given the engine's signs.
+//! frames of the worst relative error is at most 1e-5, at least 29 of 32 frames are within 1e-4, and
+//! every other frame shows such a unit and agrees within 1e-4 once the interpreter is given the
+//! executor's signs.
 
 use gradgate_bundle::Bundle;
 use gradgate_engine::{Engine, Frame};
 use gradgate_graph::expand::{Expanded, Label, expand};
 use gradgate_graph::graph::ValueId;
 use gradgate_graph::import::{ImportOptions, import_file};
-use gradgate_graph::interp::{Interp, Masks};
+use gradgate_graph::interp::{Features, Interp, Masks};
 use gradgate_graph::ops::Op;
 use gradgate_graph::taps::Taps;
 use gradgate_tests::executor::run_engine;
@@ -22,70 +22,75 @@ fn worst(expected: &[f64], got: &[f64]) -> f64 {
     expected.iter().zip(got).map(error).fold(0.0, f64::max)
 }
 
-/// Relu outputs of the engine, from a plan in which every tensor keeps its place.
-fn engine_relus(expanded: &Expanded, kept: &Compiled, frame: &[u8]) -> Vec<(ValueId, Vec<f32>)> {
-    let engine = Engine::load(Bundle::parse(&kept.bytes).unwrap()).unwrap();
-    let mut arena = vec![0.0; kept.plan.arena_elements];
-    engine.run(Frame::U8(frame), &mut arena).unwrap();
-    let relus = expanded.graph.nodes.iter().filter(|n| n.op == Op::Relu).map(|n| n.output);
-    relus
-        .map(|value| {
-            let tensor = kept.schedule.values.iter().find(|v| v.0 == value).unwrap().1;
-            let (offset, n) =
-                (kept.plan.offsets[tensor.0].unwrap(), kept.schedule.tensors[tensor.0].elements);
-            let shape = expanded.graph.shape(value);
-            let (channels, pixels) = (shape[1], n / shape[1]);
-            let at = |i: usize| arena[offset + i % pixels * channels + i / pixels];
-            (value, (0..n).map(at).collect())
-        })
-        .collect()
+/// Values of Relu outputs, channels first.
+type Relus = Vec<(ValueId, Vec<f32>)>;
+
+/// A network in both plans: as shipped, and with every tensor in a place of its own.
+struct Network {
+    expanded: Expanded,
+    compiled: Compiled,
+    kept: Compiled,
 }
 
-fn check(name: &str) {
-    let Some(model) = shared(&format!("models/{name}.onnx")) else { return };
-    let Some(file) = shared(&format!("models/{name}.reference.safetensors")) else { return };
-    let reference = Reference::read(&file);
+/// An executor on one network.
+struct Subject<'s> {
+    name: &'s str,
+    features: &'s dyn Fn(&[u8]) -> Features,
+    relus: &'s dyn Fn(&[u8]) -> Relus,
+}
+
+impl Network {
+    /// Relu outputs and the tensors that hold them.
+    fn relu_tensors(&self) -> Vec<(ValueId, usize)> {
+        let relus = self.expanded.graph.nodes.iter().filter(|n| n.op == Op::Relu);
+        let tensor = |value| self.kept.schedule.values.iter().find(|v| v.0 == value).unwrap().1.0;
+        relus.map(|node| (node.output, tensor(node.output))).collect()
+    }
+
+    fn channels_first(&self, value: ValueId, values: &[f32]) -> (ValueId, Vec<f32>) {
+        let channels = self.expanded.graph.shape(value)[1];
+        let pixels = values.len() / channels;
+        let at = |i: usize| values[i % pixels * channels + i / pixels];
+        (value, (0..values.len()).map(at).collect())
+    }
+
+    fn engine_relus(&self, frame: &[u8]) -> Relus {
+        let engine = Engine::load(Bundle::parse(&self.kept.bytes).unwrap()).unwrap();
+        let mut arena = vec![0.0; self.kept.plan.arena_elements];
+        engine.run(Frame::U8(frame), &mut arena).unwrap();
+        let values = |tensor: usize| {
+            let offset = self.kept.plan.offsets[tensor].unwrap();
+            &arena[offset..][..self.kept.schedule.tensors[tensor].elements]
+        };
+        let relus = self.relu_tensors().into_iter();
+        relus.map(|(value, tensor)| self.channels_first(value, values(tensor))).collect()
+    }
+}
+
+/// The networks of the shared folder with their float64 features; `None` where they are absent.
+fn network(name: &str) -> Option<(Network, Reference)> {
+    let model = shared(&format!("models/{name}.onnx"))?;
+    let file = shared(&format!("models/{name}.reference.safetensors"))?;
     let imported = import_file(&model, &ImportOptions::default()).unwrap();
     let expanded = expand(&imported.graph, &Label::Ones, &Taps::all()).unwrap();
     let (compiled, kept) = (compile(&expanded, false), compile(&expanded, true));
-    let interp = Interp::new(&expanded.graph);
+    Some((Network { expanded, compiled, kept }, Reference::read(&file)))
+}
+
+fn check(network: &Network, reference: &Reference, subject: &Subject<'_>) {
+    let name = subject.name;
     let mut errors = Vec::new();
     let mut beyond = 0;
     for (index, frame) in reference.frames.iter().enumerate() {
-        let got = run_engine(&compiled, frame);
-        assert_eq!(
-            got,
-            run_engine(&kept, frame),
-            "{name} frame {index}: a plan must not change a bit"
-        );
+        let got = (subject.features)(frame);
         let error = worst(&reference.squared_norms[index], &got.squared_norms);
         errors.push(error);
-        if error <= 1e-4 {
-            continue;
+        if error > 1e-4 {
+            beyond += 1;
+            let relus = (subject.relus)(frame);
+            let frame = format!("{name} frame {index}: {error:.2e}");
+            explain(&frame, network, &reference.images[index], &got, relus);
         }
-        beyond += 1;
-        let values = interp.run(&reference.images[index]);
-        let mut masks = Masks::new();
-        let mut kinks = 0;
-        for (value, engine) in engine_relus(&expanded, &kept, frame) {
-            let own = values.get(value);
-            let largest = own.iter().fold(0.0, |a: f64, &b| a.max(b));
-            let flipped = |(e, o): (&f32, &f64)| (*e > 0.0) != (*o > 0.0);
-            for (e, o) in engine.iter().zip(own).filter(|&pair| flipped(pair)) {
-                assert!(
-                    f64::from(*e).max(*o) <= 1e-6 * largest,
-                    "{name} frame {index}: {e} against {o}"
-                );
-                kinks += 1;
-            }
-            masks.insert(value, engine.iter().map(|&x| x > 0.0).collect());
-        }
-        let masked = interp.features(&expanded, &reference.images[index], &masks);
-        let again = worst(&masked.squared_norms, &got.squared_norms);
-        println!(
-            "{name} frame {index}: {error:.2e}, {kinks} kinks, {again:.2e} with the engine's signs"
-        );
-        assert!(kinks > 0 && again <= 1e-4, "{name} frame {index}: no kink explains {error:.2e}");
     }
     errors.sort_by(f64::total_cmp);
     let median = (errors[errors.len() / 2 - 1] + errors[errors.len() / 2]) / 2.0;
@@ -97,12 +102,85 @@ fn check(name: &str) {
     assert!(errors.len() - beyond >= 29, "{name}: {beyond} frames beyond 1e-4");
 }
 
+/// A frame beyond the tolerance shows a kink, and agrees on the executor's side of it.
+fn explain(frame: &str, network: &Network, image: &[f64], got: &Features, relus: Relus) {
+    let interp = Interp::new(&network.expanded.graph);
+    let values = interp.run(image);
+    let mut masks = Masks::new();
+    let mut kinks = 0;
+    for (value, theirs) in relus {
+        let own = values.get(value);
+        let largest = own.iter().fold(0.0, |a: f64, &b| a.max(b));
+        let flipped = |(t, o): (&f32, &f64)| (*t > 0.0) != (*o > 0.0);
+        for (t, o) in theirs.iter().zip(own).filter(|&pair| flipped(pair)) {
+            assert!(f64::from(*t).max(*o) <= 1e-6 * largest, "{frame}: {t} against {o}");
+            kinks += 1;
+        }
+        masks.insert(value, theirs.iter().map(|&x| x > 0.0).collect());
+    }
+    let masked = interp.features(&network.expanded, image, &masks);
+    let again = worst(&masked.squared_norms, &got.squared_norms);
+    println!("{frame}, {kinks} kinks, {again:.2e} with the executor's signs");
+    assert!(kinks > 0 && again <= 1e-4, "{frame}: no kink explains it");
+}
+
+fn check_engine(name: &str) {
+    let Some((network, reference)) = network(name) else { return };
+    let features = |frame: &[u8]| {
+        let got = run_engine(&network.compiled, frame);
+        let kept = run_engine(&network.kept, frame);
+        assert_eq!(got, kept, "{name}: a plan must not change a bit");
+        got
+    };
+    let relus = |frame: &[u8]| network.engine_relus(frame);
+    let subject = Subject { name: &format!("engine, {name}"), features: &features, relus: &relus };
+    check(&network, &reference, &subject);
+}
+
 #[test]
 fn resnet20_agrees_with_float64() {
-    check("resnet20");
+    check_engine("resnet20");
 }
 
 #[test]
 fn resnet8_agrees_with_float64() {
-    check("resnet8");
+    check_engine("resnet8");
+}
+
+#[cfg(feature = "tract")]
+mod tract {
+    use std::cell::RefCell;
+
+    use gradgate_tests::executor::{tract_model, wide};
+
+    use super::*;
+
+    fn check_tract(name: &str) {
+        let Some((network, reference)) = network(name) else { return };
+        let tensors = network.relu_tensors();
+        let indices: Vec<usize> = tensors.iter().map(|(_, tensor)| *tensor).collect();
+        let (model, observed) =
+            (tract_model(&network.compiled, &[]), tract_model(&network.kept, &indices));
+        let session = RefCell::new(model.session().unwrap());
+        let features = |frame: &[u8]| wide(&session.borrow_mut().run(Frame::U8(frame)).unwrap());
+        let relus = |frame: &[u8]| {
+            let mut session = observed.session().unwrap();
+            session.run(Frame::U8(frame)).unwrap();
+            let values = tensors.iter().zip(session.observed());
+            values.map(|((value, _), shown)| network.channels_first(*value, shown)).collect()
+        };
+        let subject =
+            Subject { name: &format!("tract, {name}"), features: &features, relus: &relus };
+        check(&network, &reference, &subject);
+    }
+
+    #[test]
+    fn resnet20_agrees_with_float64() {
+        check_tract("resnet20");
+    }
+
+    #[test]
+    fn resnet8_agrees_with_float64() {
+        check_tract("resnet8");
+    }
 }

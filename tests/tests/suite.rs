@@ -8,6 +8,8 @@ use gradgate_graph::interp::Features;
 use gradgate_graph::schedule::Schedule;
 use gradgate_graph::taps::Taps;
 use gradgate_tests::cases::{Case, cases, references};
+#[cfg(feature = "tract")]
+use gradgate_tests::executor::TractExecutor;
 use gradgate_tests::executor::{
     EngineExecutor, Executor, InterpExecutor, KeptExecutor, VectorExecutor, run_engine,
     run_engine_with,
@@ -16,11 +18,13 @@ use gradgate_tests::rng::Rng;
 use gradgate_tests::{Compiled, compile, compile_kept};
 
 /// Vector kernels fall back to the scalar ones where there is no instruction set.
-const EXECUTORS: [&dyn Executor; 4] = [
+const EXECUTORS: &[&dyn Executor] = &[
     &EngineExecutor,
     &KeptExecutor,
     &VectorExecutor(Numerics::Exact),
     &VectorExecutor(Numerics::Fast),
+    #[cfg(feature = "tract")]
+    &TractExecutor,
 ];
 
 /// f32 rounding over small networks, relative to each norm, or to the largest entry of a vector.
@@ -52,7 +56,7 @@ fn cosines(expected: &Features, got: &Features) -> Result<f64, String> {
 /// What differs between the executors and the interpreter on one frame.
 fn differences(expanded: &Expanded, frame: &[u8]) -> Vec<String> {
     let e = InterpExecutor.features(expanded, frame);
-    let of = |executor: &dyn Executor| {
+    let of = |executor: &&dyn Executor| {
         let g = executor.features(expanded, frame);
         let results = [
             worst("logits", &e.logits, &g.logits, 1.0),
@@ -64,7 +68,7 @@ fn differences(expanded: &Expanded, frame: &[u8]) -> Vec<String> {
         let name = executor.name();
         results.into_iter().filter_map(Result::err).map(move |error| format!("{name}: {error}"))
     };
-    EXECUTORS.into_iter().flat_map(of).collect()
+    EXECUTORS.iter().flat_map(of).collect()
 }
 
 fn elements(case: &Case) -> usize {

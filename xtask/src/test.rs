@@ -2,12 +2,13 @@
 //!
 //! A stage that fails does not stop the later ones: one run shows everything that is wrong.
 
+use std::ffi::OsStr;
 use std::process::Command;
 
 use anyhow::{Result, bail};
 
 use crate::stage::{self, Outcome, Report, Stage};
-use crate::{no_panic, oracle, peers, process, qemu, repo, setup, tidy};
+use crate::{no_panic, oracle, peers, process, qemu, repo, setup, skips, tidy};
 
 /// Crates that run on a device.
 const DEVICE_CRATES: [&str; 4] =
@@ -31,6 +32,7 @@ const STAGES: &[Entry] = &[
     ("bare targets", false, bare_stage),
     ("no panic", false, no_panic::stage),
     ("aarch64 tests", false, arm_linux_stage),
+    ("tract", false, tract_stage),
     ("board in QEMU", false, qemu::stage),
     ("python oracles", true, oracle::stage),
     ("peers", true, peers::stage),
@@ -125,7 +127,7 @@ fn tests_stage(stage: &Stage) -> Result<Outcome> {
 }
 
 /// Runs all tests to the end and prints passing tests' output, where they say what they skipped.
-fn test_runner(selection: &[&str]) -> Command {
+fn test_runner<S: AsRef<OsStr>>(selection: &[S]) -> Command {
     let nextest = process::succeeds(Command::new("cargo").args(["nextest", "--version"]));
     let mut command = match nextest {
         true => cargo(&["nextest", "run", "--locked", "--no-fail-fast"]),
@@ -180,12 +182,48 @@ fn arm_linux_stage(stage: &Stage) -> Result<Outcome> {
     // The whole path from the model on, with bits compared to those committed.
     let bits = ["--package", "gradgate-tests", "--test", "bits", "--target", ARM_LINUX];
     let mut commands = [test_runner(&device), test_runner(&bits)];
-    for command in &mut commands {
-        command.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-gcc");
-        let runner = "qemu-aarch64 -L /usr/aarch64-linux-gnu";
-        command.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", runner);
+    commands.iter_mut().for_each(emulate_arm_linux);
+    stage.run(&mut commands)
+}
+
+fn emulate_arm_linux(command: &mut Command) {
+    command.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-gcc");
+    let runner = "qemu-aarch64 -L /usr/aarch64-linux-gnu";
+    command.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", runner);
+}
+
+/// tract stands behind a feature, so that nothing else waits for its build. Here lints and tests
+/// with it, and the suite on aarch64, emulated.
+fn tract_stage(stage: &Stage) -> Result<Outcome> {
+    let mut lints = with_tract(&["gradgate-tract", "gradgate-tests", "gradgate-cli"]);
+    let mut tests = lints.clone();
+    let mut suite = with_tract(&["gradgate-tract", "gradgate-tests"]);
+    lints.extend(["--all-targets", "--locked", "--", "-D", "warnings"].map(str::to_owned));
+    tests.extend(
+        ["--lib", "--test", "suite", "--test", "parity", "--test", "tract"].map(str::to_owned),
+    );
+    tests.extend(["--test", "cli"].map(str::to_owned));
+    suite.extend(["--lib", "--test", "suite", "--target", ARM_LINUX].map(str::to_owned));
+    let mut clippy = cargo(&["clippy"]);
+    clippy.args(lints);
+    let mut commands = vec![clippy, test_runner(&tests)];
+    match ["qemu-aarch64", "aarch64-linux-gnu-gcc"].iter().find(|name| !process::is_installed(name))
+    {
+        Some(name) => stage.note(&format!("{}aarch64, no {name}\n", skips::MARK))?,
+        None => {
+            let mut emulated = test_runner(&suite);
+            emulate_arm_linux(&mut emulated);
+            commands.push(emulated);
+        }
     }
     stage.run(&mut commands)
+}
+
+fn with_tract(packages: &[&str]) -> Vec<String> {
+    let features: Vec<String> = packages.iter().map(|name| format!("{name}/tract")).collect();
+    let mut words = vec!["--features".to_owned(), features.join(",")];
+    words.extend(packages.iter().flat_map(|name| ["--package".to_owned(), (*name).to_owned()]));
+    words
 }
 
 fn deny_stage(stage: &Stage) -> Result<Outcome> {

@@ -1,17 +1,18 @@
-//! One frame to its features, by the engine or by the f64 interpreter.
+//! One frame to its features, by the engine, by tract or by the f64 interpreter.
 
 use std::path::Path;
 use std::sync::OnceLock;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
 use gradgate_bundle::Bundle;
 use gradgate_bundle::align::AlignedBytes;
+use gradgate_bundle::detector::{Fault, Judgement};
 use gradgate_bundle::header::Schema;
 use gradgate_detect::Metadata;
 use gradgate_engine::compute::{Compute, Workers};
 use gradgate_engine::isa::Isa;
-use gradgate_engine::{Engine, Frame};
+use gradgate_engine::{Engine, Features, Frame};
 use gradgate_frame::Preprocessing;
 use gradgate_frames::Pixels;
 use gradgate_graph::expand::Expanded;
@@ -31,6 +32,8 @@ pub enum Kind {
     Engine,
     /// f64 reference interpreter: slow
     Interp,
+    /// f32 through tract, by tolerance: only in builds with the feature `tract`
+    Tract,
 }
 
 impl Kind {
@@ -39,6 +42,46 @@ impl Kind {
         match self {
             Kind::Engine => "engine",
             Kind::Interp => "interp",
+            Kind::Tract => "tract",
+        }
+    }
+
+    /// Refuses what this build does not hold.
+    pub fn check(self) -> Result<()> {
+        if self == Kind::Tract && !cfg!(feature = "tract") {
+            bail!(
+                "--executor tract: this build holds no tract; build gradgate with `cargo install \
+                 --locked --path host-tools/cli --features tract`"
+            );
+        }
+        Ok(())
+    }
+
+    /// As [`Kind::check`]; also refuses what cannot run a bundle.
+    pub fn check_bundle(self, name: &Path) -> Result<()> {
+        if self == Kind::Interp {
+            bail!(
+                "{} is a bundle, which the interpreter cannot run: give the ONNX model",
+                name.display()
+            );
+        }
+        self.check()
+    }
+
+    /// How exact the numbers are; `asked` is the engine's choice.
+    pub fn numerics(self, asked: Numerics) -> &'static str {
+        match self {
+            Kind::Engine => asked.name(),
+            Kind::Interp => "f64",
+            Kind::Tract => Numerics::Fast.name(),
+        }
+    }
+
+    /// As feature files record it: the interpreter stands for what it is compared with.
+    fn recorded(self, asked: Numerics) -> &'static str {
+        match self {
+            Kind::Engine | Kind::Interp => asked.name(),
+            Kind::Tract => self.numerics(asked),
         }
     }
 }
@@ -136,13 +179,30 @@ impl Packed {
     }
 }
 
-/// Runs frames one at a time; shared by all threads.
+/// A way to run frames, shared by all threads; each has a [`Worker`].
 pub enum Executor<'a> {
     /// The engine.
     Engine(Box<Engine<'a>>),
     /// The interpreter.
     Interp(Reference<'a>),
+    /// The same bundle through tract.
+    #[cfg(feature = "tract")]
+    Tract(Box<gradgate_tract::TractModel<'a>>),
 }
+
+/// What one thread needs to run frames, one at a time.
+pub enum Worker<'w, 'a> {
+    /// The engine and its arena.
+    Engine(&'w Engine<'a>, Vec<f32>),
+    /// The interpreter.
+    Interp(&'w Reference<'a>),
+    /// tract's state.
+    #[cfg(feature = "tract")]
+    Tract(Box<gradgate_tract::Session<'w, 'a>>),
+}
+
+/// Results of one frame, and what the detector says of them.
+pub type Judged<'w> = (Features<'w>, Option<Result<Judgement, Fault>>);
 
 /// The interpreter with what stands before it.
 pub struct Reference<'a> {
@@ -168,9 +228,17 @@ pub struct FrameFeatures {
 }
 
 impl<'a> Executor<'a> {
-    /// The engine over a loaded bundle.
-    pub fn engine(engine: Engine<'a>) -> Executor<'a> {
-        Executor::Engine(Box::new(engine))
+    /// The engine, or tract, over a loaded bundle.
+    pub fn of_bundle(engine: Engine<'a>, kind: Kind) -> Result<Executor<'a>> {
+        kind.check()?;
+        match kind {
+            Kind::Engine => Ok(Executor::Engine(Box::new(engine))),
+            Kind::Interp => bail!("the interpreter runs models, not bundles"),
+            #[cfg(feature = "tract")]
+            Kind::Tract => Ok(Executor::Tract(Box::new(gradgate_tract::TractModel::load(engine)?))),
+            #[cfg(not(feature = "tract"))]
+            Kind::Tract => bail!("this build holds no tract"),
+        }
     }
 
     /// The interpreter over a compiled model.
@@ -183,29 +251,61 @@ impl<'a> Executor<'a> {
         })
     }
 
-    /// Working memory of one thread, in f32 elements.
-    pub fn arena_elements(&self) -> usize {
+    /// The arena that the bundle states; tract has none.
+    pub fn arena_bytes(&self) -> u64 {
         match self {
-            Executor::Engine(engine) => engine.arena_elements(),
+            Executor::Engine(engine) => u64::from(engine.bundle().manifest().arena_bytes.get()),
             Executor::Interp(_) => 0,
+            #[cfg(feature = "tract")]
+            Executor::Tract(_) => 0,
         }
     }
 
+    /// State for one thread.
+    pub fn worker(&self) -> Result<Worker<'_, 'a>> {
+        Ok(match self {
+            Executor::Engine(engine) => Worker::Engine(engine, vec![0.0; engine.arena_elements()]),
+            Executor::Interp(reference) => Worker::Interp(reference),
+            #[cfg(feature = "tract")]
+            Executor::Tract(model) => Worker::Tract(Box::new(model.session()?)),
+        })
+    }
+}
+
+impl Worker<'_, '_> {
     /// Features of one frame.
-    pub fn features(&self, pixels: &Pixels, arena: &mut [f32]) -> Result<FrameFeatures> {
+    pub fn features(&mut self, pixels: &Pixels) -> Result<FrameFeatures> {
+        if let Worker::Interp(reference) = self {
+            return reference.features(pixels);
+        }
+        let features = self.run(pixels)?;
+        let widen = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect();
+        Ok(FrameFeatures {
+            logits: features.logits.to_vec(),
+            squared_norms: widen(features.squared_norms),
+            activation_norms: widen(features.activation_norms),
+            penultimate: features.penultimate.to_vec(),
+            alignments: features.alignments.to_vec(),
+        })
+    }
+
+    /// Runs one frame; not for the interpreter, which has no f32 results.
+    pub fn run(&mut self, pixels: &Pixels) -> Result<Features<'_>> {
         match self {
-            Executor::Engine(engine) => {
-                let features = engine.run(engine_frame(pixels), arena)?;
-                let widen = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect();
-                Ok(FrameFeatures {
-                    logits: features.logits.to_vec(),
-                    squared_norms: widen(features.squared_norms),
-                    activation_norms: widen(features.activation_norms),
-                    penultimate: features.penultimate.to_vec(),
-                    alignments: features.alignments.to_vec(),
-                })
-            }
-            Executor::Interp(reference) => reference.features(pixels),
+            Worker::Engine(engine, arena) => Ok(engine.run(engine_frame(pixels), arena)?),
+            Worker::Interp(_) => bail!("the interpreter gives features only"),
+            #[cfg(feature = "tract")]
+            Worker::Tract(session) => Ok(session.run(engine_frame(pixels))?),
+        }
+    }
+
+    /// Runs and judges one frame; not for the interpreter, which holds no detector.
+    pub fn judge(&mut self, pixels: &Pixels) -> Result<Judged<'_>> {
+        match self {
+            Worker::Engine(engine, arena) => Ok(engine.judge(engine_frame(pixels), arena)?),
+            Worker::Interp(_) => bail!("the interpreter judges nothing"),
+            #[cfg(feature = "tract")]
+            Worker::Tract(session) => Ok(session.judge(engine_frame(pixels))?),
         }
     }
 }
@@ -235,6 +335,13 @@ impl Reference<'_> {
     }
 }
 
+/// A thread's worker, or why it has none.
+pub fn usable<'t, 'w, 'a>(
+    worker: &'t mut Result<Worker<'w, 'a>>,
+) -> Result<&'t mut Worker<'w, 'a>> {
+    worker.as_mut().map_err(|error| anyhow!("{error:#}"))
+}
+
 /// Pixels as the engine takes them.
 pub fn engine_frame(pixels: &Pixels) -> Frame<'_> {
     match pixels {
@@ -256,7 +363,7 @@ pub fn metadata_of_model(
         preprocessing: recipe.preprocessing.to_string(),
         label: label::to_text(&recipe.label),
         executor: kind.name().to_owned(),
-        numerics: numerics.name().to_owned(),
+        numerics: kind.recorded(numerics).to_owned(),
         model_digest: hex(&model.digest),
         references_digest: digest_text(&recipe.references_digest()?),
         ..metadata_of(&schema)
@@ -269,13 +376,13 @@ fn digest_text(digest: &[u8; 32]) -> String {
 }
 
 /// How the features of a bundle are described in files.
-pub fn metadata_of_bundle(bundle: &Bundle<'_>, numerics: Numerics) -> Metadata {
+pub fn metadata_of_bundle(bundle: &Bundle<'_>, kind: Kind, numerics: Numerics) -> Metadata {
     let header = bundle.header();
     Metadata {
         preprocessing: header.preprocessing.to_owned(),
         label: header.label.to_owned(),
-        executor: Kind::Engine.name().to_owned(),
-        numerics: numerics.name().to_owned(),
+        executor: kind.name().to_owned(),
+        numerics: kind.recorded(numerics).to_owned(),
         model_digest: hex(&header.provenance.model_digest),
         references_digest: digest_text(&header.provenance.references_digest),
         ..metadata_of(&header.schema)

@@ -15,7 +15,7 @@ use gradgate_frames::Pixels;
 use gradgate_graph::taps::Taps;
 use serde_json::{Value, json};
 
-use crate::executor::{Executor, Kind, Numerics, Packed, engine_frame};
+use crate::executor::{Executor, Kind, Numerics, Packed, Worker, engine_frame};
 use crate::frames::ChoiceArgs;
 use crate::interrupt;
 use crate::model::{Model, ModelArgs, ProductsArgs, Recipe};
@@ -88,6 +88,8 @@ pub struct Args {
 struct Timing {
     milliseconds: Vec<f64>,
     allocations: u64,
+    /// Most heap that one run held, beside what stood before it.
+    heap_bytes: u64,
     runs: u64,
 }
 
@@ -100,6 +102,7 @@ struct Outcome {
 
 /// Runs the subcommand.
 pub fn run(args: Args) -> Result<ExitCode> {
+    args.executor.check()?;
     match args.pool()? {
         Some(pool) => pool.inside(|| measure_all(args)),
         None => measure_all(args),
@@ -134,17 +137,13 @@ fn measure_all(args: Args) -> Result<ExitCode> {
     }
     let bar = progress::spinner("measuring");
     let guard = interrupt::Loop::enter();
-    let outcome = match (files::is_bundle(&args.model)?, args.executor) {
-        (true, Kind::Interp) => bail!(
-            "{} is a bundle, which the interpreter cannot run: give the ONNX model",
-            args.model.display()
-        ),
-        (true, Kind::Engine) if args.budget.bytes().is_some() => bail!(
+    let outcome = match files::is_bundle(&args.model)? {
+        true if args.budget.bytes().is_some() => bail!(
             "{} is a bundle, whose arena is fixed: give --ram-budget to `pack`, or the ONNX model",
             args.model.display()
         ),
-        (true, Kind::Engine) => bundle(&args)?,
-        (false, _) => model(&args)?,
+        true => bundle(&args)?,
+        false => model(&args)?,
     };
     drop(guard);
     bar.finish_and_clear();
@@ -158,18 +157,38 @@ fn measure_all(args: Args) -> Result<ExitCode> {
 }
 
 fn bundle(args: &Args) -> Result<Outcome> {
+    args.executor.check_bundle(&args.model)?;
     let packed = Packed::read(&args.model)?;
     let engine = packed.engine_with(&args.model, args.numerics, args.pool()?)?;
     let shape = engine.bundle().manifest().input.map(|side| side.get() as usize);
     let frames = frames(args, shape)?;
-    let elements = engine.arena_elements();
-    let verdict = measured(args, &frames, elements, |pixels, arena| {
+    let executor = Executor::of_bundle(engine.clone(), args.executor)?;
+    let verdict = measured(args, &frames, &executor, |worker, pixels| {
         let begin = Instant::now();
-        engine.judge(engine_frame(pixels), arena)?;
+        worker.judge(pixels)?;
         Ok(begin.elapsed())
     })?;
-    let last = logits_step(&engine).context("no step writes the logits")?;
-    let forward = measured(args, &frames, elements, |pixels, arena| {
+    let forward = match &executor {
+        #[cfg(feature = "tract")]
+        Executor::Tract(_) => {
+            let alone = gradgate_tract::TractModel::forward_only(engine)?;
+            measured(args, &frames, &Executor::Tract(Box::new(alone)), timed_run)?
+        }
+        _ => until_logits(args, &frames, &executor, &engine)?,
+    };
+    Ok(Outcome { verdict, forward, arena_bytes: executor.arena_bytes() })
+}
+
+/// The engine's time until the logits are there.
+fn until_logits(
+    args: &Args,
+    frames: &[Pixels],
+    executor: &Executor<'_>,
+    engine: &Engine<'_>,
+) -> Result<Timing> {
+    let last = logits_step(engine).context("no step writes the logits")?;
+    measured(args, frames, executor, |worker, pixels| {
+        let Worker::Engine(engine, arena) = worker else { return timed_run(worker, pixels) };
         let begin = Instant::now();
         let mut time = Duration::ZERO;
         engine.run_observed(engine_frame(pixels), arena, |step, written, _| {
@@ -178,9 +197,16 @@ fn bundle(args: &Args) -> Result<Outcome> {
             }
         })?;
         Ok(time)
-    })?;
-    let arena_bytes = 4 * u64::from(engine.bundle().header().layout.arena_elements);
-    Ok(Outcome { verdict, forward, arena_bytes })
+    })
+}
+
+fn timed_run(worker: &mut Worker<'_, '_>, pixels: &Pixels) -> Result<Duration> {
+    let begin = Instant::now();
+    match worker {
+        Worker::Interp(reference) => drop(reference.features(pixels)?),
+        worker => drop(worker.run(pixels)?),
+    }
+    Ok(begin.elapsed())
 }
 
 /// The step after which the logits are complete: the last one that writes their tensor.
@@ -204,17 +230,7 @@ fn model(args: &Args) -> Result<Outcome> {
     let compiled = model.compile_within(&recipe, scratch, args.budget.bytes())?;
     let forward_recipe = Recipe { taps: Taps::none(), ..recipe.clone() };
     let forward = model.compile(&forward_recipe, 0)?;
-    let arena_bytes = compiled.plan.arena_bytes() as u64;
-    let time = |executor: &Executor<'_>| {
-        measured(args, &frames, executor.arena_elements(), |pixels, arena| {
-            let begin = Instant::now();
-            match executor {
-                Executor::Engine(engine) => drop(engine.run(engine_frame(pixels), arena)?),
-                Executor::Interp(reference) => drop(reference.features(pixels)?),
-            }
-            Ok(begin.elapsed())
-        })
-    };
+    let time = |executor: &Executor<'_>| measured(args, &frames, executor, timed_run);
     if args.executor == Kind::Interp {
         let verdict = time(&Executor::interp(&compiled, recipe.preprocessing))?;
         let forward = time(&Executor::interp(&forward, recipe.preprocessing))?;
@@ -222,19 +238,11 @@ fn model(args: &Args) -> Result<Outcome> {
     }
     let both = Packed::of_model(&model, &compiled, &recipe)?;
     let alone = Packed::of_model(&model, &forward, &forward_recipe)?;
-    Ok(Outcome {
-        verdict: time(&Executor::engine(both.engine_with(
-            &args.model,
-            args.numerics,
-            args.pool()?,
-        )?))?,
-        forward: time(&Executor::engine(alone.engine_with(
-            &args.model,
-            args.numerics,
-            args.pool()?,
-        )?))?,
-        arena_bytes,
-    })
+    let both = both.engine_with(&args.model, args.numerics, args.pool()?)?;
+    let alone = alone.engine_with(&args.model, args.numerics, args.pool()?)?;
+    let both = Executor::of_bundle(both, args.executor)?;
+    let alone = Executor::of_bundle(alone, args.executor)?;
+    Ok(Outcome { verdict: time(&both)?, forward: time(&alone)?, arena_bytes: both.arena_bytes() })
 }
 
 fn recipe(args: &Args, model: &Model) -> Result<Recipe> {
@@ -258,24 +266,25 @@ fn frames(args: &Args, shape: [usize; 3]) -> Result<Vec<Pixels>> {
 fn measured(
     args: &Args,
     frames: &[Pixels],
-    arena_elements: usize,
-    work: impl Fn(&Pixels, &mut [f32]) -> Result<Duration> + Sync,
+    executor: &Executor<'_>,
+    work: impl Fn(&mut Worker<'_, '_>, &Pixels) -> Result<Duration> + Sync,
 ) -> Result<Timing> {
     let one = |timing: &mut Timing| -> Result<()> {
-        let mut arena = vec![0.0; arena_elements];
+        let mut worker = executor.worker()?;
         let begin = Instant::now();
         let runs = args.runs(frames.len());
         for run in 0..WARM_UP + runs {
             interrupt::check()?;
             let pixels = &frames[run % frames.len()];
             let mut time = Ok(Duration::ZERO);
-            let allocated = measure(|| time = work(pixels, &mut arena));
+            let allocated = measure(|| time = work(&mut worker, pixels));
             let time = time?;
             if run < WARM_UP {
                 continue;
             }
             timing.milliseconds.push(time.as_secs_f64() * 1e3);
             timing.allocations += allocated.count_total;
+            timing.heap_bytes = timing.heap_bytes.max(allocated.bytes_max);
             timing.runs += 1;
             if begin.elapsed() > PATIENCE {
                 break;
@@ -300,6 +309,7 @@ fn measured(
         let timing = timing?;
         all.milliseconds.extend(timing.milliseconds);
         all.allocations += timing.allocations;
+        all.heap_bytes = all.heap_bytes.max(timing.heap_bytes);
         all.runs += timing.runs;
     }
     all.milliseconds.sort_by(f64::total_cmp);
@@ -335,12 +345,10 @@ fn to_json(args: &Args, outcome: &Outcome) -> Result<Value> {
         "forward_ms_min": forward.min().context(nothing)?,
         "forward_ms_median": forward.median().context(nothing)?,
         "arena_bytes": outcome.arena_bytes,
+        "heap_bytes_max": verdict.heap_bytes,
         "allocations_per_frame": verdict.allocations_per_frame(),
         "executor": args.executor.name(),
-        "numerics": match args.executor {
-            Kind::Engine => args.numerics.name(),
-            Kind::Interp => "f64",
-        },
+        "numerics": args.executor.numerics(args.numerics),
         "threads": args.threads,
         "frames": verdict.runs,
     }))
@@ -354,6 +362,7 @@ fn to_text(args: &Args, json: &Value) -> String {
          forward      {:.3} ms median, {:.3} ms least\n\
          ratio        {:.2} verdict to forward, least to least\n\
          arena        {}\n\
+         heap         {} at most within a frame\n\
          allocations  {} a frame\n",
         args.model.display(),
         json["executor"].as_str().unwrap_or_default(),
@@ -367,6 +376,7 @@ fn to_text(args: &Args, json: &Value) -> String {
         number("forward_ms_min"),
         number("verdict_ms_min") / number("forward_ms_min"),
         output::bytes(json["arena_bytes"].as_u64().unwrap_or(0)),
+        output::bytes(json["heap_bytes_max"].as_u64().unwrap_or(0)),
         number("allocations_per_frame"),
     )
 }

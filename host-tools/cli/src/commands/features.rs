@@ -11,7 +11,7 @@ use gradgate_detect::{FeatureSet, Metadata};
 use gradgate_frames::Frames;
 
 use crate::executor::{
-    Executor, FrameFeatures, Kind, Numerics, Packed, metadata_of_bundle, metadata_of_model,
+    Executor, FrameFeatures, Kind, Numerics, Packed, metadata_of_bundle, metadata_of_model, usable,
 };
 use crate::frames::FramesArgs;
 use crate::model::{Model, ModelArgs, ProductsArgs, Recipe};
@@ -69,6 +69,7 @@ pub struct Args {
 
 /// Runs the subcommand.
 pub fn run(args: Args) -> Result<ExitCode> {
+    args.executor.check()?;
     let mut inputs = args.frames.paths();
     inputs.push(&args.model);
     inputs.extend(args.references.as_deref());
@@ -96,9 +97,10 @@ fn of_bundle(args: &Args) -> Result<ExitCode> {
     let engine = packed.engine_with(&args.model, args.numerics, None)?;
     let shape = engine.bundle().manifest().input.map(|side| side.get() as usize);
     let frames = args.frames.open(shape)?;
-    let metadata = metadata_of_bundle(engine.bundle(), args.numerics);
+    let metadata = metadata_of_bundle(engine.bundle(), args.executor, args.numerics);
     let references = references_of_bundle(args, &metadata)?;
-    compute(args, &Executor::engine(engine), &frames, metadata, references.as_ref())
+    let executor = Executor::of_bundle(engine, args.executor)?;
+    compute(args, &executor, &frames, metadata, references.as_ref())
 }
 
 /// The references that a bundle was packed with: they say which frames must be left out.
@@ -135,10 +137,11 @@ fn of_model(args: &Args) -> Result<ExitCode> {
             let executor = Executor::interp(&compiled, recipe.preprocessing);
             compute(args, &executor, &frames, metadata, references)
         }
-        Kind::Engine => {
+        Kind::Engine | Kind::Tract => {
             let packed = Packed::of_model(&model, &compiled, &recipe)?;
             let engine = packed.engine_with(&args.model, args.numerics, None)?;
-            compute(args, &Executor::engine(engine), &frames, metadata, references)
+            let executor = Executor::of_bundle(engine, args.executor)?;
+            compute(args, &executor, &frames, metadata, references)
         }
     }
 }
@@ -200,13 +203,13 @@ pub fn feature_set(
         frames,
         threads,
         &bar,
-        || vec![0.0; executor.arena_elements()],
-        |arena, frame| {
+        || executor.worker(),
+        |worker, frame| {
             let frame = frame?;
             if !seen.is_empty() && seen.contains(&references::fingerprint(&frame.pixels)) {
                 return Ok(None);
             }
-            let features = executor.features(&frame.pixels, arena)?;
+            let features = usable(worker)?.features(&frame.pixels)?;
             Ok(Some((features, frame.label.unwrap_or(-1), frame.source)))
         },
         |_, found| {

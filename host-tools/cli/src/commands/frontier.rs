@@ -140,7 +140,7 @@ fn report(
         Some(given) => given.rates(),
         None => measure(&engine, &all.schedule)?,
     };
-    let executor = Executor::engine(engine);
+    let executor = Executor::of_bundle(engine, ExecutorKind::Engine)?;
     let compute = |paths: &[PathBuf]| {
         let frames = args.choice.open(paths, shape)?;
         let metadata =

@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use gradgate_bundle::detector::{Judgement, Reason};
 use gradgate_bundle::header::names;
-use gradgate_engine::Engine;
 use gradgate_engine::detector::predicted;
 use gradgate_frame::{CheckLimits, FrozenWatch, check_frame};
 use gradgate_frames::{Frame, FramesError};
@@ -14,7 +13,7 @@ use gradgate_gate::verdict::{Cause, Limits};
 use gradgate_gate::{Verdict, decide};
 use serde_json::{Value, json};
 
-use crate::executor::{Packed, engine_frame};
+use crate::executor::{Executor, Kind, Packed, Worker, usable};
 use crate::frames::FramesArgs;
 use crate::output::{plain, print};
 use crate::{parallel, progress, self_test};
@@ -36,6 +35,9 @@ pub struct Args {
     bundle: PathBuf,
     #[command(flatten)]
     frames: FramesArgs,
+    /// What runs the network
+    #[arg(long, value_enum, default_value_t)]
+    executor: Kind,
     /// Print one JSON object a line, one line a frame
     #[arg(long)]
     json: bool,
@@ -80,6 +82,7 @@ struct Page<'a> {
 
 /// Runs the subcommand.
 pub fn run(args: Args) -> Result<ExitCode> {
+    args.executor.check_bundle(&args.bundle)?;
     let packed = Packed::read(&args.bundle)?;
     let engine = packed.engine(&args.bundle)?;
     let header = engine.bundle().header();
@@ -101,6 +104,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         classes,
         limits: Limits::from(detector),
     };
+    let executor = Executor::of_bundle(engine.clone(), args.executor)?;
     let threads = parallel::threads(args.threads, frames.len());
     // Lines on a terminal are progress enough; a bar would tear them.
     let bar = match std::io::IsTerminal::is_terminal(&std::io::stdout()) {
@@ -113,8 +117,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         &frames,
         threads,
         &bar,
-        || vec![0.0; engine.arena_elements()],
-        |arena, frame| judge(&engine, &page.limits, shape[2], frame, arena),
+        || executor.worker(),
+        |worker, frame| judge(usable(worker)?, &page.limits, shape, frame),
         |index, mut line| {
             // Order matters here, so it happens on one thread.
             if line.pixels.is_empty() {
@@ -140,18 +144,17 @@ pub fn run(args: Args) -> Result<ExitCode> {
 }
 
 fn judge(
-    engine: &Engine<'_>,
+    worker: &mut Worker<'_, '_>,
     limits: &Limits,
-    channels: usize,
+    shape: [usize; 3],
     frame: Result<Frame, FramesError>,
-    arena: &mut [f32],
 ) -> Result<Line> {
     let frame = match frame {
         Ok(frame) => frame,
         Err(error) => return unreadable(error),
     };
     let pixels = frame.pixels.to_u8();
-    let check = check_frame(&pixels, engine.frame_length(), channels, CheckLimits::default());
+    let check = check_frame(&pixels, shape.iter().product(), shape[2], CheckLimits::default());
     let mut line = Line {
         name: frame.name,
         label: frame.label,
@@ -164,7 +167,7 @@ fn judge(
     if line.sensor.is_some() {
         return Ok(line);
     }
-    let (features, judgement) = engine.judge(engine_frame(&frame.pixels), arena)?;
+    let (features, judgement) = worker.judge(&frame.pixels)?;
     if let Some(judgement) = judgement {
         line.verdict = decide(&judgement, limits);
         line.judgement = judgement.ok();

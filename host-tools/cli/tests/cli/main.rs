@@ -6,3 +6,4 @@ mod path;
 mod refusals;
 mod support;
 mod taps;
+mod tract;

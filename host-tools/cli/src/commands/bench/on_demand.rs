@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Args, frames, recipe};
 use crate::bundle::TOOL;
-use crate::executor::{Kind, Packed, engine_frame};
+use crate::executor::{Executor, Kind, Packed, engine_frame};
 use crate::model::{Model, Recipe, owned_names};
 use crate::output;
 
@@ -38,8 +38,8 @@ pub enum Pass {
 
 /// Serves until standard input ends.
 pub fn serve(args: &Args, pass: Pass) -> Result<()> {
-    if args.executor != Kind::Engine {
-        bail!("--on-demand times the engine alone");
+    if args.executor == Kind::Interp {
+        bail!("--on-demand has no use for the interpreter, which is no peer in speed");
     }
     let model = Model::read(&args.model, &args.choices)?;
     let recipe = match pass {
@@ -53,16 +53,18 @@ pub fn serve(args: &Args, pass: Pass) -> Result<()> {
     let mut arena = vec![0.0; engine.arena_elements()];
     let mut greeting = results(&engine, &frames, &mut arena)?;
     greeting.insert("version".to_owned(), json!(TOOL));
-    greeting.insert("numerics".to_owned(), json!(args.numerics.name()));
+    greeting.insert("numerics".to_owned(), json!(args.executor.numerics(args.numerics)));
     greeting.insert("kernels".to_owned(), json!(engine.compute().isa.map(Isa::name)));
     greeting.insert("arena_bytes".to_owned(), json!(compiled.plan.arena_bytes()));
     greeting.insert("macs".to_owned(), json!(compiled.schedule.macs()));
+    let executor = Executor::of_bundle(engine, args.executor)?;
+    let mut worker = executor.worker()?;
     let mut due = 0;
     let mut run = || -> Result<f64> {
         let pixels = &frames[due % frames.len()];
         due += 1;
         let begin = Instant::now();
-        engine.run(engine_frame(pixels), &mut arena)?;
+        worker.run(pixels)?;
         Ok(begin.elapsed().as_secs_f64() * 1e3)
     };
     let begin = Instant::now();
