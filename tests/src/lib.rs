@@ -125,7 +125,6 @@ fn fitted(expanded: &Expanded, compiled: &Compiled, frames: &[Vec<u8>]) -> Detec
             model_digest: "00".repeat(32),
             schema_digest: "00".repeat(32),
             frames: "test".into(),
-            ..Metadata::default()
         },
         classes: names.classes as usize,
         penultimate_length: names.penultimate as usize,

@@ -1,8 +1,8 @@
 //! The f32 executors against float64 features on real networks, with ReLU kinks in mind.
 //!
 //! Two legitimate f32 orders can put a unit near zero on different sides. So: the median over
-//! frames of the worst relative error is at most 1e-5, at least 29 of 32 frames are within 1e-4, and
-//! every other frame shows such a unit and agrees within 1e-4 once the interpreter is given the
+//! frames of the worst relative error is at most 1e-5, at least 29 of 32 frames are within 1e-4,
+//! and every other frame shows such a unit and agrees within 1e-4 once the interpreter is given the
 //! executor's signs.
 
 use gradgate_bundle::Bundle;

@@ -336,7 +336,6 @@ pub(crate) mod tests {
                 model_digest: "aa".into(),
                 schema_digest: "bb".into(),
                 frames: format!("synthetic {shift} {seed}"),
-                ..Metadata::default()
             },
             classes: 4,
             penultimate_length: 8,

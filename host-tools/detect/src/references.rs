@@ -92,6 +92,9 @@ pub struct ReferenceFit {
     fits: Vec<[f64; 2]>,
 }
 
+/// References of the layers, frames predicted as each class, and what rank one keeps of a layer.
+type Fitted = (Vec<LayerReference>, Vec<i64>, Vec<LayerFit>);
+
 impl ReferenceFit {
     /// Nothing collected yet, for so many classes (two for a single logit).
     pub fn new(layers: Vec<LayerShape>, classes: usize) -> ReferenceFit {
@@ -167,7 +170,7 @@ impl ReferenceFit {
     ///
     /// # Errors
     /// No frames, or a layer that no gradient reaches.
-    pub fn finish(mut self) -> Result<(Vec<LayerReference>, Vec<i64>, Vec<LayerFit>), DetectError> {
+    pub fn finish(mut self) -> Result<Fitted, DetectError> {
         self.close();
         let mut references = vec![];
         let mut fits = vec![];

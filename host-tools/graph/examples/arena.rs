@@ -32,8 +32,8 @@ fn main() {
                 let planned_at = begin.elapsed();
                 let packed = pack(schedule, plan).expect("a bundle");
                 println!(
-                    "{budget:?}: arena {} B, {} + {} macs, {steps} -> {} steps, {} again; expand {:?}, \
-                     lower {:?}, plan {:?}, pack {:?}, {} blob bytes",
+                    "{budget:?}: arena {} B, {} + {} macs, {steps} -> {} steps, {} again; \
+                     expand {:?}, lower {:?}, plan {:?}, pack {:?}, {} blob bytes",
                     plan.arena_bytes(),
                     schedule.macs() - planned.extra_macs(),
                     planned.extra_macs(),

@@ -251,7 +251,8 @@ mod tests {
     fn references_that_do_not_fit_are_refused_by_name() {
         let good = reference("w");
         type Change = fn(&mut Reference);
-        let cases: [(Change, fn(String) -> ReferenceError); 7] = [
+        type Expected = fn(String) -> ReferenceError;
+        let cases: [(Change, Expected); 7] = [
             (|r| r.parameter = "x".into(), ReferenceError::Unknown),
             (|r| r.parameter = "v".into(), ReferenceError::NotAWeight),
             (|r| r.u.truncate(3), ReferenceError::Length),

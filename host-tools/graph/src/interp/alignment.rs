@@ -25,9 +25,14 @@ fn row<'a>(references: Operand<'a>, class: usize) -> &'a [f64] {
     &references.data[class * length..][..length]
 }
 
+/// 0 of a number, NaN of anything else.
+#[expect(clippy::eq_op, reason = "the difference of an infinity from itself is NaN")]
+fn not_finite(x: f64) -> f64 {
+    x - x
+}
+
 fn cosine(product: f64, norm: f64) -> Vec<f64> {
-    // The difference of a number from itself is 0, of anything else NaN.
-    vec![if norm == 0.0 { product - product } else { product / norm.sqrt() + (norm - norm) }]
+    vec![if norm == 0.0 { not_finite(product) } else { product / norm.sqrt() + not_finite(norm) }]
 }
 
 /// Operands x, g, u, v, logits, norm.

@@ -41,7 +41,8 @@ pub fn svg(schedule: &Schedule, plan: &Plan) -> String {
         let _ = writeln!(
             out,
             r##"<rect x="{:.1}" y="{top:.1}" width="{:.1}" height="{:.1}" fill="hsl({},60%,65%)"
- stroke="#333" stroke-width="0.5"{dash}><title>{}: {} B at {}, steps {} to {}{place}</title></rect>"##,
+ stroke="#333" stroke-width="0.5"{dash}>
+<title>{}: {} B at {}, steps {} to {}{place}</title></rect>"##,
             x(life.start),
             x(life.end) - x(life.start),
             bottom - top,

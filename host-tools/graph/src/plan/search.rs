@@ -168,7 +168,8 @@ impl<'p> Search<'p> {
         self.improve(start, &changes)
     }
 
-    /// Makes or undoes one change after another while that lowers the peak, or the work at the same peak.
+    /// Makes or undoes one change after another while that lowers the peak, or the work at the same
+    /// peak.
     fn improve(&mut self, mut best: Arranged, changes: &[Change]) -> Arranged {
         for _ in 0..2 {
             let before = best.rank();

@@ -181,8 +181,8 @@ impl Block<'_> {
         Some(acc)
     }
 
-    /// Taps `kx0..kx1` of one row for one pixel; none when `kx0 >= kx1`. Of the border, so it is not
-    /// copied into every place that asks for it.
+    /// Taps `kx0..kx1` of one row for one pixel; none when `kx0 >= kx1`. Of the border, so it is
+    /// not copied into every place that asks for it.
     #[inline(never)]
     fn single<const L: usize>(
         &self,

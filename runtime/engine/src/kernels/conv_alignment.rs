@@ -7,6 +7,7 @@
 
 use gradgate_bundle::shape::ConvShape;
 
+use super::activation::not_finite;
 use super::lanes::{Sum, add_scaled, dot, each_lanes, run, take};
 use super::window::valid;
 use crate::detector::predicted;
@@ -39,10 +40,10 @@ impl Alignment<'_> {
         }
         let product = self.product(predicted(self.logits) as usize, scratch)?;
         if norm == 0.0 {
-            return Some(product - product);
+            return Some(not_finite(product));
         }
         // An infinite length would turn any product into 0.
-        Some(product / sqrt(norm) + (norm - norm))
+        Some(product / sqrt(norm) + not_finite(norm))
     }
 
     /// `<D, u v>`

@@ -59,6 +59,7 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
 }
 
 /// Sums values as they come, in the same order.
+#[derive(Default)]
 pub struct Sum {
     lanes: [f32; REDUCE_LANES],
     next: usize,
@@ -67,7 +68,7 @@ pub struct Sum {
 impl Sum {
     /// An empty sum.
     pub fn new() -> Sum {
-        Sum { lanes: [0.0; REDUCE_LANES], next: 0 }
+        Sum::default()
     }
 
     /// Adds one value.
