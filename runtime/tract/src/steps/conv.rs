@@ -18,7 +18,7 @@ pub fn wire(site: &mut Site<'_, '_, '_>, p: &ConvParams) -> Result<(), TractErro
     let scale = site.optional(2)?;
     let weight = weight(&s, |o, ky, kx, c| {
         let w = blocked.get(s.blocked_index(o, ky, kx, c))?;
-        Some(scale.as_ref().map_or(Some(*w), |scale| Some(scale.get(o)? * w))?)
+        scale.as_ref().map_or(Some(*w), |scale| Some(scale.get(o)? * w))
     });
     let weight = weight.ok_or_else(|| site.unsupported("a weight of this length"))?;
     let shift = site.optional(3)?;
