@@ -17,8 +17,8 @@ use crate::isa::{Kernel, Simd};
 use crate::kernels::conv_weight_norm::{Norms, WeightNorm};
 use crate::kernels::lanes::{run, take, take_mut};
 
-/// Elements of the workspace: the padded input, and for each thread what
-/// [`lengths`] lists.
+/// Elements of the workspace: the padded input, and for each thread a chunk of the
+/// packed cotangent, a block of D and a narrow block's weights.
 pub fn workspace(s: &ConvShape, threads: usize) -> usize {
     frame(s).copied(false) + threads * of_thread(s)
 }
