@@ -52,7 +52,7 @@ pub fn raw_inputs(
     }
     if inputs.has(Inputs::ALIGNMENT) {
         let (cosines, after) = split(rest, frame.alignments.len())?;
-        cosines.copy_from_slice(frame.alignments);
+        cosines.iter_mut().zip(frame.alignments).for_each(|(to, cosine)| *to = *cosine);
         rest = after;
     }
     if rest.is_empty() { Ok(()) } else { Err(Fault::Length) }

@@ -161,8 +161,9 @@ impl Walk<'_> {
         let u = take::<L>(u, lane)?;
         let mut acc = [0.0; L];
         each_row(self.s, tap, |row| {
-            let x = x.get(row.input * channels + lane..)?.chunks(self.s.strides[1] * channels);
-            let g = g.get(row.output * channels + lane..)?.chunks(channels);
+            let x =
+                x.get(row.input * channels + lane..)?.chunks((self.s.strides[1] * channels).max(1));
+            let g = g.get(row.output * channels + lane..)?.chunks(channels.max(1));
             for (x, g) in x.zip(g).take(row.count) {
                 let (x, g) = (x.first_chunk::<L>()?, g.first_chunk::<L>()?);
                 for (acc, (u, (g, x))) in acc.iter_mut().zip(u.iter().zip(g.iter().zip(x))) {
