@@ -75,12 +75,8 @@ fn self_test(engine: &Engine<'_>, arena: &mut [f32]) -> Result<(), BoardError> {
     };
     let (features, judgement) = engine.judge(Frame::U8(frame), arena).map_err(BoardError::Run)?;
     let score = judgement.transpose().map_err(BoardError::Fault)?.map(|seen| seen.score);
-    let parts = [
-        features.logits,
-        features.squared_norms,
-        features.activation_norms,
-        features.alignments,
-    ];
+    let parts =
+        [features.logits, features.squared_norms, features.activation_norms, features.alignments];
     let mut seen = parts.into_iter().flatten().copied().chain(score);
     for (index, expected) in expected.iter().enumerate() {
         let seen = seen.next().ok_or(BoardError::SelfTestLength)?;
