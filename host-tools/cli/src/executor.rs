@@ -92,7 +92,7 @@ pub enum Numerics {
     /// Multiply, then add, in a fixed order: the same bits everywhere
     #[default]
     Exact,
-    /// Fused and reordered, by tolerance
+    /// Fused multiply-add, by tolerance
     Fast,
 }
 

@@ -18,7 +18,7 @@ pub enum Numerics {
     /// Multiply, then add, in the order of NUMERICS.md: the same bits everywhere.
     #[default]
     Exact,
-    /// Fused multiply-add and reordered sums: within the tolerance of NUMERICS.md.
+    /// Fused multiply-add in the same order: within the tolerance of NUMERICS.md.
     Fast,
 }
 

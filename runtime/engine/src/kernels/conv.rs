@@ -29,7 +29,7 @@ pub struct Epilogue<'a> {
 impl Epilogue<'_> {
     /// Finishes `L` channels from `channel` on and writes them at `at`.
     #[inline(always)]
-    fn finish<const L: usize>(
+    pub fn finish<const L: usize>(
         &self,
         mut acc: [f32; L],
         channel: usize,

@@ -197,7 +197,9 @@ impl Finish for ConvEnd<'_> {
         if self.width < LANES {
             let mut lanes = [0.0; LANES];
             simd.store(sums, &mut lanes);
-            return self.narrow(lanes.get_mut(..self.width)?, at, y);
+            let values = lanes.get(..self.width)?.iter().enumerate();
+            let (end, channel) = (self.end, self.channel);
+            return values.map(|(i, value)| end.finish([*value], channel + i, at + i, y)).collect();
         }
         let end = self.end;
         let mut value = sums;
@@ -211,27 +213,6 @@ impl Finish for ConvEnd<'_> {
             value = simd.add(value, simd.load(&end.skip.take(at, y)?));
         }
         simd.store(apply(simd, &end.act, value), take_mut(y, at)?);
-        Some(())
-    }
-}
-
-impl ConvEnd<'_> {
-    #[inline(always)]
-    fn narrow(&self, values: &mut [f32], at: usize, y: &mut [f32]) -> Option<()> {
-        let (end, width) = (self.end, self.width);
-        if let Some(scale) = end.scale {
-            values.iter_mut().zip(run(scale, self.channel, width)?).for_each(|(v, s)| *v *= s);
-        }
-        if let Some(shift) = end.shift {
-            values.iter_mut().zip(run(shift, self.channel, width)?).for_each(|(v, s)| *v += s);
-        }
-        if !matches!(end.skip, Operand::Absent) {
-            for (i, v) in values.iter_mut().enumerate() {
-                *v += end.skip.at(at + i, y)?;
-            }
-        }
-        end.act.apply(values);
-        y.get_mut(at..)?.get_mut(..width)?.copy_from_slice(values);
         Some(())
     }
 }
