@@ -17,11 +17,22 @@ use crate::interrupt;
 /// their time.
 const AHEAD: usize = 64;
 
-/// Threads to use: what was asked for, or one per core, and no more than there are frames.
-pub fn threads(asked: Option<u64>, frames: usize) -> usize {
-    let cores = || thread::available_parallelism().map_or(1, NonZero::get);
-    let wanted = asked.map_or_else(cores, |n| usize::try_from(n).unwrap_or(usize::MAX));
-    wanted.min(frames).clamp(1, 1024)
+/// Threads for many frames.
+#[derive(clap::Args, Clone, Copy, Debug)]
+pub struct ThreadsArgs {
+    /// Threads [default: one a core]; the result does not depend on it
+    #[arg(long, value_name = "N", allow_negative_numbers = true,
+          value_parser = clap::value_parser!(u64).range(1..=1024))]
+    threads: Option<u64>,
+}
+
+impl ThreadsArgs {
+    /// What was asked for, or one per core, and no more than there are frames.
+    pub fn count(self, frames: usize) -> usize {
+        let cores = || thread::available_parallelism().map_or(1, NonZero::get);
+        let wanted = self.threads.map_or_else(cores, |n| usize::try_from(n).unwrap_or(usize::MAX));
+        wanted.min(frames).clamp(1, 1024)
+    }
 }
 
 /// Reads every frame and applies `work`, also to a frame that cannot be read, on `threads` threads,

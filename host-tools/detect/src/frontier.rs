@@ -13,7 +13,6 @@ mod report;
 mod table;
 
 use std::fmt;
-use std::num::NonZero;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -180,11 +179,6 @@ impl<'a> Frontier<'a> {
         })?;
         report::report(self, subsets, &told, limit)
     }
-}
-
-/// Threads to use when nothing else is said.
-pub fn cores() -> usize {
-    thread::available_parallelism().map_or(1, NonZero::get)
 }
 
 /// Results of `work` for 0..count in order; the first error in that order.

@@ -15,6 +15,7 @@ use crate::executor::{
 };
 use crate::frames::FramesArgs;
 use crate::model::{Model, ModelArgs, ProductsArgs, Recipe};
+use crate::parallel::ThreadsArgs;
 use crate::taps::TapsArgs;
 use crate::{files, output, parallel, progress, references};
 
@@ -59,10 +60,8 @@ pub struct Args {
     /// From pixels to the network's input [default: range=0,1 order=rgb]
     #[arg(long, value_name = "TEXT")]
     preprocessing: Option<String>,
-    /// Threads [default: one a core]; the result does not depend on it
-    #[arg(long, value_name = "N", allow_negative_numbers = true,
-          value_parser = clap::value_parser!(u64).range(1..=1024))]
-    threads: Option<u64>,
+    #[command(flatten)]
+    threads: ThreadsArgs,
     #[command(flatten)]
     choices: ModelArgs,
 }
@@ -164,7 +163,7 @@ fn compute(
     metadata: Metadata,
     references: Option<&References>,
 ) -> Result<ExitCode> {
-    let threads = parallel::threads(args.threads, frames.len());
+    let threads = args.threads.count(frames.len());
     let begin = Instant::now();
     let metadata = Metadata { frames: args.frames.describe(), ..metadata };
     let seen = references::seen(references);

@@ -10,7 +10,7 @@ use gradgate_bundle::detector::FeatureShape;
 use gradgate_detect::fit::options::parse_inputs;
 use gradgate_detect::fit::{FitOptions, HeadKind};
 use gradgate_detect::frontier::{
-    Addition, Cost, Family, Frontier, FrontierReport, Rates, Subset, cores, draw, greedy,
+    Addition, Cost, Family, Frontier, FrontierReport, Rates, Subset, draw, greedy,
 };
 use gradgate_detect::{DetectError, FeatureSet, Metadata};
 use gradgate_graph::cost::{MacBudget, Macs};
@@ -25,8 +25,9 @@ use crate::executor::{Executor, Kind as ExecutorKind, Numerics, Packed, metadata
 use crate::feature_files::FeatureFiles;
 use crate::frames::{ChoiceArgs, describe as describe_paths};
 use crate::model::{Compiled, Model, ModelArgs, Recipe, owned_names, usual_scratch};
+use crate::parallel::ThreadsArgs;
 use crate::rates::{GivenRates, measure};
-use crate::{files, label, output, parallel, progress};
+use crate::{files, label, output, progress};
 
 /// What do gradient norms cost, what do they tell, and which are worth it?
 ///
@@ -73,10 +74,8 @@ pub struct Args {
     /// Seed of splits, start weights and bootstrap
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// Threads [default: one a core]; the result does not depend on it
-    #[arg(long, value_name = "N", allow_negative_numbers = true,
-          value_parser = clap::value_parser!(u64).range(1..=1024))]
-    threads: Option<u64>,
+    #[command(flatten)]
+    threads: ThreadsArgs,
     /// Print every subset, not only the front
     #[arg(long)]
     all: bool,
@@ -146,7 +145,7 @@ fn report(
         let metadata =
             metadata_of_model(model, &all, &recipe, ExecutorKind::Engine, Numerics::Exact)?;
         let metadata = Metadata { frames: describe_paths(paths), ..metadata };
-        let threads = parallel::threads(args.threads, frames.len());
+        let threads = args.threads.count(frames.len());
         feature_set(&executor, &frames, metadata, threads, &HashSet::new())
     };
     let normal = match recorded {
@@ -235,7 +234,7 @@ impl<'a> Work<'a> {
             );
         }
         let forward = Macs::of(&all.schedule).forward;
-        let threads = args.threads.map_or_else(cores, |n| usize::try_from(n).unwrap_or(1));
+        let threads = args.threads.count(usize::MAX);
         Ok(Work {
             model,
             normal,

@@ -21,6 +21,7 @@ use crate::executor::{Packed, engine_frame};
 use crate::frames::ChoiceArgs;
 use crate::model::{Model, ModelArgs, Recipe};
 use crate::output::{plain, print};
+use crate::parallel::ThreadsArgs;
 use crate::references::{fingerprint, inherit};
 use crate::{files, parallel, progress};
 
@@ -57,10 +58,8 @@ pub struct Args {
     /// From pixels to the network's input [default: range=0,1 order=rgb]
     #[arg(long, value_name = "TEXT")]
     preprocessing: Option<String>,
-    /// Threads [default: one a core]; the result does not depend on it
-    #[arg(long, value_name = "N", allow_negative_numbers = true,
-          value_parser = clap::value_parser!(u64).range(1..=1024))]
-    threads: Option<u64>,
+    #[command(flatten)]
+    threads: ThreadsArgs,
     #[command(flatten)]
     choices: ModelArgs,
 }
@@ -138,7 +137,7 @@ fn predict(args: &Args, model: &Model, recipe: &Recipe, frames: &Frames) -> Resu
     let (mut classes, mut fingerprints) = (vec![], vec![]);
     parallel::for_each(
         frames,
-        parallel::threads(args.threads, frames.len()),
+        args.threads.count(frames.len()),
         &progress::frames(frames.len(), "classes"),
         || vec![0.0; engine.arena_elements()],
         |arena, frame| {
@@ -196,7 +195,7 @@ fn collect(
     parallel::for_each_of(
         frames,
         &order,
-        parallel::threads(args.threads, frames.len()),
+        args.threads.count(frames.len()),
         &progress::frames(frames.len(), "gradients"),
         || vec![0.0; engine.arena_elements()],
         |arena, frame| gradients(&engine, engine_frame(&frame?.pixels), arena, &layer_of_step),

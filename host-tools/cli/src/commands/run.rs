@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use crate::executor::{Executor, Kind, Packed, Worker, usable};
 use crate::frames::FramesArgs;
 use crate::output::{plain, print};
+use crate::parallel::ThreadsArgs;
 use crate::{parallel, progress, self_test};
 
 /// Room for a frame's name, in characters; a longer one shifts its line.
@@ -41,10 +42,8 @@ pub struct Args {
     /// Print one JSON object a line, one line a frame
     #[arg(long)]
     json: bool,
-    /// Threads [default: one a core]; the result does not depend on it
-    #[arg(long, value_name = "N", allow_negative_numbers = true,
-          value_parser = clap::value_parser!(u64).range(1..=1024))]
-    threads: Option<u64>,
+    #[command(flatten)]
+    threads: ThreadsArgs,
 }
 
 /// What is said of one frame.
@@ -105,7 +104,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         limits: Limits::from(detector),
     };
     let executor = Executor::of_bundle(engine.clone(), args.executor)?;
-    let threads = parallel::threads(args.threads, frames.len());
+    let threads = args.threads.count(frames.len());
     // Lines on a terminal are progress enough; a bar would tear them.
     let bar = match std::io::IsTerminal::is_terminal(&std::io::stdout()) {
         true => indicatif::ProgressBar::hidden(),
