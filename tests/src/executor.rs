@@ -94,7 +94,7 @@ pub fn run_engine(compiled: &Compiled, frame: &[u8]) -> Features {
     run_engine_with(compiled, frame, None, Numerics::Exact)
 }
 
-/// As [`run_engine`], with an instruction set's vector kernels; weights are kept transposed.
+/// As [`run_engine`], with an instruction set's vector kernels; weights are kept as they read them.
 ///
 /// # Panics
 /// As [`run_engine`].
@@ -106,10 +106,10 @@ pub fn run_engine_with(
 ) -> Features {
     let bundle = Bundle::parse(&compiled.bytes).unwrap_or_else(|e| panic!("parse: {e}"));
     let engine = Engine::load(bundle).unwrap_or_else(|e| panic!("load: {e:?}"));
-    let mut transposed = vec![0.0; engine.transposed_elements()];
-    engine.transpose(&mut transposed).unwrap_or_else(|e| panic!("transpose: {e}"));
-    let kept = if isa.is_some() { &transposed[..] } else { &[] };
-    let compute = Compute { isa, numerics, transposed: kept, workers: None };
+    let mut prepared = vec![0.0; engine.prepared_elements(numerics)];
+    engine.prepare(numerics, &mut prepared).unwrap_or_else(|e| panic!("prepare: {e}"));
+    let kept = if isa.is_some() { &prepared[..] } else { &[] };
+    let compute = Compute { isa, numerics, prepared: kept, workers: None };
     let engine = engine.with_compute(compute).unwrap_or_else(|e| panic!("compute: {e}"));
     // Kernels may not rely on what stood in the arena or in the workspace.
     let mut arena = vec![f32::NAN; engine.arena_elements()];

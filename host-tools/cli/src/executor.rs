@@ -10,7 +10,7 @@ use gradgate_bundle::align::AlignedBytes;
 use gradgate_bundle::detector::{Fault, Judgement};
 use gradgate_bundle::header::Schema;
 use gradgate_detect::Metadata;
-use gradgate_engine::compute::{Compute, Workers};
+use gradgate_engine::compute::{Compute, LINE, Workers, line_offset};
 use gradgate_engine::isa::Isa;
 use gradgate_engine::{Engine, Features, Frame};
 use gradgate_frame::Preprocessing;
@@ -113,11 +113,36 @@ impl Numerics {
     }
 }
 
+/// Weights as vector kernels read them, from a cache line on.
+struct Prepared {
+    values: Vec<f32>,
+    /// Where they begin.
+    first: usize,
+}
+
+impl Prepared {
+    fn new(engine: &Engine<'_>, numerics: gradgate_engine::isa::Numerics) -> Prepared {
+        let length = engine.prepared_elements(numerics);
+        let mut values = vec![0.0; length + LINE - 1];
+        let first = line_offset(&values);
+        values.truncate(first + length);
+        // Their length is what the engine asks for.
+        if engine.prepare(numerics, &mut values[first..]).is_err() {
+            values.truncate(first);
+        }
+        Prepared { values, first }
+    }
+
+    fn weights(&self) -> &[f32] {
+        &self.values[self.first..]
+    }
+}
+
 /// Bytes of a bundle on disk, or of one made in memory from an ONNX file.
 pub struct Packed {
     bytes: AlignedBytes,
-    /// Weights as input gradients read them, made with the first engine.
-    transposed: OnceLock<Vec<f32>>,
+    /// Weights as exact and as fast kernels read them, made with the first such engine.
+    prepared: [OnceLock<Prepared>; 2],
 }
 
 impl Packed {
@@ -126,12 +151,12 @@ impl Packed {
         if !crate::files::is_bundle(path)? {
             bail!("{} is no bundle: make one with `gradgate pack`", path.display());
         }
-        Ok(Packed { bytes: crate::files::read_bundle(path)?, transposed: OnceLock::new() })
+        Ok(Packed { bytes: crate::files::read_bundle(path)?, prepared: Default::default() })
     }
 
     /// From bytes.
     pub fn from_bytes(bytes: &[u8]) -> Packed {
-        Packed { bytes: AlignedBytes::from(bytes), transposed: OnceLock::new() }
+        Packed { bytes: AlignedBytes::from(bytes), prepared: Default::default() }
     }
 
     /// A model without a detector.
@@ -161,21 +186,17 @@ impl Packed {
         let engine = Engine::load(bundle).with_context(|| {
             format!("{}: the engine refuses it; pack the model again", name.display())
         })?;
-        let transposed = self.transposed.get_or_init(|| {
-            let mut weights = vec![0.0; engine.transposed_elements()];
-            // Its length is what the engine asks for.
-            if engine.transpose(&mut weights).is_err() {
-                weights.clear();
-            }
-            weights
-        });
+        let (given, numerics) = (numerics.name(), numerics.of_engine());
+        let [exact, fast] = &self.prepared;
+        let cell = if numerics == gradgate_engine::isa::Numerics::Fast { fast } else { exact };
+        let prepared = cell.get_or_init(|| Prepared::new(&engine, numerics));
         let compute = Compute {
             isa: Isa::best(),
-            numerics: numerics.of_engine(),
-            transposed,
+            numerics,
+            prepared: prepared.weights(),
             workers: pool.map(|pool| pool as &dyn Workers),
         };
-        engine.with_compute(compute).with_context(|| format!("--numerics {}", numerics.name()))
+        engine.with_compute(compute).with_context(|| format!("--numerics {given}"))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the engine computes with: the scalar kernels, or an instruction set's vector kernels.
 //!
 //! Everything here is the caller's: which instructions, the memory for weights that are kept
-//! transposed, the threads. In exact numerics none of it changes a bit of any result.
+//! as kernels read them, the threads. In exact numerics none of it changes a bit of any result.
 
 use core::fmt;
 
@@ -24,9 +24,9 @@ pub struct Compute<'a> {
     pub isa: Option<Isa>,
     /// How products are added; [`Numerics::Fast`] needs an instruction set.
     pub numerics: Numerics,
-    /// Weights as input gradients read them, made once by [`crate::Engine::transpose`]; empty:
-    /// every frame transposes them anew.
-    pub transposed: &'a [f32],
+    /// Weights as vector kernels read them, made once by [`crate::Engine::prepare`] for the same
+    /// numerics; empty: every frame makes them anew. Best from a cache line on ([`line_offset`]).
+    pub prepared: &'a [f32],
     /// Threads; none: the caller's alone. They need an instruction set too.
     pub workers: Option<&'a dyn Workers>,
 }
@@ -36,10 +36,19 @@ impl fmt::Debug for Compute<'_> {
         f.debug_struct("Compute")
             .field("isa", &self.isa)
             .field("numerics", &self.numerics)
-            .field("transposed", &self.transposed.len())
+            .field("prepared", &self.prepared.len())
             .field("workers", &self.workers.map(Workers::count))
             .finish()
     }
+}
+
+/// Elements of a cache line. Rows of sixteen that straddle two of them cost up to half the speed.
+pub const LINE: usize = 16;
+
+/// Elements before the first that begins a cache line, less than [`LINE`]; a buffer of so many
+/// more than needed has room for the rest.
+pub fn line_offset(values: &[f32]) -> usize {
+    values.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE - 1)
 }
 
 /// Why an engine does not compute so.
@@ -47,9 +56,9 @@ impl fmt::Debug for Compute<'_> {
 pub enum ComputeError {
     /// Fast numerics or threads without an instruction set.
     NoIsa,
-    /// Transposed weights of another length; `expected` elements, or none.
-    Transposed {
-        /// Elements of all transposed weights.
+    /// Prepared weights of another length; `expected` elements, or none.
+    Prepared {
+        /// Elements of all prepared weights.
         expected: usize,
         /// Elements given.
         found: usize,
@@ -62,9 +71,9 @@ impl fmt::Display for ComputeError {
             ComputeError::NoIsa => f.write_str(
                 "fast numerics and threads need vector kernels, which this processor does not have",
             ),
-            ComputeError::Transposed { expected, found } => write!(
+            ComputeError::Prepared { expected, found } => write!(
                 f,
-                "the transposed weights have {found} elements, the bundle asks for {expected}"
+                "the prepared weights have {found} elements, the bundle asks for {expected}"
             ),
         }
     }

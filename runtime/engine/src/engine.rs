@@ -6,11 +6,11 @@ use gradgate_bundle::op::NONE;
 
 use crate::arena::{Interval, cut};
 use crate::check::{arena_interval, check, feature_shape, features_interval};
-use crate::compute::{Compute, ComputeError};
+use crate::compute::{Compute, ComputeError, LINE, line_offset};
 use crate::detector::{DetectorView, FrameFeatures, evaluate};
 use crate::error::{LoadError, RunError};
 use crate::isa::Numerics;
-use crate::step::{Call, Frame, Written, execute, transposed_elements, workspace_elements};
+use crate::step::{Call, Frame, Written, execute, prepared_elements, workspace_elements};
 
 /// A loaded bundle. Holds no frame state: one engine may serve several arenas.
 #[derive(Clone, Debug)]
@@ -73,16 +73,16 @@ impl<'a> Engine<'a> {
     /// The same engine, computing with what the caller gives. Asks for a longer arena.
     ///
     /// # Errors
-    /// Fast numerics or threads without an instruction set, transposed weights of another length.
+    /// Fast numerics or threads without an instruction set, prepared weights of another length.
     pub fn with_compute(self, compute: Compute<'a>) -> Result<Engine<'a>, ComputeError> {
         if compute.isa.is_none()
             && (compute.numerics != Numerics::Exact || compute.workers.is_some())
         {
             return Err(ComputeError::NoIsa);
         }
-        let (expected, found) = (self.transposed_elements(), compute.transposed.len());
+        let (expected, found) = (self.prepared_elements(compute.numerics), compute.prepared.len());
         if found != 0 && found != expected {
-            return Err(ComputeError::Transposed { expected, found });
+            return Err(ComputeError::Prepared { expected, found });
         }
         let steps = self.bundle.steps().iter();
         let workspace = steps.map(|step| workspace_elements(&self.bundle, step, &compute)).max();
@@ -94,30 +94,30 @@ impl<'a> Engine<'a> {
         &self.compute
     }
 
-    /// Length of the weights as input gradients read them, in f32 elements; 0 where there are no
-    /// vector kernels.
-    pub fn transposed_elements(&self) -> usize {
+    /// Length of the weights as the vector kernels read them, in f32 elements; 0 where there are
+    /// none.
+    pub fn prepared_elements(&self, numerics: Numerics) -> usize {
         let steps = self.bundle.steps().iter();
-        steps.map(|step| transposed_elements(&self.bundle, step)).sum()
+        steps.map(|step| prepared_elements(&self.bundle, step, numerics)).sum()
     }
 
-    /// Writes the weights as input gradients read them, [`Engine::transposed_elements`] long, for
-    /// [`Compute::transposed`].
+    /// Writes the weights as the vector kernels read them, [`Engine::prepared_elements`] long, for
+    /// [`Compute::prepared`].
     ///
     /// # Errors
     /// Another length.
-    pub fn transpose(&self, to: &mut [f32]) -> Result<(), ComputeError> {
-        let (expected, found) = (self.transposed_elements(), to.len());
+    pub fn prepare(&self, numerics: Numerics, to: &mut [f32]) -> Result<(), ComputeError> {
+        let (expected, found) = (self.prepared_elements(numerics), to.len());
         let mut rest = (expected == found).then_some(to);
         for step in self.bundle.steps() {
-            let length = transposed_elements(&self.bundle, step);
+            let length = prepared_elements(&self.bundle, step, numerics);
             rest = rest.and_then(|rest| {
                 let (place, behind) = rest.split_at_mut_checked(length)?;
-                crate::step::transpose(&self.bundle, step, place)?;
+                crate::step::prepare(&self.bundle, step, numerics, place)?;
                 Some(behind)
             });
         }
-        rest.map(|_| ()).ok_or(ComputeError::Transposed { expected, found })
+        rest.map(|_| ()).ok_or(ComputeError::Prepared { expected, found })
     }
 
     /// The bundle.
@@ -133,7 +133,8 @@ impl<'a> Engine<'a> {
     /// Length of the arena that [`Engine::run`] needs, in f32 elements: the plan's, and the
     /// workspace of the vector kernels behind it.
     pub fn arena_elements(&self) -> usize {
-        self.plan_elements().saturating_add(self.workspace)
+        let line = if self.workspace == 0 { 0 } else { LINE - 1 };
+        self.plan_elements().saturating_add(self.workspace).saturating_add(line)
     }
 
     fn plan_elements(&self) -> usize {
@@ -215,14 +216,16 @@ impl<'a> Engine<'a> {
         let (arena, workspace) = arena
             .split_at_mut_checked(self.plan_elements())
             .ok_or(RunError::Arena { expected, found })?;
+        let line = if self.workspace == 0 { 0 } else { line_offset(workspace) };
+        let workspace = workspace.get_mut(line..).ok_or(RunError::Arena { expected, found })?;
         let places = &self.places;
-        let mut transposed = self.compute.transposed;
+        let mut prepared = self.compute.prepared;
         for (step, record) in self.bundle.steps().iter().enumerate() {
             let mut call = Call { compute: self.compute, workspace: &mut *workspace };
-            if !transposed.is_empty() {
-                let length = transposed_elements(&self.bundle, record);
-                (call.compute.transposed, transposed) =
-                    transposed.split_at_checked(length).ok_or(RunError::Defect { step })?;
+            if !prepared.is_empty() {
+                let length = prepared_elements(&self.bundle, record, call.compute.numerics);
+                (call.compute.prepared, prepared) =
+                    prepared.split_at_checked(length).ok_or(RunError::Defect { step })?;
             }
             let observe = &mut |written, values: &mut [f32]| observer(step, written, values);
             execute(&self.bundle, record, frame, places.features, arena, call, observe)

@@ -18,7 +18,7 @@ pub enum Numerics {
     /// Multiply, then add, in the order of NUMERICS.md: the same bits everywhere.
     #[default]
     Exact,
-    /// Fused multiply-add in the same order: within the tolerance of NUMERICS.md.
+    /// Fused multiply-add, and Winograd's method: within the tolerance of NUMERICS.md.
     Fast,
 }
 
@@ -105,6 +105,8 @@ pub trait Simd: Copy {
     /// Accumulators of a register tile: with a weight and a broadcast beside them they fill the
     /// registers.
     const TILE: usize;
+    /// Accumulators where all values of a tile are read from one address on.
+    const ROWS: usize;
     /// All lanes alike.
     fn splat(self, value: f32) -> Self::Lanes;
     /// Sixteen neighbours.

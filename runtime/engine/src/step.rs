@@ -2,7 +2,7 @@
 
 mod call;
 
-pub use call::{Call, transpose, transposed_elements, workspace_elements};
+pub use call::{Call, prepare, prepared_elements, workspace_elements};
 
 use gradgate_bundle::Bundle;
 use gradgate_bundle::op::{

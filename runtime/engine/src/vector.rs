@@ -16,6 +16,7 @@ pub mod lattice;
 pub mod pixel_gram;
 pub mod source;
 pub mod tile;
+pub mod winograd;
 
 use core::array;
 
@@ -36,16 +37,21 @@ pub struct Vector<'a> {
     isa: Isa,
     numerics: Numerics,
     workers: Option<&'a dyn Workers>,
-    /// Whether the caller keeps the transposed weights.
-    transposed: bool,
+    /// Whether the caller keeps the weights as the kernels read them.
+    prepared: bool,
 }
 
 impl<'a> Vector<'a> {
     /// `None` for the scalar kernels.
     pub fn new(compute: &Compute<'a>) -> Option<Vector<'a>> {
         let Compute { numerics, workers, .. } = *compute;
-        let transposed = !compute.transposed.is_empty();
-        Some(Vector { isa: compute.isa?, numerics, workers, transposed })
+        let prepared = !compute.prepared.is_empty();
+        Some(Vector { isa: compute.isa?, numerics, workers, prepared })
+    }
+
+    /// The caller's numerics; fast ones may form sums in another way than the definition's.
+    pub fn numerics(&self) -> Numerics {
+        self.numerics
     }
 
     /// Threads.
@@ -95,18 +101,48 @@ impl<'a> Vector<'a> {
     pub fn workspace(&self, parameters: &Parameters<'_>) -> usize {
         let conv_shape = |p| ConvShape::new(p).ok();
         match *parameters {
-            Parameters::Conv(p) => conv_shape(p).map_or(0, |s| conv::workspace(&s, self.threads())),
+            Parameters::Conv(p) => conv_shape(p).map_or(0, |s| conv::workspace(&s, self)),
             Parameters::ConvInputGradient(p) => {
-                conv_shape(p).map_or(0, |s| conv_input_gradient::workspace(&s, self.transposed))
+                conv_shape(p).map_or(0, |s| conv_input_gradient::workspace(&s, self))
             }
             Parameters::ConvWeightNorm(p) => {
                 conv_shape(&p.conv).map_or(0, |s| match p.method.get() == METHOD_PIXEL_GRAM {
                     true => pixel_gram::workspace(&s),
-                    false => conv_weight_norm::workspace(&s, self.threads()),
+                    false => conv_weight_norm::workspace(&s, self),
                 })
             }
             _ => 0,
         }
+    }
+}
+
+/// Elements of a step's weights as its kernel reads them; 0 where it takes them as they are.
+pub fn prepared_elements(parameters: &Parameters<'_>, numerics: Numerics) -> usize {
+    match *parameters {
+        Parameters::Conv(p) => {
+            ConvShape::new(p).map_or(0, |s| conv::prepared_elements(&s, numerics))
+        }
+        Parameters::ConvInputGradient(p) => {
+            ConvShape::new(p).map_or(0, |s| conv_input_gradient::prepared_elements(&s, numerics))
+        }
+        _ => 0,
+    }
+}
+
+/// Writes them.
+pub fn prepare(
+    parameters: &Parameters<'_>,
+    numerics: Numerics,
+    w: &[f32],
+    out: &mut [f32],
+) -> Option<()> {
+    let isa = Isa::best()?;
+    match *parameters {
+        Parameters::Conv(p) => conv::prepare(isa, &ConvShape::new(p).ok()?, w, out),
+        Parameters::ConvInputGradient(p) => {
+            conv_input_gradient::prepare(isa, numerics, &ConvShape::new(p).ok()?, w, out)
+        }
+        _ => None,
     }
 }
 

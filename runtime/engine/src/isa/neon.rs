@@ -26,6 +26,7 @@ impl<const FUSED: bool> Simd for Neon<FUSED> {
     type Lanes = [float32x4_t; 4];
     /// 24 accumulators, 4 weights and a broadcast: 29 of 32 registers.
     const TILE: usize = 6;
+    const ROWS: usize = 6;
 
     #[inline(always)]
     fn splat(self, value: f32) -> Self::Lanes {

@@ -9,6 +9,7 @@ pub(super) struct Portable;
 impl Simd for Portable {
     type Lanes = [f32; 16];
     const TILE: usize = 4;
+    const ROWS: usize = 4;
 
     #[inline(always)]
     fn splat(self, value: f32) -> [f32; 16] {

@@ -87,6 +87,7 @@ impl<const FUSED: bool> Simd for Avx2<FUSED> {
     type Lanes = [__m256; 2];
     /// 12 accumulators, 2 weights and a broadcast: 15 of 16 registers.
     const TILE: usize = 6;
+    const ROWS: usize = 6;
 
     #[inline(always)]
     fn splat(self, value: f32) -> Self::Lanes {
@@ -161,6 +162,7 @@ impl<const FUSED: bool> Simd for Avx512<FUSED> {
     /// Two multiply-adds a cycle of four cycles each want 8 accumulators; 12 also share each load
     /// of weights among more pixels.
     const TILE: usize = 12;
+    const ROWS: usize = 16;
 
     #[inline(always)]
     fn splat(self, value: f32) -> __m512 {

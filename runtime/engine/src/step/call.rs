@@ -5,6 +5,7 @@ use gradgate_bundle::record::StepRecord;
 use gradgate_bundle::shape::{ConvShape, Parameters};
 
 use crate::compute::Compute;
+use crate::isa::Numerics;
 use crate::kernels::conv::{Epilogue, conv};
 use crate::kernels::conv_input_gradient::{GradientEnd, conv_input_gradient};
 use crate::kernels::conv_weight_norm::{Norms, WeightNorm};
@@ -14,7 +15,7 @@ use crate::vector::{self, Vector};
 
 /// What a step computes with.
 pub struct Call<'c> {
-    /// The caller's choice; the transposed weights are this step's.
+    /// The caller's choice; the prepared weights are this step's.
     pub compute: Compute<'c>,
     /// As long as [`workspace_elements`] of the longest step.
     #[cfg_attr(
@@ -36,6 +37,7 @@ impl Call<'_> {
     ) -> Option<()> {
         #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
         if let Some(v) = Vector::new(&self.compute) {
+            let w = (w, self.compute.prepared);
             return vector::conv::conv(&v, s, x, w, end, y, self.workspace);
         }
         conv(s, x, w, end, y)
@@ -54,7 +56,7 @@ impl Call<'_> {
         #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
         if let Some(v) = Vector::new(&self.compute) {
             use vector::conv_input_gradient::conv_input_gradient;
-            let w = (w, self.compute.transposed);
+            let w = (w, self.compute.prepared);
             return conv_input_gradient(&v, s, g, w, scale, end, dx, self.workspace);
         }
         conv_input_gradient(s, g, w, scale, end, dx)
@@ -95,28 +97,31 @@ pub fn workspace_elements(
     0
 }
 
-/// Elements of a step's transposed weights.
-pub fn transposed_elements(bundle: &Bundle<'_>, record: &StepRecord) -> usize {
-    let shape = input_gradient(bundle, record);
+/// Elements of a step's prepared weights.
+pub fn prepared_elements(bundle: &Bundle<'_>, record: &StepRecord, numerics: Numerics) -> usize {
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-    return shape.map_or(0, |s| vector::conv_input_gradient::transposed_elements(&s));
-    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    return shape.map_or(0, |_| 0);
-}
-
-/// Transposes a step's weights.
-pub fn transpose(bundle: &Bundle<'_>, record: &StepRecord, to: &mut [f32]) -> Option<()> {
-    let Some(s) = input_gradient(bundle, record) else { return Some(()) };
-    let w = bundle.weights(super::tensor(bundle, record, 1)?)?;
-    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-    vector::conv_input_gradient::transpose_all(&s, w, to)?;
-    let _ = (s, w, to);
-    Some(())
-}
-
-fn input_gradient(bundle: &Bundle<'_>, record: &StepRecord) -> Option<ConvShape> {
-    match Parameters::of(bundle, record)? {
-        Parameters::ConvInputGradient(p) => ConvShape::new(p).ok(),
-        _ => None,
+    if let Some(parameters) = Parameters::of(bundle, record) {
+        return vector::prepared_elements(&parameters, numerics);
     }
+    let _ = (bundle, record, numerics);
+    0
+}
+
+/// Prepares a step's weights.
+pub fn prepare(
+    bundle: &Bundle<'_>,
+    record: &StepRecord,
+    numerics: Numerics,
+    to: &mut [f32],
+) -> Option<()> {
+    if to.is_empty() {
+        return Some(());
+    }
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    {
+        let w = bundle.weights(super::tensor(bundle, record, 1)?)?;
+        vector::prepare(&Parameters::of(bundle, record)?, numerics, w, to)?;
+    }
+    let _ = (bundle, record, numerics);
+    Some(())
 }

@@ -7,8 +7,10 @@ use super::activation::apply;
 use super::lattice::{Lattice, Taps};
 use super::source::{Fill, Frame};
 use super::tile::{Finish, Pass};
+use super::winograd::conv::{Epilogues, Part as Tiled, Weights, fits, input_frame};
+use super::winograd::conv::{thread_rows, weight_rows};
 use super::{Vector, pieces};
-use crate::isa::{Kernel, Simd};
+use crate::isa::{Isa, Kernel, Numerics, Simd};
 use crate::kernels::conv::{Epilogue, conv as scalar};
 use crate::kernels::lanes::{run, take, take_mut};
 use crate::kernels::operand::Operand;
@@ -24,9 +26,31 @@ pub fn rows(s: &ConvShape) -> usize {
     s.kernel[0] * s.kernel[1] * s.group_input
 }
 
-/// Elements of the workspace: the padded input, and a narrow block's rows for each thread.
-pub fn workspace(s: &ConvShape, threads: usize) -> usize {
-    frame(s).copied(false) + threads * rows(s) * LANES
+/// Elements of the workspace: the padded input, and a narrow block's rows for each thread, or
+/// what Winograd's method needs.
+pub fn workspace(s: &ConvShape, vector: &Vector<'_>) -> usize {
+    let prepared = prepared_elements(s, vector.numerics);
+    if prepared == 0 {
+        return frame(s).copied(false) + vector.threads() * rows(s) * LANES;
+    }
+    let weights = if vector.prepared { 0 } else { prepared };
+    let of_thread = thread_rows(s.input[2], [s.output[0], s.output[1]]) * LANES;
+    input_frame(s).copied(false) + weights + vector.threads() * of_thread
+}
+
+/// Elements of the weights as this kernel reads them; 0 where it takes them as they are.
+pub fn prepared_elements(s: &ConvShape, numerics: Numerics) -> usize {
+    let tiled = numerics == Numerics::Fast && fits(s);
+    if tiled { weight_rows(s.input[2], s.output[2]) * LANES } else { 0 }
+}
+
+/// Makes them.
+pub fn prepare(isa: Isa, s: &ConvShape, w: &[f32], out: &mut [f32]) -> Option<()> {
+    let blocks = out.as_chunks_mut().0.chunks_exact_mut(weight_rows(s.input[2], LANES));
+    let mut blocks = blocks.enumerate();
+    blocks.try_for_each(|(block, out)| {
+        isa.run(Numerics::Exact, Weights { s, w, block, turned: false, out })
+    })
 }
 
 /// Taps over the padded input: whole rows of the kernel where they lie side by side.
@@ -68,16 +92,21 @@ pub fn widen(narrow: &[f32], width: usize, wide: &mut [f32]) {
     }
 }
 
-/// `y = act(conv(x, w) * scale + shift + skip)`; x and y are NHWC, w is blocked.
+/// `y = act(conv(x, w) * scale + shift + skip)`; x and y are NHWC, w is blocked, and beside it is
+/// what [`prepare`] made, or nothing.
 pub fn conv(
     vector: &Vector<'_>,
     s: &ConvShape,
     x: &[f32],
-    w: &[f32],
+    w: (&[f32], &[f32]),
     end: &Epilogue<'_>,
     y: &mut [f32],
     workspace: &mut [f32],
 ) -> Option<()> {
+    if prepared_elements(s, vector.numerics) != 0 {
+        return tiled(vector, s, x, w, end, y, workspace);
+    }
+    let (w, _) = w;
     if s.depthwise() && !s.output[2].is_multiple_of(LANES) {
         return scalar(s, x, w, end, y);
     }
@@ -92,6 +121,50 @@ pub fn conv(
         let end = Epilogue { skip, ..*end };
         Some(Part { s, source, w, end, first, y, narrow: narrow.next()? })
     }))
+}
+
+/// By Winograd's method.
+fn tiled(
+    vector: &Vector<'_>,
+    s: &ConvShape,
+    x: &[f32],
+    (w, prepared): (&[f32], &[f32]),
+    end: &Epilogue<'_>,
+    y: &mut [f32],
+    workspace: &mut [f32],
+) -> Option<()> {
+    let frame = &input_frame(s);
+    let (space, rest) = workspace.split_at_mut_checked(frame.copied(false))?;
+    let source = vector.run(Fill { frame: *frame, x, scale: None, out: space })?;
+    let (weights, rest) = if !prepared.is_empty() {
+        (prepared, rest)
+    } else {
+        let (made, rest) = rest.split_at_mut_checked(prepared_elements(s, vector.numerics))?;
+        prepare(vector.isa, s, w, made)?;
+        (&*made, rest)
+    };
+    let weights = weights.as_chunks().0;
+    let [rows, columns, outputs] = s.output;
+    let (units, unit) = (rows.div_ceil(2), 2 * columns * outputs);
+    let of_thread = thread_rows(s.input[2], [rows, columns]);
+    let mut spaces = rest.as_chunks_mut().0.chunks_exact_mut(of_thread);
+    let parts = vector.parts(s, units);
+    vector.all(pieces(y, units, unit, parts).map_while(|(first, y)| {
+        let end = Epilogue { skip: end.skip.part(first * unit, y.len())?, ..*end };
+        let (target, space) = ([columns, outputs], spaces.next()?);
+        Some(Tiled { source, frame, weights, first, target, end, y, space })
+    }))
+}
+
+impl Epilogues for Epilogue<'_> {
+    type Block<'a>
+        = ConvEnd<'a>
+    where
+        Self: 'a;
+
+    fn block(&self, channel: usize, width: usize) -> ConvEnd<'_> {
+        ConvEnd { end: self, channel, width }
+    }
 }
 
 /// Some rows of the result.
@@ -185,7 +258,7 @@ impl Part<'_> {
 }
 
 /// The epilogue of a block.
-struct ConvEnd<'a> {
+pub struct ConvEnd<'a> {
     end: &'a Epilogue<'a>,
     channel: usize,
     width: usize,

@@ -12,8 +12,10 @@ use super::conv::chunk;
 use super::lattice::{Lattice, Taps};
 use super::source::{Fill, Frame};
 use super::tile::{Finish, Pass};
+use super::winograd::conv::{Epilogues, Part as Tiled, Weights, cotangent_frame};
+use super::winograd::conv::{fits_input_gradient, thread_rows, weight_rows};
 use super::{Vector, pieces};
-use crate::isa::{Kernel, Simd};
+use crate::isa::{Isa, Kernel, Numerics, Simd};
 use crate::kernels::conv_input_gradient::{GradientEnd, conv_input_gradient as scalar};
 use crate::kernels::lanes::{run, take_mut};
 use crate::kernels::operand::Operand;
@@ -40,10 +42,47 @@ pub fn transposed_elements(s: &ConvShape) -> usize {
     s.groups * s.group_input.div_ceil(LANES) * rows(s) * LANES
 }
 
-/// Elements of the workspace: the scaled cotangent, and all transposed blocks where the caller
-/// does not keep them.
-pub fn workspace(s: &ConvShape, transposed: bool) -> usize {
-    frame(s).copied(true) + if transposed { 0 } else { transposed_elements(s) }
+/// Whether Winograd's method takes it.
+fn is_tiled(s: &ConvShape, numerics: Numerics) -> bool {
+    numerics == Numerics::Fast && fits_input_gradient(s)
+}
+
+/// Elements of the weights as this kernel reads them.
+pub fn prepared_elements(s: &ConvShape, numerics: Numerics) -> usize {
+    if is_tiled(s, numerics) {
+        return weight_rows(s.output[2], s.input[2]) * LANES;
+    }
+    transposed_elements(s)
+}
+
+/// Makes them.
+pub fn prepare(
+    isa: Isa,
+    numerics: Numerics,
+    s: &ConvShape,
+    w: &[f32],
+    out: &mut [f32],
+) -> Option<()> {
+    if !is_tiled(s, numerics) {
+        return transpose_all(s, w, out);
+    }
+    let blocks = out.as_chunks_mut().0.chunks_exact_mut(weight_rows(s.output[2], LANES));
+    let mut blocks = blocks.enumerate();
+    blocks.try_for_each(|(block, out)| {
+        isa.run(Numerics::Exact, Weights { s, w, block, turned: true, out })
+    })
+}
+
+/// Elements of the workspace: the scaled cotangent, the prepared weights where the caller does not
+/// keep them, and what Winograd's method needs.
+pub fn workspace(s: &ConvShape, vector: &Vector<'_>) -> usize {
+    let numerics = vector.numerics;
+    let weights = if vector.prepared { 0 } else { prepared_elements(s, numerics) };
+    if !is_tiled(s, numerics) {
+        return frame(s).copied(true) + weights;
+    }
+    let of_thread = thread_rows(s.output[2], [s.input[0], s.input[1]]) * LANES;
+    cotangent_frame(s).copied(true) + weights + vector.threads() * of_thread
 }
 
 /// Rows `[ky][kx][co]` of sixteen input channels from `block` of the group on.
@@ -120,7 +159,7 @@ fn phase(s: &ConvShape, axis: usize, phase: usize, before: usize) -> Phase {
 }
 
 /// `dx = gate(sum over (ky, kx, co) of (g * scale) * w + addend)`; dx and g are NHWC, w is blocked;
-/// `transposed` is what [`transpose_all`] made, or empty: then it is made in the workspace.
+/// beside it is what [`prepare`] made, or nothing: then it is made in the workspace.
 pub fn conv_input_gradient(
     vector: &Vector<'_>,
     s: &ConvShape,
@@ -131,6 +170,9 @@ pub fn conv_input_gradient(
     dx: &mut [f32],
     workspace: &mut [f32],
 ) -> Option<()> {
+    if is_tiled(s, vector.numerics) {
+        return tiled(vector, s, g, w, scale, end, dx, workspace);
+    }
     let (w, transposed) = w;
     if s.depthwise() && !s.output[2].is_multiple_of(LANES) {
         return scalar(s, g, w, scale, end, dx);
@@ -150,13 +192,69 @@ pub fn conv_input_gradient(
     let weights = weights.as_chunks().0;
     let unit = s.strides[0] * s.input[1] * s.input[2];
     let units = s.input[0].div_ceil(s.strides[0]);
-    // A mask's words may not be cut.
-    let whole = end.gate.act.kind != Activation::Mask || unit.is_multiple_of(LANES);
-    let parts = if whole { vector.parts(s, units) } else { 1 };
+    let parts = parts(vector, s, end, units, unit);
     vector.all(pieces(dx, units, unit, parts).map_while(|(first, dx)| {
         let end = end.part(first * unit, dx.len())?;
         Some(Part { s, frame, source, weights, end, first, dx })
     }))
+}
+
+/// Parts of so many elements each at least: a mask's words may not be cut.
+fn parts(
+    vector: &Vector<'_>,
+    s: &ConvShape,
+    end: &GradientEnd<'_>,
+    units: usize,
+    unit: usize,
+) -> usize {
+    let whole = end.gate.act.kind != Activation::Mask || unit.is_multiple_of(LANES);
+    if whole { vector.parts(s, units) } else { 1 }
+}
+
+/// By Winograd's method.
+fn tiled(
+    vector: &Vector<'_>,
+    s: &ConvShape,
+    g: &[f32],
+    (w, prepared): (&[f32], &[f32]),
+    scale: Option<&[f32]>,
+    end: &GradientEnd<'_>,
+    dx: &mut [f32],
+    workspace: &mut [f32],
+) -> Option<()> {
+    let frame = &cotangent_frame(s);
+    let (space, rest) = workspace.split_at_mut_checked(frame.copied(scale.is_some()))?;
+    let source = vector.run(Fill { frame: *frame, x: g, scale, out: space })?;
+    let (weights, rest) = if !prepared.is_empty() {
+        (prepared, rest)
+    } else {
+        let numerics = vector.numerics;
+        let (made, rest) = rest.split_at_mut_checked(prepared_elements(s, numerics))?;
+        prepare(vector.isa, numerics, s, w, made)?;
+        (&*made, rest)
+    };
+    let weights = weights.as_chunks().0;
+    let [rows, columns, inputs] = s.input;
+    let (units, unit) = (rows.div_ceil(2), 2 * columns * inputs);
+    let of_thread = thread_rows(s.output[2], [rows, columns]);
+    let mut spaces = rest.as_chunks_mut().0.chunks_exact_mut(of_thread);
+    let parts = parts(vector, s, end, units, unit);
+    vector.all(pieces(dx, units, unit, parts).map_while(|(first, y)| {
+        let end = end.part(first * unit, y.len())?;
+        let (target, space) = ([columns, inputs], spaces.next()?);
+        Some(Tiled { source, frame, weights, first, target, end, y, space })
+    }))
+}
+
+impl Epilogues for GradientEnd<'_> {
+    type Block<'a>
+        = InputEnd<'a>
+    where
+        Self: 'a;
+
+    fn block(&self, _: usize, width: usize) -> InputEnd<'_> {
+        InputEnd { end: self, width }
+    }
 }
 
 /// Some rows of the result; the first a multiple of the stride.
@@ -288,7 +386,7 @@ impl Rows<'_> {
 }
 
 /// The epilogue of a block.
-struct InputEnd<'a> {
+pub struct InputEnd<'a> {
     end: &'a GradientEnd<'a>,
     width: usize,
 }

@@ -12,15 +12,27 @@ use gradgate_bundle::shape::ConvShape;
 use super::conv::{frame, lattice, rows, taps, widen};
 use super::lattice::{Lattice, Taps};
 use super::source::Fill;
+use super::winograd::conv::input_frame;
+use super::winograd::conv_weight_norm::{Input, Outputs, Share, chunk_input_rows, chunks};
+use super::winograd::conv_weight_norm::{fits, shared_rows, thread_rows};
 use super::{Vector, pieces};
-use crate::isa::{Kernel, Simd};
+use crate::isa::{Kernel, Numerics, Simd};
 use crate::kernels::conv_weight_norm::{Norms, WeightNorm};
 use crate::kernels::lanes::{run, take, take_mut};
 
 /// Elements of the workspace: the padded input, and for each thread a chunk of the
-/// packed cotangent, a block of D and a narrow block's weights.
-pub fn workspace(s: &ConvShape, threads: usize) -> usize {
-    frame(s).copied(false) + threads * of_thread(s)
+/// packed cotangent, a block of D and a narrow block's weights; or what Winograd's method needs.
+pub fn workspace(s: &ConvShape, vector: &Vector<'_>) -> usize {
+    if is_tiled(s, vector) {
+        let rows = shared_rows(s) + vector.threads() * thread_rows(s);
+        return input_frame(s).copied(false) + rows * LANES;
+    }
+    frame(s).copied(false) + vector.threads() * of_thread(s)
+}
+
+/// Whether Winograd's method takes it.
+fn is_tiled(s: &ConvShape, vector: &Vector<'_>) -> bool {
+    vector.numerics == Numerics::Fast && fits(s)
 }
 
 /// Packed pixels, D, and widened weights.
@@ -52,6 +64,10 @@ pub fn conv_weight_norm(
         norm.direct_sums(r, q)?;
         return norm.finish(r, q, sums);
     }
+    if is_tiled(s, vector) {
+        tiled(vector, norm, r, q, workspace)?;
+        return norm.finish(r, q, sums);
+    }
     let frame = frame(s);
     let (space, rest) = workspace.split_at_mut_checked(frame.copied(false))?;
     let source = vector.run(Fill { frame, x: norm.x, scale: None, out: space })?;
@@ -68,6 +84,39 @@ pub fn conv_weight_norm(
         Some(Part { norm, source, first: first * unit, r, q, space: spaces.next()? })
     }))?;
     norm.finish(r, q, sums)
+}
+
+/// By Winograd's method.
+fn tiled(
+    vector: &Vector<'_>,
+    norm: &WeightNorm<'_>,
+    r: &mut [f32],
+    q: &mut [f32],
+    workspace: &mut [f32],
+) -> Option<()> {
+    let s = norm.s;
+    let frame = input_frame(s);
+    let (space, rest) = workspace.split_at_mut_checked(frame.copied(false))?;
+    let source = vector.run(Fill { frame, x: norm.x, scale: None, out: space })?;
+    let input = Input { s, source, row: frame.row() };
+    let (shared, rest) = rest.split_at_mut_checked(shared_rows(s) * LANES)?;
+    if !shared.is_empty() {
+        let (count, length) = (chunks(s), chunk_input_rows(s) * LANES);
+        let places = pieces(shared, count, length, vector.parts(s, count));
+        vector.all(places.map(|(first, out)| {
+            let out = out.as_chunks_mut().0;
+            Share { input, first, out }
+        }))?;
+    }
+    let shared = shared.as_chunks().0;
+    let mut spaces = rest.as_chunks_mut().0.chunks_exact_mut(thread_rows(s));
+    let units = s.output[2].div_ceil(LANES);
+    let parts = vector.parts(s, units);
+    let pieces = pieces(r, units, LANES, parts).zip(pieces(q, units, LANES, parts));
+    vector.all(pieces.map_while(|((first, r), (_, q))| {
+        let (first, space) = (first * LANES, spaces.next()?);
+        Some(Outputs { norm, input, shared, first, r, q, space })
+    }))
 }
 
 /// Some output channels.

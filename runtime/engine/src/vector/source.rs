@@ -1,5 +1,7 @@
 //! A tensor with its borders filled, channels last.
 
+use gradgate_bundle::op::LANES;
+
 use crate::isa::{Kernel, Simd};
 
 /// Where a tensor lies in a larger one.
@@ -32,7 +34,8 @@ impl Frame {
     /// Elements of the copy that [`Fill`] makes, 0 where the tensor serves as it is.
     pub fn copied(&self, scaled: bool) -> usize {
         let bare = self.before == [0; 2] && self.after == [0; 2];
-        if bare && !scaled { 0 } else { self.elements() }
+        // What lies behind it begins on a cache line again.
+        if bare && !scaled { 0 } else { self.elements().next_multiple_of(LANES) }
     }
 }
 

@@ -11,7 +11,7 @@ use gradgate_engine::kernels::conv_weight_norm::WeightNorm;
 use gradgate_engine::kernels::operand::Operand;
 
 use gradgate_bundle::shape::ConvShape;
-use gradgate_engine::compute::Compute;
+use gradgate_engine::compute::{Compute, LINE, line_offset};
 use gradgate_engine::isa::{Isa, Numerics};
 use gradgate_engine::vector::{self, Vector};
 
@@ -34,7 +34,7 @@ const SHAPES: &[(&str, usize, usize, usize, usize, usize)] = &[
 ];
 
 /// Workspace for every shape here.
-const SPACE: usize = 1 << 20;
+const SPACE: usize = 3 << 20;
 
 /// Billions of multiply-adds in a second, the best of several tries.
 fn gmac_per_second(macs: u64, mut f: impl FnMut()) -> f64 {
@@ -66,6 +66,9 @@ fn ways() -> Vec<(String, Way)> {
 fn speed() {
     println!("GMAC/s{:<36}{:>12}{:>12}{:>12}", "", "forward", "input grad", "weight norm");
     for &(name, size, ci, co, kernel, stride) in SHAPES {
+        if std::env::var("SHAPE").is_ok_and(|only| only != name) {
+            continue;
+        }
         let pad = kernel / 2;
         let case = ([size, size, ci], co, [kernel; 2], [stride; 2], [1; 2], [pad; 4], 1);
         let s = shape(&case);
@@ -77,6 +80,35 @@ fn speed() {
             );
         }
     }
+}
+
+/// A buffer from a cache line on.
+struct Lines(Vec<f32>);
+
+impl Lines {
+    fn new(elements: usize) -> Lines {
+        Lines(vec![0.0; elements + LINE - 1])
+    }
+
+    fn values(&mut self) -> &mut [f32] {
+        let first = line_offset(&self.0);
+        let length = self.0.len() - (LINE - 1);
+        &mut self.0[first..][..length]
+    }
+}
+
+/// Weights as the convolution and its input gradient read them.
+fn prepared(s: &ConvShape, w: &[f32], way: Way) -> [Lines; 2] {
+    use vector::{conv, conv_input_gradient as turned};
+    let Some(numerics) = way.map(|way| way.numerics()) else {
+        return [Lines::new(0), Lines::new(0)];
+    };
+    let isa = Isa::best().expect("as the way");
+    let mut kept = Lines::new(conv::prepared_elements(s, numerics));
+    conv::prepare(isa, s, w, kept.values()).expect("of this length");
+    let mut back = Lines::new(turned::prepared_elements(s, numerics));
+    turned::prepare(isa, numerics, s, w, back.values()).expect("of this length");
+    [kept, back]
 }
 
 fn rates(s: &ConvShape, way: Way) -> [f64; 3] {
@@ -103,14 +135,15 @@ fn rates(s: &ConvShape, way: Way) -> [f64; 3] {
     };
     let (mut y, mut dx) = (g.clone(), x.clone());
     let mut scratch = vec![0.0; 3 * s.output[2]];
-    let mut space = vec![0.0; SPACE];
-    let mut transposed = vec![0.0; vector::conv_input_gradient::transposed_elements(s)];
-    vector::conv_input_gradient::transpose_all(s, &w, &mut transposed).unwrap();
+    let mut space = Lines::new(SPACE);
+    let space = space.values();
+    let [mut kept, mut turned] = prepared(s, &w, way);
+    let (kept, turned) = (&*kept.values(), &*turned.values());
     let forward = gmac_per_second(s.macs(), || {
         let (x, y) = (black_box(&x), black_box(&mut y));
         match way {
             None => conv(s, x, &w, &end, y),
-            Some(v) => vector::conv::conv(&v, s, x, &w, &end, y, &mut space),
+            Some(v) => vector::conv::conv(&v, s, x, (&w, kept), &end, y, space),
         }
         .unwrap();
     });
@@ -120,8 +153,7 @@ fn rates(s: &ConvShape, way: Way) -> [f64; 3] {
         match way {
             None => conv_input_gradient(s, g, &w, scale, end, dx),
             Some(v) => {
-                let w = (&w[..], &transposed[..]);
-                let space = &mut space;
+                let w = (&w[..], turned);
                 vector::conv_input_gradient::conv_input_gradient(&v, s, g, w, scale, end, dx, space)
             }
         }
@@ -131,7 +163,7 @@ fn rates(s: &ConvShape, way: Way) -> [f64; 3] {
         let (norm, scratch) = (black_box(&norm), &mut scratch[..]);
         let norms = match way {
             None => norm.direct(scratch),
-            Some(v) => vector::conv_weight_norm::conv_weight_norm(&v, norm, scratch, &mut space),
+            Some(v) => vector::conv_weight_norm::conv_weight_norm(&v, norm, scratch, space),
         };
         black_box(norms.unwrap());
     });

@@ -134,7 +134,7 @@ fn vector_pixel_gram_equals_the_scalar_one() {
                 (Numerics::Exact, Some(&Threads(3) as &dyn Workers)),
                 (Numerics::Fast, None),
             ] {
-                let compute = Compute { isa: Some(isa), numerics, workers, transposed: &[] };
+                let compute = Compute { isa: Some(isa), numerics, workers, prepared: &[] };
                 let vector = Vector::new(&compute).unwrap();
                 let mut workspace = vec![f32::NAN; vector::pixel_gram::workspace(&operands.data.s)];
                 let (norm, mut scratch) = (operands.norm(index), operands.scratch());

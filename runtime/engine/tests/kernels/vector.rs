@@ -27,6 +27,12 @@ const LARGE: &[Case] = &[
     ([15, 15, 48], 160, [1, 1], [1, 1], [1, 1], [0, 0, 0, 0], 1),
     ([31, 31, 3], 64, [7, 7], [2, 2], [1, 1], [3, 3, 3, 3], 1),
     ([24, 24, 24], 33, [3, 3], [3, 2], [1, 2], [2, 1, 0, 2], 1),
+    // Winograd's method: odd sizes, uneven and missing borders, narrow blocks, chunks of tiles.
+    ([13, 17, 20], 24, [3, 3], [1, 1], [1, 1], [0, 2, 1, 0], 1),
+    ([9, 8, 13], 40, [3, 3], [1, 1], [1, 1], [2, 2, 2, 2], 1),
+    ([6, 7, 48], 12, [3, 3], [1, 1], [1, 1], [0, 0, 0, 0], 1),
+    ([32, 60, 16], 16, [3, 3], [1, 1], [1, 1], [1, 1, 1, 1], 1),
+    ([5, 141, 32], 32, [3, 3], [1, 1], [1, 1], [1, 1, 1, 1], 1),
 ];
 
 /// Runs tasks backwards, each on a thread of its own.
@@ -60,12 +66,31 @@ impl Expected {
         let w = blocked(&data.s, &data.w);
         let gate = Random(7 + index as u64).values(data.x.len());
         let mut expected = Expected { data, w, gate, results: Default::default() };
-        expected.results = expected.compute(None, index);
+        expected.results = expected.compute(None, index, [&[], &[]]);
         expected
     }
 
+    /// Weights as the convolution and its input gradient read them.
+    fn prepared(&self, isa: Isa, numerics: Numerics) -> [Vec<f32>; 2] {
+        use vector::{conv, conv_input_gradient as turned};
+        let (s, w) = (&self.data.s, &self.w);
+        let mut kept = vec![f32::NAN; conv::prepared_elements(s, numerics)];
+        if !kept.is_empty() {
+            conv::prepare(isa, s, w, &mut kept).unwrap();
+        }
+        let mut back = vec![f32::NAN; turned::prepared_elements(s, numerics)];
+        turned::prepare(isa, numerics, s, w, &mut back).unwrap();
+        [kept, back]
+    }
+
     /// The convolution, its input gradient and its norms; operands vary with `index`.
-    fn compute(&self, vector: Option<&Vector<'_>>, index: usize) -> [Vec<f32>; 3] {
+    /// The prepared weights of the first two are given, or empty.
+    fn compute(
+        &self,
+        vector: Option<&Vector<'_>>,
+        index: usize,
+        [kept, turned]: [&[f32]; 2],
+    ) -> [Vec<f32>; 3] {
         let Expected { data, w, gate, .. } = self;
         let s = &data.s;
         let mut space = vec![f32::NAN; 4 << 20];
@@ -78,7 +103,7 @@ impl Expected {
         };
         match vector {
             None => conv(s, &data.x, w, &end, &mut y),
-            Some(v) => vector::conv::conv(v, s, &data.x, w, &end, &mut y, &mut space),
+            Some(v) => vector::conv::conv(v, s, &data.x, (w, kept), &end, &mut y, &mut space),
         }
         .unwrap();
         let mut dx = data.x.clone();
@@ -93,7 +118,7 @@ impl Expected {
         match vector {
             None => conv_input_gradient(s, &data.g, w, scale, &end, &mut dx),
             Some(v) => {
-                let w = (&w[..], &[][..]);
+                let w = (&w[..], turned);
                 let (dx, space) = (&mut dx, &mut space);
                 use vector::conv_input_gradient::conv_input_gradient;
                 conv_input_gradient(v, s, &data.g, w, scale, &end, dx, space)
@@ -128,27 +153,27 @@ fn vector_kernels_equal_the_scalar_ones() {
     for (index, case) in CASES.iter().chain(LARGE).enumerate() {
         let expected = Expected::new(case, index);
         for isa in Isa::available() {
-            for (numerics, workers) in pools
-                .map(|pool| (Numerics::Exact, pool))
-                .into_iter()
-                .chain([(Numerics::Fast, None)])
-            {
-                let compute = Compute { isa: Some(isa), numerics, workers, transposed: &[] };
-                let vector = Vector::new(&compute).unwrap();
-                let found = expected.compute(Some(&vector), index);
-                for (what, (found, expected)) in ["conv", "input gradient", "norms"]
-                    .iter()
-                    .zip(found.iter().zip(&expected.results))
-                {
-                    let what = format!("{what} {case:?} {compute:?}");
-                    compare(&what, numerics, found, expected);
+            for numerics in [Numerics::Exact, Numerics::Fast] {
+                let mut alone = None;
+                for workers in pools {
+                    let compute = Compute { isa: Some(isa), numerics, workers, prepared: &[] };
+                    let what = format!("{case:?} {compute:?}");
+                    let vector = Vector::new(&compute).unwrap();
+                    let found = expected.compute(Some(&vector), index, [&[], &[]]);
+                    for (found, expected) in found.iter().zip(&expected.results) {
+                        compare(&what, numerics, found, expected);
+                    }
+                    assert_eq!(*alone.get_or_insert(found.clone()), found, "{what}: threads");
+                    let [kept, turned] = expected.prepared(isa, numerics);
+                    let with = expected.compute(Some(&vector), index, [&kept, &turned]);
+                    assert_eq!(with, found, "{what}: prepared weights");
                 }
             }
         }
     }
 }
 
-/// Fused products differ by rounding: 1e-5 of the largest value.
+/// Fused products and other sums differ by rounding: 1e-5 of the largest value.
 fn compare(what: &str, numerics: Numerics, found: &[f32], expected: &[f32]) {
     assert_eq!(found.len(), expected.len(), "{what}");
     let largest = expected.iter().fold(1e-30f32, |m, v| m.max(v.abs()));

@@ -1,0 +1,332 @@
+//! Squared norms of a convolution's parameter gradients: D in the transformed domain, a block of
+//! inputs by a block of outputs over all tiles, turned back, squared and dropped.
+
+use gradgate_bundle::op::LANES;
+use gradgate_bundle::shape::ConvShape;
+
+use super::{POSITIONS, Rows, Source, Tile, gradient_line, is_plain, load, pays, stride};
+use super::{tiles, transformed, weight_gradient_line, width};
+use crate::isa::{Kernel, Simd};
+use crate::kernels::conv_weight_norm::WeightNorm;
+
+/// Least tiles: turning D back costs as much as some ten tiles.
+const TILES_MIN: usize = 12;
+
+/// Whether the norm is formed here.
+pub fn fits(s: &ConvShape) -> bool {
+    is_plain(s) && pays(s.input[2]) && count(s) >= TILES_MIN
+}
+
+/// Tiles of the image.
+fn count(s: &ConvShape) -> usize {
+    let [rows, columns] = tiles([s.output[0], s.output[1]]);
+    rows * columns
+}
+
+/// Tiles of a chunk, at most, unless a row has more: input and cotangent of a chunk should stay in
+/// the second cache, while D is read and written once a chunk.
+const CHUNK: usize = 64;
+
+/// Rows of tiles of a chunk.
+fn chunk_rows(s: &ConvShape) -> usize {
+    let [rows, across] = tiles([s.output[0], s.output[1]]);
+    (CHUNK / across.max(1)).clamp(1, rows)
+}
+
+/// Chunks of the image.
+pub fn chunks(s: &ConvShape) -> usize {
+    tiles([s.output[0], s.output[1]])[0].div_ceil(chunk_rows(s))
+}
+
+/// Tiles of a whole chunk.
+fn of_chunk(s: &ConvShape) -> usize {
+    chunk_rows(s) * tiles([s.output[0], s.output[1]])[1]
+}
+
+/// Rows of a chunk of the transformed input.
+pub fn chunk_input_rows(s: &ConvShape) -> usize {
+    transformed(s.input[2], of_chunk(s))
+}
+
+/// Rows of the transformed input that all threads share; 0 where it is read once and every thread
+/// has its own chunk.
+pub fn shared_rows(s: &ConvShape) -> usize {
+    if s.output[2] <= LANES { 0 } else { chunks(s) * chunk_input_rows(s) }
+}
+
+/// Rows of D for a block of outputs.
+fn gradient_rows(s: &ConvShape) -> usize {
+    POSITIONS * s.input[2].next_multiple_of(LANES)
+}
+
+/// Rows of workspace for each thread: a chunk of the transformed cotangent, D of a block, and
+/// where it is not shared a chunk of the transformed input.
+pub fn thread_rows(s: &ConvShape) -> usize {
+    let own = if shared_rows(s) == 0 { chunk_input_rows(s) } else { 0 };
+    transformed(LANES, of_chunk(s)) + gradient_rows(s) + own
+}
+
+/// The input, its borders filled.
+#[derive(Clone, Copy)]
+pub struct Input<'a> {
+    /// The convolution.
+    pub s: &'a ConvShape,
+    /// The values.
+    pub source: &'a [f32],
+    /// Elements of a row.
+    pub row: usize,
+}
+
+impl Input<'_> {
+    /// First row of tiles and rows of a chunk.
+    fn rows(&self, chunk: usize) -> [usize; 2] {
+        let [rows, _] = tiles([self.s.output[0], self.s.output[1]]);
+        let first = chunk * chunk_rows(self.s);
+        [first, chunk_rows(self.s).min(rows - first)]
+    }
+
+    /// Transforms a chunk to [`chunk_input_rows`].
+    #[inline(always)]
+    fn transform<S: Simd>(&self, simd: S, chunk: usize, out: &mut Rows) -> Option<()> {
+        let [_, across] = tiles([self.s.output[0], self.s.output[1]]);
+        let channels = self.s.input[2];
+        let source = Source { values: self.source, row: self.row, channels, across };
+        let [first, rows] = self.rows(chunk);
+        let blocks = out.chunks_exact_mut(POSITIONS * stride(rows * across));
+        for (block, out) in blocks.take(channels.div_ceil(LANES)).enumerate() {
+            source.transform(simd, block, [first, rows], out)?;
+        }
+        Some(())
+    }
+}
+
+/// Transforms some chunks of the shared input.
+pub struct Share<'a> {
+    /// The input.
+    pub input: Input<'a>,
+    /// First chunk.
+    pub first: usize,
+    /// Places of the chunks.
+    pub out: &'a mut Rows,
+}
+
+impl Kernel for Share<'_> {
+    type Output = Option<()>;
+
+    #[inline(always)]
+    fn call<S: Simd>(self, simd: S) -> Option<()> {
+        let chunks = self.out.chunks_exact_mut(chunk_input_rows(self.input.s));
+        for (chunk, out) in chunks.enumerate() {
+            self.input.transform(simd, self.first + chunk, out)?;
+        }
+        Some(())
+    }
+}
+
+/// Some blocks of output channels.
+pub struct Outputs<'a> {
+    /// The norm.
+    pub norm: &'a WeightNorm<'a>,
+    /// The input.
+    pub input: Input<'a>,
+    /// The shared transformed input, or nothing.
+    pub shared: &'a Rows,
+    /// First channel.
+    pub first: usize,
+    /// `|D|^2` of each channel.
+    pub r: &'a mut [f32],
+    /// `<W, D>` of each channel.
+    pub q: &'a mut [f32],
+    /// [`thread_rows`] long.
+    pub space: &'a mut Rows,
+}
+
+impl Kernel for Outputs<'_> {
+    type Output = Option<()>;
+
+    #[inline(always)]
+    fn call<S: Simd>(self, simd: S) -> Option<()> {
+        let Outputs { norm, input, shared, first, r, q, space } = self;
+        let s = norm.s;
+        let (cotangent, rest) = space.split_at_mut_checked(transformed(LANES, of_chunk(s)))?;
+        let (gradient, own) = rest.split_at_mut_checked(gradient_rows(s))?;
+        let gradient = gradient.as_chunks_mut::<{ POSITIONS * LANES }>().0;
+        for (block, (r, q)) in r.chunks_mut(LANES).zip(q.chunks_mut(LANES)).enumerate() {
+            let channel = first + block * LANES;
+            for chunk in 0..chunks(s) {
+                let v = if shared.is_empty() {
+                    input.transform(simd, chunk, own)?;
+                    &*own
+                } else {
+                    shared.get(chunk * chunk_input_rows(s)..)?
+                };
+                let rows = input.rows(chunk);
+                let count = transform(simd, norm, [channel, r.len()], rows, cotangent)?;
+                let v = v.chunks_exact(POSITIONS * stride(count));
+                for (v, d) in v.zip(&mut *gradient) {
+                    multiply(simd, v, cotangent, [count, chunk], d)?;
+                }
+            }
+            let weights = norm.w.get(channel * 9 * s.input[2]..)?;
+            let zero = [simd.splat(0.0); 3];
+            let mut sums = Sums { weights, width: r.len(), r: zero, q: zero };
+            for (block, d) in gradient.iter().enumerate() {
+                sums.add(simd, norm, block, d)?;
+            }
+            copy(simd, sums.r, r);
+            copy(simd, sums.q, q);
+        }
+        Some(())
+    }
+}
+
+#[inline(always)]
+fn copy<S: Simd>(simd: S, [a, b, c]: [S::Lanes; 3], to: &mut [f32]) {
+    let lanes = simd.add(simd.add(a, b), c);
+    let mut all = [0.0; LANES];
+    simd.store(lanes, &mut all);
+    to.iter_mut().zip(all).for_each(|(to, value)| *to = value);
+}
+
+/// `A g A'` of some channels and rows of tiles; returns the tiles.
+#[inline(always)]
+fn transform<S: Simd>(
+    simd: S,
+    norm: &WeightNorm<'_>,
+    [channel, width]: [usize; 2],
+    [first, rows]: [usize; 2],
+    out: &mut Rows,
+) -> Option<usize> {
+    let [height, columns, channels] = norm.s.output;
+    let [_, across] = tiles([height, columns]);
+    let stride = stride(rows * across);
+    let zero = simd.splat(0.0);
+    for down in 0..rows {
+        let row = 2 * (first + down);
+        for tile in 0..across {
+            let at = (row * columns + 2 * tile) * channels + channel;
+            let below = at + columns * channels;
+            let (is_below, is_right) = (row + 1 < height, 2 * tile + 1 < columns);
+            let mut u = [[load(simd, norm.g, at, width)?, zero], [zero; 2]];
+            if is_below {
+                u[0][1] = load(simd, norm.g, below, width)?;
+            }
+            if is_right {
+                u[1][0] = load(simd, norm.g, at + channels, width)?;
+            }
+            if is_below && is_right {
+                u[1][1] = load(simd, norm.g, below + channels, width)?;
+            }
+            let (left, right) = (gradient_line(simd, u[0]), gradient_line(simd, u[1]));
+            let out = out.get_mut(down * across + tile..)?;
+            for i in 0..4 {
+                let line = gradient_line(simd, [left[i], right[i]]);
+                for j in 0..4 {
+                    simd.store(line[j], out.get_mut((4 * i + j) * stride)?);
+                }
+            }
+        }
+    }
+    Some(rows * across)
+}
+
+/// Adds the tiles of a chunk to D of a block of inputs, transformed: rows `[position][input]` of
+/// outputs. D begins with the first chunk.
+#[inline(always)]
+fn multiply<S: Simd>(
+    simd: S,
+    v: &Rows,
+    cotangent: &Rows,
+    [count, chunk]: [usize; 2],
+    d: &mut [[f32; LANES]; POSITIONS * LANES],
+) -> Option<()> {
+    let stride = stride(count);
+    let positions = v.chunks_exact(stride).zip(cotangent.chunks_exact(stride));
+    for ((v, g), d) in positions.zip(d.as_chunks_mut::<LANES>().0) {
+        let (v, g) = (v.get(..count)?, g.get(..count)?);
+        if S::ROWS >= 16 {
+            tiles_of::<S, 16, 0>(simd, v, g, chunk, d);
+        } else {
+            tiles_of::<S, 6, 0>(simd, v, g, chunk, d);
+            tiles_of::<S, 6, 6>(simd, v, g, chunk, d);
+            tiles_of::<S, 4, 12>(simd, v, g, chunk, d);
+        }
+    }
+    Some(())
+}
+
+/// `P` inputs from `FIRST` on, summed over the tiles.
+#[inline(always)]
+fn tiles_of<S: Simd, const P: usize, const FIRST: usize>(
+    simd: S,
+    v: &Rows,
+    g: &Rows,
+    chunk: usize,
+    d: &mut [[f32; LANES]; LANES],
+) {
+    let mut sums = [simd.splat(0.0); P];
+    if chunk > 0 {
+        for p in 0..P {
+            sums[p] = simd.load(&d[FIRST + p]);
+        }
+    }
+    for (v, g) in v.iter().zip(g) {
+        let g = simd.load(g);
+        for p in 0..P {
+            sums[p] = simd.multiply_add(sums[p], g, simd.splat(v[FIRST + p]));
+        }
+    }
+    for p in 0..P {
+        simd.store(sums[p], &mut d[FIRST + p]);
+    }
+}
+
+/// Sums over D of a block of outputs.
+struct Sums<'a, L> {
+    /// Weight rows of the block.
+    weights: &'a [f32],
+    /// Outputs of the block.
+    width: usize,
+    /// A sum for each column of the kernel: one alone would wait for itself.
+    r: [L; 3],
+    q: [L; 3],
+}
+
+impl<L: Copy> Sums<'_, L> {
+    /// Turns D of a block of inputs back and adds it.
+    #[inline(always)]
+    fn add<S: Simd<Lanes = L>>(
+        &mut self,
+        simd: S,
+        norm: &WeightNorm<'_>,
+        block: usize,
+        d: &[[f32; LANES]; POSITIONS * LANES],
+    ) -> Option<()> {
+        let channels = norm.s.input[2];
+        for input in 0..width(channels, block) {
+            let mut m: Tile<L> = [[simd.splat(0.0); 4]; 4];
+            for i in 0..4 {
+                for j in 0..4 {
+                    m[i][j] = simd.load(&d[(4 * i + j) * LANES + input]);
+                }
+            }
+            let mut columns = [[simd.splat(0.0); 3]; 4];
+            for j in 0..4 {
+                columns[j] = weight_gradient_line(simd, [m[0][j], m[1][j], m[2][j], m[3][j]]);
+            }
+            for y in 0..3 {
+                let [a, b, c, d] = columns;
+                let taps = weight_gradient_line(simd, [a[y], b[y], c[y], d[y]]);
+                for x in 0..3 {
+                    self.r[x] = simd.multiply_add(self.r[x], taps[x], taps[x]);
+                    if norm.wants_scale {
+                        let row = (3 * y + x) * channels + block * LANES + input;
+                        let w = load(simd, self.weights, row * self.width, self.width)?;
+                        self.q[x] = simd.multiply_add(self.q[x], w, taps[x]);
+                    }
+                }
+            }
+        }
+        Some(())
+    }
+}
