@@ -6,6 +6,8 @@
 //! executor's signs.
 
 use gradgate_bundle::Bundle;
+use gradgate_engine::compute::Compute;
+use gradgate_engine::isa::{Isa, Numerics};
 use gradgate_engine::{Engine, Frame};
 use gradgate_graph::expand::{Expanded, Label, expand};
 use gradgate_graph::graph::ValueId;
@@ -13,7 +15,7 @@ use gradgate_graph::import::{ImportOptions, import_file};
 use gradgate_graph::interp::{Features, Interp, Masks};
 use gradgate_graph::ops::Op;
 use gradgate_graph::taps::Taps;
-use gradgate_tests::executor::run_engine;
+use gradgate_tests::executor::run_engine_with;
 use gradgate_tests::reference::Reference;
 use gradgate_tests::{Compiled, compile, shared};
 
@@ -54,9 +56,10 @@ impl Network {
         (value, (0..values.len()).map(at).collect())
     }
 
-    fn engine_relus(&self, frame: &[u8]) -> Relus {
+    fn engine_relus(&self, frame: &[u8], compute: Compute<'_>) -> Relus {
         let engine = Engine::load(Bundle::parse(&self.kept.bytes).unwrap()).unwrap();
-        let mut arena = vec![0.0; self.kept.plan.arena_elements];
+        let engine = engine.with_compute(compute).unwrap();
+        let mut arena = vec![0.0; engine.arena_elements()];
         engine.run(Frame::U8(frame), &mut arena).unwrap();
         let values = |tensor: usize| {
             let offset = self.kept.plan.offsets[tensor].unwrap();
@@ -124,17 +127,21 @@ fn explain(frame: &str, network: &Network, image: &[f64], got: &Features, relus:
     assert!(kinks > 0 && again <= 1e-4, "{frame}: no kink explains it");
 }
 
+/// The scalar kernels, whose bits all exact kernels give, and fast numerics.
 fn check_engine(name: &str) {
     let Some((network, reference)) = network(name) else { return };
-    let features = |frame: &[u8]| {
-        let got = run_engine(&network.compiled, frame);
-        let kept = run_engine(&network.kept, frame);
-        assert_eq!(got, kept, "{name}: a plan must not change a bit");
-        got
-    };
-    let relus = |frame: &[u8]| network.engine_relus(frame);
-    let subject = Subject { name: &format!("engine, {name}"), features: &features, relus: &relus };
-    check(&network, &reference, &subject);
+    for (isa, numerics) in [(None, Numerics::Exact), (Isa::best(), Numerics::Fast)] {
+        let features = |frame: &[u8]| {
+            let got = run_engine_with(&network.compiled, frame, isa, numerics);
+            let kept = run_engine_with(&network.kept, frame, isa, numerics);
+            assert_eq!(got, kept, "{name}: a plan must not change a bit");
+            got
+        };
+        let compute = Compute { isa, numerics, ..Compute::default() };
+        let relus = |frame: &[u8]| network.engine_relus(frame, compute);
+        let name = &format!("engine, {numerics:?}, {name}");
+        check(&network, &reference, &Subject { name, features: &features, relus: &relus });
+    }
 }
 
 #[test]
