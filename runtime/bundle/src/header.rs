@@ -90,7 +90,7 @@ pub struct Schema<'a> {
 impl Schema<'_> {
     /// Values from `features_offset` on: gradient norms, activation norms, alignments.
     pub fn features(&self) -> usize {
-        [self.parameters, self.layers, self.alignments].map(|list| names(list).count()).iter().sum()
+        [self.parameters, self.layers, self.alignments].iter().map(|list| names(list).count()).sum()
     }
 }
 

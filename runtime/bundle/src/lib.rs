@@ -9,6 +9,7 @@
 extern crate alloc;
 
 pub mod align;
+mod decode;
 pub mod detector;
 pub mod digest;
 pub mod error;

@@ -166,11 +166,12 @@ impl Manifest {
         ];
         let mut end = PREFIX_BYTES as u64;
         for (section, span, record) in parts {
-            let length = u64::from(span.length.get());
-            if u64::from(span.offset.get()) != end || length % record as u64 != 0 {
+            let length = span.length.get();
+            let whole = (length as usize).checked_rem(record) == Some(0);
+            if u64::from(span.offset.get()) != end || !whole {
                 return Err(ParseError::Layout(section));
             }
-            end += length;
+            end += u64::from(length);
         }
         let blobs = end.next_multiple_of(ALIGNMENT as u64);
         if u64::from(self.blobs.offset.get()) != blobs

@@ -18,6 +18,7 @@
 use zerocopy::FromBytes;
 
 use crate::align::ALIGNMENT;
+use crate::decode::Reader;
 use crate::digest::schema_digest;
 use crate::error::{ParseError, Section};
 use crate::header::{BlobRef, Header, SelfTest, names};
@@ -186,24 +187,21 @@ impl<'a> Bundle<'a> {
         let features = (layout.features_offset as usize).checked_add(schema.features());
         let lists = [schema.parameters, schema.layers, schema.alignments, self.header.classes];
         let rate = evidence.false_alarm_rate;
-        let facts = [
-            (!lists.iter().any(|list| names(list).any(str::is_empty)), "list of names"),
-            (known(layout.logits), "tensor of the logits"),
-            (layout.penultimate == NONE || known(layout.penultimate), "tensor of the penultimate"),
-            (
-                features.is_some_and(|end| end <= layout.arena_elements as usize),
-                "place of the features",
-            ),
-            (layout.scratch_offset <= layout.arena_elements, "place of the scratch"),
-            (rate.is_nan() || (0.0..=1.0).contains(&rate), "false-alarm rate"),
-            ((0.0..=1.0).contains(&evidence.confidence), "confidence"),
-            (evidence.calibration[1] <= evidence.calibration[0], "calibration alarms"),
-            (evidence.audit[1] <= evidence.audit[0], "audit alarms"),
-        ];
-        match facts.iter().find(|(holds, _)| !holds) {
-            Some((_, what)) => Err(ParseError::HeaderValue(what)),
-            None => Ok(()),
-        }
+        let holds = |fact: bool, what| match fact {
+            true => Ok(()),
+            false => Err(ParseError::HeaderValue(what)),
+        };
+        holds(!lists.iter().any(|list| names(list).any(str::is_empty)), "list of names")?;
+        holds(known(layout.logits), "tensor of the logits")?;
+        let penultimate = layout.penultimate == NONE || known(layout.penultimate);
+        holds(penultimate, "tensor of the penultimate")?;
+        let inside = features.is_some_and(|end| end <= layout.arena_elements as usize);
+        holds(inside, "place of the features")?;
+        holds(layout.scratch_offset <= layout.arena_elements, "place of the scratch")?;
+        holds(rate.is_nan() || (0.0..=1.0).contains(&rate), "false-alarm rate")?;
+        holds((0.0..=1.0).contains(&evidence.confidence), "confidence")?;
+        holds(evidence.calibration[1] <= evidence.calibration[0], "calibration alarms")?;
+        holds(evidence.audit[1] <= evidence.audit[0], "audit alarms")
     }
 
     fn check_tensors(&self) -> Result<(), ParseError> {
@@ -270,9 +268,9 @@ pub const fn params_size(opcode: OpCode) -> usize {
 }
 
 fn decode_header(bytes: &[u8]) -> Result<Header<'_>, ParseError> {
-    let (header, rest) =
-        postcard::take_from_bytes(bytes).map_err(|_| ParseError::HeaderEncoding)?;
-    if rest.is_empty() { Ok(header) } else { Err(ParseError::HeaderTrailing) }
+    let mut reader = Reader::new(bytes);
+    let header = reader.header().ok_or(ParseError::HeaderEncoding)?;
+    if reader.is_empty() { Ok(header) } else { Err(ParseError::HeaderTrailing) }
 }
 
 fn records<T: FromBytes + zerocopy::KnownLayout + zerocopy::Immutable>(

@@ -17,7 +17,7 @@ pub use in_place::in_place;
 pub use pool::PoolShape;
 
 use zerocopy::FromBytes;
-use zerocopy::little_endian::{F32, U32};
+use zerocopy::little_endian::{F32, U16, U32};
 
 use crate::op::{
     Activation, AffineNormParams, AffineParams, BinaryKind, BinaryParams, ConvAlignmentParams,
@@ -233,9 +233,7 @@ impl<'a> Parameters<'a> {
             Parameters::Reduce(p) => reduce(p),
             Parameters::Copy(p) => copy(p),
             Parameters::SquaredNorm(p) => Ok(places(&[product(&[p.elements])?])),
-            Parameters::Mask(p) => {
-                product(&[p.elements]).map(|n| places(&[n, n.div_ceil(MASK_BITS)]))
-            }
+            Parameters::Mask(p) => product(&[p.elements]).map(|n| places(&[n, mask_words(n)])),
             Parameters::ConvAlignment(p) => conv_alignment(p),
         }
     }
@@ -244,7 +242,7 @@ impl<'a> Parameters<'a> {
     pub fn features(&self) -> [u16; 4] {
         match self {
             Parameters::ConvWeightNorm(p) => {
-                [&p.weight, &p.bias, &p.scale, &p.shift].map(|f| f.get())
+                [p.weight.get(), p.bias.get(), p.scale.get(), p.shift.get()]
             }
             Parameters::AffineNorm(p) => [p.scale.get(), p.shift.get(), NONE, NONE],
             Parameters::SquaredNorm(p) => [p.feature.get(), NONE, NONE, NONE],
@@ -285,10 +283,19 @@ impl<'a> Parameters<'a> {
     }
 }
 
+// Not copied into each of its twenty callers.
+#[inline(never)]
 fn places(counts: &[usize]) -> [usize; OPERANDS] {
     let mut all = [0; OPERANDS];
     all.iter_mut().zip(counts).for_each(|(place, &count)| *place = count);
     all
+}
+
+/// Lengths of a record as usize; `map` of an array may leave a panic.
+fn sizes<const N: usize>(values: &[U16; N]) -> [usize; N] {
+    let mut sizes = [0; N];
+    sizes.iter_mut().zip(values).for_each(|(size, value)| *size = value.get().into());
+    sizes
 }
 
 /// A length as usize.
@@ -297,6 +304,7 @@ fn size(length: U32) -> Result<usize, ShapeError> {
 }
 
 /// Product of lengths, none of them zero.
+#[inline(never)]
 fn product(lengths: &[U32]) -> Result<usize, ShapeError> {
     let mut total = 1;
     for &length in lengths {
@@ -314,6 +322,7 @@ fn times(total: usize, length: usize) -> Result<usize, ShapeError> {
 }
 
 /// Constants may be infinite (a Clip with one bound), but never NaN.
+#[inline(never)]
 fn known(number: u32, low: F32, high: F32) -> Result<Activation, ShapeError> {
     if low.get().is_nan() || high.get().is_nan() {
         return Err(ShapeError::Number);
@@ -322,6 +331,7 @@ fn known(number: u32, low: F32, high: F32) -> Result<Activation, ShapeError> {
 }
 
 /// One that has values.
+#[inline(never)]
 fn activation(number: u32, low: F32, high: F32) -> Result<(), ShapeError> {
     match known(number, low, high)? {
         Activation::Mask => Err(ShapeError::Number),
@@ -329,10 +339,16 @@ fn activation(number: u32, low: F32, high: F32) -> Result<(), ShapeError> {
     }
 }
 
+/// Elements of a mask over `n` elements; `div_ceil` may stay a function that can panic.
+fn mask_words(n: usize) -> usize {
+    n / MASK_BITS + usize::from(!n.is_multiple_of(MASK_BITS))
+}
+
 /// Elements of what an activation's gradient over `n` elements is taken at.
+#[inline(never)]
 fn gate(number: u32, low: F32, high: F32, n: usize) -> Result<usize, ShapeError> {
     Ok(match known(number, low, high)? {
-        Activation::Mask => n.div_ceil(MASK_BITS),
+        Activation::Mask => mask_words(n),
         _ => n,
     })
 }

@@ -4,9 +4,7 @@
 //! within a block: `[ky][kx][ci][width]`. A depthwise convolution with one output per group has its
 //! blocks over all channels instead: `[c / 16][ky][kx][width]`. Nothing is padded.
 
-use zerocopy::little_endian::U16;
-
-use super::{ELEMENT_LIMIT, ShapeError, places, times};
+use super::{ELEMENT_LIMIT, ShapeError, places, sizes, times};
 use crate::op::{ConvAlignmentParams, ConvParams, LANES};
 use crate::record::OPERANDS;
 
@@ -110,16 +108,19 @@ impl ConvShape {
     }
 
     /// Elements of x.
+    #[inline(never)]
     pub fn input_elements(&self) -> usize {
         self.input.iter().product()
     }
 
     /// Elements of y.
+    #[inline(never)]
     pub fn output_elements(&self) -> usize {
         self.output.iter().product()
     }
 
     /// Elements of w, blocked or not.
+    #[inline(never)]
     pub fn weight_elements(&self) -> usize {
         self.kernel[0] * self.kernel[1] * self.group_input * self.output[2]
     }
@@ -172,7 +173,7 @@ impl ConvShape {
         let columns = self.pads[1].checked_add(self.input[1])?.checked_add(self.pads[3])?;
         let padded = rows.checked_mul(columns)?;
         // Sixteen lanes may be read from any padded pixel on.
-        let stride = padded.checked_add(LANES - 1)?.checked_next_multiple_of(LANES)?;
+        let stride = padded.checked_add(2 * (LANES - 1))? / LANES * LANES;
         let pixels = self.input[0] * self.input[1];
         pixels.checked_add(1)?.checked_mul(stride).filter(|&n| n < ELEMENT_LIMIT)?;
         Some(PixelGram { columns, stride, pixels })
@@ -222,16 +223,13 @@ pub fn reference_rows(classes: usize) -> usize {
     if classes == 1 { 2 } else { classes }
 }
 
-fn sizes<const N: usize>(values: &[U16; N]) -> [usize; N] {
-    values.map(|value| usize::from(value.get()))
-}
-
 #[cfg(test)]
 mod tests {
     extern crate std;
     use super::*;
     use std::vec;
     use zerocopy::FromZeros;
+    use zerocopy::little_endian::U16;
 
     fn params(input: [u16; 3], co: u16, kernel: [u16; 2], groups: u16) -> ConvParams {
         let mut p = ConvParams::new_zeroed();

@@ -1,8 +1,6 @@
 //! Geometry of window pools.
 
-use zerocopy::little_endian::U16;
-
-use super::{ShapeError, times};
+use super::{ShapeError, sizes, times};
 use crate::op::PoolParams;
 
 /// A checked pool, all in elements.
@@ -66,16 +64,18 @@ impl PoolShape {
         let Some(free) = padded.checked_sub(window) else {
             return false;
         };
-        let floor = free / stride + 1;
-        let ceiling = free.div_ceil(stride) + 1;
-        if output != floor && output != ceiling {
+        let divided = (free.checked_div(stride), divide_up(free, stride));
+        let (Some(floor), Some(ceiling)) = divided else {
+            return false;
+        };
+        if output != floor + 1 && output != ceiling + 1 {
             return false;
         }
         (0..output).all(|o| {
             let first = o * stride;
             // Smallest tap at or after the first input pixel; it must lie before the last one.
-            let tap = pad.saturating_sub(first).div_ceil(dilation);
-            tap < self.kernel[axis] && first + tap * dilation < pad + input
+            divide_up(pad.saturating_sub(first), dilation)
+                .is_some_and(|tap| tap < self.kernel[axis] && first + tap * dilation < pad + input)
         })
     }
 
@@ -90,14 +90,17 @@ impl PoolShape {
     }
 }
 
-fn sizes<const N: usize>(values: &[U16; N]) -> [usize; N] {
-    values.map(|value| usize::from(value.get()))
+/// Ceiling of the quotient; `div_ceil` would panic where this is `None`.
+fn divide_up(value: usize, divisor: usize) -> Option<usize> {
+    let floor = value.checked_div(divisor)?;
+    Some(floor + usize::from(floor * divisor < value))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use zerocopy::FromZeros;
+    use zerocopy::little_endian::U16;
 
     fn pool(input: u16, output: u16, kernel: u16, stride: u16, pads: [u16; 2]) -> PoolParams {
         let mut p = PoolParams::new_zeroed();
