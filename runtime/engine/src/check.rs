@@ -4,6 +4,7 @@ mod liveness;
 
 use gradgate_bundle::Bundle;
 use gradgate_bundle::detector::FeatureShape;
+use gradgate_bundle::header::names;
 use gradgate_bundle::op::{NONE, OpCode};
 use gradgate_bundle::record::{StepRecord, TensorKind, TensorRecord};
 use gradgate_bundle::shape::{Parameters, Role, ShapeError, operands};
@@ -15,7 +16,7 @@ use crate::float_mode;
 /// How many of each feature the network gives.
 pub fn feature_shape(bundle: &Bundle<'_>) -> FeatureShape {
     let schema = &bundle.header().schema;
-    let count = |lines: &str| u32::try_from(lines.lines().count()).unwrap_or(u32::MAX);
+    let count = |list| u32::try_from(names(list).count()).unwrap_or(u32::MAX);
     FeatureShape {
         norms: count(schema.parameters),
         layers: count(schema.layers),

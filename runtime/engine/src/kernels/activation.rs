@@ -31,7 +31,8 @@ impl Act {
     pub const IDENTITY: Act = Act { kind: Activation::Identity, low: 0.0, high: 0.0 };
 
     /// In place over all values.
-    #[inline(always)]
+    #[cfg_attr(not(target_arch = "arm"), inline(always))]
+    #[cfg_attr(target_arch = "arm", inline(never))]
     pub fn apply(&self, values: &mut [f32]) {
         let (low, high) = (self.low, self.high);
         match self.kind {
@@ -49,8 +50,9 @@ impl Act {
 
     /// `g` through the derivative at `v`: the result for Relu and Sigmoid, else the input. A `v`
     /// that is NaN gives NaN. `None` for Mask, whose gate is no vector of values.
-    #[inline(always)]
-    pub fn gradient<const L: usize>(&self, v: &[f32; L], g: &mut [f32; L]) -> Option<()> {
+    #[cfg_attr(not(target_arch = "arm"), inline(always))]
+    #[cfg_attr(target_arch = "arm", inline(never))]
+    pub fn gradient(&self, v: &[f32], g: &mut [f32]) -> Option<()> {
         let (low, high) = (self.low, self.high);
         match self.kind {
             Activation::Identity => pairs(v, g, |v, g| if v.is_nan() { v } else { g }),

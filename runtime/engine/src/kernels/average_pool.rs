@@ -8,7 +8,7 @@ use super::window::valid;
 /// Mean of each window: taps summed in raster order from +0, then divided.
 pub fn average_pool(s: &PoolShape, x: &[f32], y: &mut [f32]) -> Option<()> {
     y.fill(0.0);
-    each_window(s, |window| {
+    each_window(s, &mut |window| {
         let y = y.get_mut(window.output..)?.get_mut(..s.channels)?;
         window.each_tap(s, |at| {
             y.iter_mut().zip(run(x, at, s.channels)?).for_each(|(y, x)| *y += x);
@@ -22,7 +22,7 @@ pub fn average_pool(s: &PoolShape, x: &[f32], y: &mut [f32]) -> Option<()> {
 /// Adds `g / divisor`, in raster order of the outputs, to every input of the window.
 pub fn average_pool_gradient(s: &PoolShape, g: &[f32], dx: &mut [f32]) -> Option<()> {
     dx.fill(0.0);
-    each_window(s, |window| {
+    each_window(s, &mut |window| {
         let g = run(g, window.output, s.channels)?;
         window.each_tap(s, |at| {
             let dx = dx.get_mut(at..)?.get_mut(..s.channels)?;
@@ -56,8 +56,7 @@ impl Window {
     }
 }
 
-#[inline(always)]
-fn each_window(s: &PoolShape, mut f: impl FnMut(&Window) -> Option<()>) -> Option<()> {
+fn each_window(s: &PoolShape, f: &mut dyn FnMut(&Window) -> Option<()>) -> Option<()> {
     for oy in 0..s.output[0] {
         for ox in 0..s.output[1] {
             let origin = [oy * s.strides[0], ox * s.strides[1]];

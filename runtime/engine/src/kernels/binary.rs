@@ -4,6 +4,7 @@ use gradgate_bundle::op::BinaryKind;
 
 use super::activation::not_finite;
 use super::boxes::{Axes, last, rows};
+use super::lanes::COMPACT;
 use super::operand::Operand;
 
 /// `y = a op b` over the box; y is contiguous in box order, and so is an operand in place.
@@ -16,13 +17,39 @@ pub fn binary(
     y: &mut [f32],
 ) -> Option<()> {
     let walk = Walk { dims, strides, a, b };
-    match kind {
-        BinaryKind::Add => walk.each(y, |a, b| a + b),
-        BinaryKind::Sub => walk.each(y, |a, b| a - b),
-        BinaryKind::Mul => walk.each(y, |a, b| a * b),
-        // A division by infinity would come out as a plain 0.
-        BinaryKind::Div => walk.each(y, |a, b| if b.is_finite() { a / b } else { not_finite(b) }),
+    if COMPACT {
+        // One loop for all of them.
+        let op: fn(f32, f32) -> f32 = match kind {
+            BinaryKind::Add => add,
+            BinaryKind::Sub => sub,
+            BinaryKind::Mul => mul,
+            BinaryKind::Div => div,
+        };
+        return walk.each(y, op);
     }
+    match kind {
+        BinaryKind::Add => walk.each(y, add),
+        BinaryKind::Sub => walk.each(y, sub),
+        BinaryKind::Mul => walk.each(y, mul),
+        BinaryKind::Div => walk.each(y, div),
+    }
+}
+
+fn add(a: f32, b: f32) -> f32 {
+    a + b
+}
+
+fn sub(a: f32, b: f32) -> f32 {
+    a - b
+}
+
+fn mul(a: f32, b: f32) -> f32 {
+    a * b
+}
+
+/// A division by infinity would come out as a plain 0.
+fn div(a: f32, b: f32) -> f32 {
+    if b.is_finite() { a / b } else { not_finite(b) }
 }
 
 struct Walk<'a> {
@@ -37,7 +64,7 @@ impl Walk<'_> {
     fn each(&self, y: &mut [f32], op: impl Fn(f32, f32) -> f32) -> Option<()> {
         let (length, [a_step, b_step]) = last(self.dims, self.strides);
         let mut rest = y;
-        rows(self.dims, self.strides, |_, [a_at, b_at]| {
+        rows(self.dims, self.strides, &mut |_, [a_at, b_at]| {
             let (row, tail) = core::mem::take(&mut rest).split_at_mut_checked(length)?;
             rest = tail;
             match (self.a, self.b) {
@@ -67,11 +94,12 @@ fn apart(
     op: impl Fn(f32, f32) -> f32,
 ) -> Option<()> {
     match (a_step, b_step) {
-        (1, 1) => {
+        // The general loop does for all where code is dear.
+        (1, 1) if !COMPACT => {
             let (a, b) = (a.get(..row.len())?, b.get(..row.len())?);
             row.iter_mut().zip(a.iter().zip(b)).for_each(|(y, (a, b))| *y = op(*a, *b));
         }
-        (1, 0) => {
+        (1, 0) if !COMPACT => {
             let (a, b) = (a.get(..row.len())?, *b.first()?);
             row.iter_mut().zip(a).for_each(|(y, a)| *y = op(*a, b));
         }
@@ -87,7 +115,7 @@ fn apart(
 /// `y = op(y, v)`.
 #[inline(always)]
 fn onto(row: &mut [f32], v: &[f32], step: usize, op: impl Fn(f32, f32) -> f32) -> Option<()> {
-    if step == 1 {
+    if step == 1 && !COMPACT {
         let v = v.get(..row.len())?;
         row.iter_mut().zip(v).for_each(|(y, v)| *y = op(*y, *v));
         return Some(());

@@ -8,7 +8,7 @@ use gradgate_bundle::op::LANES;
 use gradgate_bundle::shape::ConvShape;
 
 use super::activation::Act;
-use super::lanes::{accumulate1, accumulate4, each_lanes, run, take, take_mut};
+use super::lanes::{accumulate1, accumulate4, add_products, each_lanes, is_tiled, run, take};
 use super::operand::Operand;
 use super::window::valid;
 
@@ -27,26 +27,23 @@ pub struct Epilogue<'a> {
 }
 
 impl Epilogue<'_> {
-    /// Finishes `L` channels from `channel` on and writes them at `at`.
-    #[inline(always)]
-    pub fn finish<const L: usize>(
-        &self,
-        mut acc: [f32; L],
-        channel: usize,
-        at: usize,
-        y: &mut [f32],
-    ) -> Option<()> {
+    /// Finishes the sums of the channels from `channel` on and writes them at `at`. One function
+    /// for every width where code is dear, else a copy for each.
+    #[cfg_attr(not(target_arch = "arm"), inline(always))]
+    #[cfg_attr(target_arch = "arm", inline(never))]
+    pub fn finish(&self, acc: &mut [f32], channel: usize, at: usize, y: &mut [f32]) -> Option<()> {
+        let length = acc.len();
         if let Some(scale) = self.scale {
-            acc.iter_mut().zip(take::<L>(scale, channel)?).for_each(|(v, s)| *v *= s);
+            acc.iter_mut().zip(run(scale, channel, length)?).for_each(|(v, s)| *v *= s);
         }
         if let Some(shift) = self.shift {
-            acc.iter_mut().zip(take::<L>(shift, channel)?).for_each(|(v, s)| *v += s);
+            acc.iter_mut().zip(run(shift, channel, length)?).for_each(|(v, s)| *v += s);
         }
         if !matches!(self.skip, Operand::Absent) {
-            acc.iter_mut().zip(self.skip.take::<L>(at, y)?).for_each(|(v, s)| *v += s);
+            acc.iter_mut().zip(self.skip.run(at, length, y)?).for_each(|(v, s)| *v += s);
         }
-        self.act.apply(&mut acc);
-        *take_mut(y, at)? = acc;
+        self.act.apply(acc);
+        y.get_mut(at..)?.get_mut(..length)?.iter_mut().zip(acc).for_each(|(y, v)| *y = *v);
         Some(())
     }
 }
@@ -105,15 +102,15 @@ impl Block<'_> {
             while ox < columns {
                 let at = (oy * columns + ox) * channels + self.first + lane;
                 let channel = self.first + lane;
-                if columns - ox >= 4 {
-                    let acc = self.four::<L>(oy, ox, taps, lane)?;
-                    for (p, acc) in acc.into_iter().enumerate() {
+                if is_tiled(L) && columns - ox >= 4 {
+                    let mut acc = self.four::<L>(oy, ox, taps, lane)?;
+                    for (p, acc) in acc.iter_mut().enumerate() {
                         self.end.finish(acc, channel, at + p * channels, y)?;
                     }
                     ox += 4;
                 } else {
-                    let acc = self.one::<L>(oy, ox, taps, lane)?;
-                    self.end.finish(acc, channel, at, y)?;
+                    let mut acc = self.one::<L>(oy, ox, taps, lane)?;
+                    self.end.finish(&mut acc, channel, at, y)?;
                     ox += 1;
                 }
             }
@@ -292,11 +289,11 @@ impl Depthwise<'_> {
                             (row * s.input[1] + column) * channels + first + lane,
                         )?;
                         let w = take::<L>(self.w, base + (ky * s.kernel[1] + kx) * width)?;
-                        acc.iter_mut().zip(x.iter().zip(w)).for_each(|(a, (x, w))| *a += x * w);
+                        add_products(&mut acc, x, w);
                     }
                 }
                 let at = (oy * columns + ox) * channels + first + lane;
-                self.end.finish(acc, first + lane, at, y)?;
+                self.end.finish(&mut acc, first + lane, at, y)?;
             }
         }
         Some(())

@@ -137,13 +137,15 @@ impl Walk<'_> {
     fn block<const L: usize>(&mut self, tap: Tap<'_>, first: usize, lane: usize) -> Option<()> {
         let (x, weights) = (self.x, self.weights);
         let channels = self.s.input[2];
-        let step = (self.s.strides[1] * channels).max(1);
+        let step = self.s.strides[1] * channels;
         let mut acc = [0.0; L];
-        each_row(self.s, tap, |row| {
+        each_row(self.s, tap, &mut |row| {
+            let mut sums = acc;
             let x = x.get(row.input * channels + first + lane..)?;
-            for (x, weight) in x.chunks(step).zip(run(weights, row.output, row.count)?) {
-                add_scaled(&mut acc, *weight, x.first_chunk::<L>()?);
+            for (x, weight) in x.chunks(step.max(1)).zip(run(weights, row.output, row.count)?) {
+                add_scaled(&mut sums, *weight, x.first_chunk::<L>()?);
             }
+            acc = sums;
             Some(())
         })?;
         self.add(&acc, tap, lane)
@@ -160,7 +162,7 @@ impl Walk<'_> {
         let channels = self.s.input[2].max(1);
         let u = take::<L>(u, lane)?;
         let mut acc = [0.0; L];
-        each_row(self.s, tap, |row| {
+        each_row(self.s, tap, &mut |row| {
             let x =
                 x.get(row.input * channels + lane..)?.chunks((self.s.strides[1] * channels).max(1));
             let g = g.get(row.output * channels + lane..)?.chunks(channels.max(1));
@@ -184,7 +186,7 @@ impl Walk<'_> {
 }
 
 /// Calls `f` for every output row with pixels whose tap lies in the input, in order.
-fn each_row(s: &ConvShape, tap: Tap<'_>, mut f: impl FnMut(Row) -> Option<()>) -> Option<()> {
+fn each_row(s: &ConvShape, tap: Tap<'_>, f: &mut dyn FnMut(Row) -> Option<()>) -> Option<()> {
     let offset = [tap.ky * s.dilations[0], tap.kx * s.dilations[1]];
     let rows = valid(offset[0], s.strides[0], s.output[0], s.pads[0], s.input[0]);
     let columns = valid(offset[1], s.strides[1], s.output[1], s.pads[1], s.input[1]);

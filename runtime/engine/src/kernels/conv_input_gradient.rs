@@ -8,7 +8,7 @@
 use gradgate_bundle::op::{Activation, LANES, MASK_BITS};
 use gradgate_bundle::shape::ConvShape;
 
-use super::lanes::{add_scaled, each_lanes, run, take, take_mut};
+use super::lanes::{add_outer, add_products, column, each_lanes, is_tiled, rows, run, take};
 use super::operand::Operand;
 use super::unary::Gate;
 
@@ -38,19 +38,17 @@ impl GradientEnd<'_> {
     pub const NONE: GradientEnd<'static> =
         GradientEnd { addend: Operand::Absent, gate: Gate::NONE };
 
-    /// Finishes `L` elements and writes them at `at`.
-    #[inline(always)]
-    pub fn finish<const L: usize>(
-        &self,
-        mut acc: [f32; L],
-        at: usize,
-        dx: &mut [f32],
-    ) -> Option<()> {
+    /// Finishes the elements from `at` on and writes them. One function for every width where code
+    /// is dear, else a copy for each.
+    #[cfg_attr(not(target_arch = "arm"), inline(always))]
+    #[cfg_attr(target_arch = "arm", inline(never))]
+    pub fn finish(&self, acc: &mut [f32], at: usize, dx: &mut [f32]) -> Option<()> {
+        let length = acc.len();
         if !matches!(self.addend, Operand::Absent) {
-            acc.iter_mut().zip(self.addend.take::<L>(at, dx)?).for_each(|(v, a)| *v += a);
+            acc.iter_mut().zip(self.addend.run(at, length, dx)?).for_each(|(v, a)| *v += a);
         }
-        self.gate.through(at, &mut acc, dx)?;
-        *take_mut(dx, at)? = acc;
+        self.gate.through(at, acc, dx)?;
+        dx.get_mut(at..)?.get_mut(..length)?.iter_mut().zip(acc).for_each(|(dx, v)| *dx = *v);
         Some(())
     }
 }
@@ -117,14 +115,15 @@ impl Group<'_> {
                 let mut ix = phase;
                 while ix < columns {
                     let at = (iy * columns + ix) * channels + self.group * s.group_input + lane;
-                    if ix + 3 * stride < columns {
-                        for (p, acc) in self.pixels::<4, L>(iy, ix, lane)?.into_iter().enumerate() {
+                    if is_tiled(L) && ix + 3 * stride < columns {
+                        let mut acc = self.pixels::<4, L>(iy, ix, lane)?;
+                        for (p, acc) in acc.iter_mut().enumerate() {
                             self.end.finish(acc, at + p * stride * channels, dx)?;
                         }
                         ix += 4 * stride;
                     } else {
-                        let [acc] = self.pixels::<1, L>(iy, ix, lane)?;
-                        self.end.finish(acc, at, dx)?;
+                        let [mut acc] = self.pixels::<1, L>(iy, ix, lane)?;
+                        self.end.finish(&mut acc, at, dx)?;
                         ix += stride;
                     }
                 }
@@ -154,7 +153,9 @@ impl Group<'_> {
                 };
                 let tap = (ky * s.kernel[1] + kx) * s.group_input + lane;
                 let last = first + P as isize - 1;
-                if let (Some(ox), Some(_)) = (inside(first, columns), inside(last, columns)) {
+                if P > 1
+                    && let (Some(ox), Some(_)) = (inside(first, columns), inside(last, columns))
+                {
                     self.tap(&mut acc, oy * columns + ox, tap)?;
                     continue;
                 }
@@ -223,8 +224,8 @@ impl Outputs<'_> {
     /// `acc[p][l] += (g[p][o] * scale[o]) * w[l][o]`; pixels lie `step` apart.
     ///
     /// Scaling costs 5 instructions for 16 multiply-adds: g is scaled anew for every tile of input
-    /// channels, as only the sums have room in registers. Two channels to a turn are the compiler's
-    /// choice; four, written out, spill on a Cortex-M4F.
+    /// channels, as only the sums have room in registers. Several channels to a turn spill on a
+    /// Cortex-M4F.
     #[inline(always)]
     fn add<const P: usize, const L: usize>(
         &self,
@@ -233,23 +234,11 @@ impl Outputs<'_> {
         scale: &[f32],
         width: usize,
     ) -> Option<()> {
-        let mut g = [&[][..]; P];
-        for (p, g) in g.iter_mut().enumerate() {
-            *g = run(self.g, self.pixel + p * step, width)?;
-        }
-        let mut w = [&[][..]; L];
-        for (l, w) in w.iter_mut().enumerate() {
-            *w = run(self.rows, l * width, width)?;
-        }
+        let g: [_; P] = rows(self.g, self.pixel, step, width)?;
+        let w: [_; L] = rows(self.rows, 0, width, width)?;
         let mut sums = *acc;
         for (o, scale) in scale.get(..width)?.iter().enumerate() {
-            let mut column = [0.0; L];
-            for (to, w) in column.iter_mut().zip(&w) {
-                *to = *w.get(o)?;
-            }
-            for (sum, g) in sums.iter_mut().zip(&g) {
-                add_scaled(sum, g.get(o)? * scale, &column);
-            }
+            add_outer(&mut sums, column(&g, o, *scale)?, &column(&w, o, 1.0)?);
         }
         *acc = sums;
         Some(())
@@ -279,9 +268,9 @@ impl Depthwise<'_> {
         };
         for iy in 0..s.input[0] {
             for ix in 0..s.input[1] {
-                let acc = self.pixel::<L>(iy, ix, lane, &scale)?;
+                let mut acc = self.pixel::<L>(iy, ix, lane, &scale)?;
                 let at = (iy * s.input[1] + ix) * s.input[2] + channel;
-                self.end.finish(acc, at, dx)?;
+                self.end.finish(&mut acc, at, dx)?;
             }
         }
         Some(())
@@ -310,9 +299,9 @@ impl Depthwise<'_> {
                 let at = (oy * columns + ox) * channels + self.first + lane;
                 let g = take::<L>(self.g, at)?;
                 let w = take::<L>(self.w, base + (ky * s.kernel[1] + kx) * self.width)?;
-                for ((acc, g), (scale, w)) in acc.iter_mut().zip(g).zip(scale.iter().zip(w)) {
-                    *acc += (g * scale) * w;
-                }
+                let mut scaled = *g;
+                scaled.iter_mut().zip(scale).for_each(|(g, scale)| *g *= scale);
+                add_products(&mut acc, &scaled, w);
             }
         }
         Some(acc)

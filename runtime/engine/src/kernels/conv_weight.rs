@@ -4,9 +4,10 @@
 //! pixels whose tap lies in the padding. A tile of 4 input channels by 8 (4 on 32-bit Arm) output
 //! channels stays in registers while the pixels pass.
 
+use gradgate_bundle::op::LANES;
 use gradgate_bundle::shape::ConvShape;
 
-use super::lanes::{add_scaled, run};
+use super::lanes::{add_outer, add_products, each_lanes, is_tiled, run};
 use super::window::valid;
 
 /// Output pixels whose tap (ky, kx) lies in the input, row by row.
@@ -29,28 +30,6 @@ impl<'a> TapPixels<'a> {
         TapPixels { s, x, g, rows, columns, tap }
     }
 
-    /// Rows of x from `input` channel on and of g from `output` channel on, cut so that chunks of
-    /// the pixel strides begin at each pixel's channel, and end with the last pixel's channels.
-    #[inline(always)]
-    fn row(
-        &self,
-        oy: usize,
-        input: (usize, usize),
-        output: (usize, usize),
-    ) -> Option<[&'a [f32]; 2]> {
-        let s = self.s;
-        let first = self.columns.0;
-        let more = (self.columns.1 - first).checked_sub(1)?;
-        let row = oy * s.strides[0] + self.tap[0] - s.pads[0];
-        let column = first * s.strides[1] + self.tap[1] - s.pads[1];
-        let x = (row * s.input[1] + column) * s.input[2] + input.0;
-        let g = (oy * s.output[1] + first) * s.output[2] + output.0;
-        Some([
-            run(self.x, x, more * s.strides[1] * s.input[2] + input.1)?,
-            run(self.g, g, more * s.output[2] + output.1)?,
-        ])
-    }
-
     /// Calls `f` with `C` values of x and `L` values of g at every pixel. With 4 by 4 a pixel costs
     /// a Cortex-M4F 8 loads for 16 multiply-adds, and what moves two pointers.
     #[inline(always)]
@@ -60,23 +39,36 @@ impl<'a> TapPixels<'a> {
         output: usize,
         mut f: impl FnMut(&[f32; C], &[f32; L]),
     ) -> Option<()> {
-        if self.columns.0 >= self.columns.1 {
+        let s = self.s;
+        let first = self.columns.0;
+        let Some(more) = self.columns.1.checked_sub(first + 1) else { return Some(()) };
+        if self.rows.0 >= self.rows.1 {
             return Some(());
         }
-        let step = self.s.strides[1] * self.s.input[2];
-        let channels = self.s.output[2];
+        let (step, channels) = (s.strides[1] * s.input[2], s.output[2]);
         // Said once here, and not found out again at every pixel.
         if step < C.max(1) || channels < L.max(1) {
             return None;
         }
-        for oy in self.rows.0..self.rows.1 {
-            let [x, g] = self.row(oy, (input, C), (output, L))?;
-            let (x, last_x) = x.split_last_chunk::<C>()?;
-            let (g, last_g) = g.split_last_chunk::<L>()?;
-            for (x, g) in x.chunks_exact(step).zip(g.chunks_exact(channels)) {
-                f(x.first_chunk()?, g.first_chunk()?);
+        let row = self.rows.0 * s.strides[0] + self.tap[0] - s.pads[0];
+        let column = first * s.strides[1] + self.tap[1] - s.pads[1];
+        let mut x_at = (row * s.input[1] + column) * s.input[2] + input;
+        let mut g_at = (self.rows.0 * s.output[1] + first) * channels + output;
+        for _ in self.rows.0..self.rows.1 {
+            // Steps begin at each pixel's channel; the last pixel's channels end the row.
+            let (mut x, last_x) = run(self.x, x_at, more * step + C)?.split_last_chunk::<C>()?;
+            let (mut g, last_g) =
+                run(self.g, g_at, more * channels + L)?.split_last_chunk::<L>()?;
+            // Not `chunks_exact`, whose number may stay a division that can panic.
+            while let (Some((first_x, rest_x)), Some((first_g, rest_g))) =
+                (x.split_at_checked(step), g.split_at_checked(channels))
+            {
+                f(first_x.first_chunk()?, first_g.first_chunk()?);
+                (x, g) = (rest_x, rest_g);
             }
             f(last_x, last_g);
+            x_at += s.strides[0] * s.input[1] * s.input[2];
+            g_at += s.output[1] * channels;
         }
         Some(())
     }
@@ -90,9 +82,15 @@ impl<'a> TapPixels<'a> {
     ) -> Option<[[f32; L]; C]> {
         let mut acc = [[0.0; L]; C];
         self.each::<C, L>(input, output, |x, g| {
-            acc.iter_mut().zip(x).for_each(|(acc, x)| add_scaled(acc, *x, g));
+            add_outer(&mut acc, *x, g);
         })?;
         Some(acc)
+    }
+
+    /// [`TapPixels::tile`] of one input channel.
+    #[inline(never)]
+    fn single<const L: usize>(&self, input: usize, output: usize) -> Option<[[f32; L]; 1]> {
+        self.tile::<1, L>(input, output)
     }
 
     /// `D` of a depthwise convolution for `L` channels from `channel` on.
@@ -100,7 +98,7 @@ impl<'a> TapPixels<'a> {
     pub fn depthwise<const L: usize>(&self, channel: usize) -> Option<[f32; L]> {
         let mut acc = [0.0; L];
         self.each::<L, L>(channel, channel, |x, g| {
-            acc.iter_mut().zip(x.iter().zip(g)).for_each(|(acc, (x, g))| *acc += g * x);
+            add_products(&mut acc, g, x);
         })?;
         Some(acc)
     }
@@ -108,8 +106,9 @@ impl<'a> TapPixels<'a> {
 
 /// Something that takes tiles of D in the order (ky, kx, c) for each output channel.
 pub trait Sink {
-    /// `D[output + l][ky][kx][input + c]`, channels counted over all groups, for `tile[c][l]`.
-    fn take<const L: usize>(&mut self, place: Place, tile: &[[f32; L]]) -> Option<()>;
+    /// `D[output + l][ky][kx][input + c]`, channels counted over all groups, for
+    /// `tile[c * lanes + l]`.
+    fn take(&mut self, place: Place, lanes: usize, tile: &[f32]) -> Option<()>;
 }
 
 /// Where a tile lies.
@@ -136,8 +135,23 @@ pub struct Walk<'a> {
 }
 
 impl Walk<'_> {
+    /// Hands all of D to the sink, in blocks of the weight's layout, so that no tile crosses a
+    /// block or a group.
+    pub fn all(&self, sink: &mut dyn Sink) -> Option<()> {
+        let s = self.s;
+        let (groups, channels) =
+            if s.depthwise() { (1, s.output[2]) } else { (s.groups, s.group_output) };
+        for group in 0..groups {
+            for block in (0..channels).step_by(LANES) {
+                let first = group * channels + block;
+                each_lanes!(LANES.min(channels - block), |lane| self.outputs(first + lane, sink));
+            }
+        }
+        Some(())
+    }
+
     /// Hands all tiles of `L` output channels from `output` on to the sink.
-    pub fn outputs<const L: usize>(&self, output: usize, sink: &mut impl Sink) -> Option<()> {
+    fn outputs<const L: usize>(&self, output: usize, sink: &mut dyn Sink) -> Option<()> {
         let s = self.s;
         let group = output.checked_div(s.group_output)?;
         for ky in 0..s.kernel[0] {
@@ -145,17 +159,22 @@ impl Walk<'_> {
                 let pixels = TapPixels::new(s, self.x, self.g, ky, kx);
                 let mut place = Place { output, input: 0, ky, kx };
                 if s.depthwise() {
-                    sink.take(place, &[pixels.depthwise::<L>(output)?])?;
+                    // A single channel's tile is the same sum, and code that is there already.
+                    let [one] = match L {
+                        1 => pixels.single::<L>(output, output)?,
+                        _ => [pixels.depthwise::<L>(output)?],
+                    };
+                    sink.take(place, L, &one)?;
                     continue;
                 }
                 let first = group * s.group_input;
                 while place.input < s.group_input {
                     let input = first + place.input;
-                    if s.group_input - place.input >= 4 {
-                        sink.take(place, &pixels.tile::<4, L>(input, output)?)?;
+                    if is_tiled(L) && s.group_input - place.input >= 4 {
+                        sink.take(place, L, pixels.tile::<4, L>(input, output)?.as_flattened())?;
                         place.input += 4;
                     } else {
-                        sink.take(place, &pixels.tile::<1, L>(input, output)?)?;
+                        sink.take(place, L, pixels.single::<L>(input, output)?.as_flattened())?;
                         place.input += 1;
                     }
                 }

@@ -1,11 +1,10 @@
 //! Squared norms of the gradients of a convolution's weight and bias, and of its normalisation's
 //! scale and shift. D is formed tile by tile, squared, summed and dropped.
 
-use gradgate_bundle::op::LANES;
 use gradgate_bundle::shape::ConvShape;
 
 use super::conv_weight::{Place, Sink, Walk};
-use super::lanes::{each_lanes, squared_norm, sum, take, take_mut};
+use super::lanes::{run, squared_norm, sum};
 
 /// Operands of the norm.
 #[derive(Clone, Copy)]
@@ -52,7 +51,9 @@ impl WeightNorm<'_> {
 
     /// `r = |D|^2` and `q = <W, D>` (+0 where no norm wants it) per output channel.
     pub fn direct_sums(&self, r: &mut [f32], q: &mut [f32]) -> Option<()> {
-        Sums { norm: self, r, q }.fill()
+        r.fill(0.0);
+        q.fill(0.0);
+        Walk { s: self.s, x: self.x, g: self.g }.all(&mut Sums { norm: self, r, q })
     }
 
     /// The norms from the rows r and q; s is filled here.
@@ -131,42 +132,16 @@ struct Sums<'a, 'm> {
     q: &'m mut [f32],
 }
 
-impl Sums<'_, '_> {
-    fn fill(&mut self) -> Option<()> {
-        self.r.fill(0.0);
-        self.q.fill(0.0);
-        let s = self.norm.s;
-        // Blocks of the weight's layout, so that no tile crosses a block or a group.
-        let (groups, channels) =
-            if s.depthwise() { (1, s.output[2]) } else { (s.groups, s.group_output) };
-        for group in 0..groups {
-            for block in (0..channels).step_by(LANES) {
-                let first = group * channels + block;
-                each_lanes!(LANES.min(channels - block), |lane| self.outputs(first + lane));
-            }
-        }
-        Some(())
-    }
-
-    fn outputs<const L: usize>(&mut self, output: usize) -> Option<()> {
-        let norm = self.norm;
-        Walk { s: norm.s, x: norm.x, g: norm.g }.outputs::<L>(output, self)
-    }
-}
-
 impl Sink for Sums<'_, '_> {
-    #[inline(always)]
-    fn take<const L: usize>(&mut self, place: Place, tile: &[[f32; L]]) -> Option<()> {
+    fn take(&mut self, place: Place, lanes: usize, tile: &[f32]) -> Option<()> {
         let s = self.norm.s;
-        let r = take_mut::<L>(self.r, place.output)?;
-        for d in tile {
+        let r = self.r.get_mut(place.output..)?.get_mut(..lanes)?;
+        let q = self.q.get_mut(place.output..)?.get_mut(..lanes)?;
+        for (c, d) in tile.chunks_exact(lanes.max(1)).enumerate() {
             r.iter_mut().zip(d).for_each(|(r, d)| *r += d * d);
-        }
-        if self.norm.wants_scale {
-            let q = take_mut::<L>(self.q, place.output)?;
-            for (c, d) in tile.iter().enumerate() {
+            if self.norm.wants_scale {
                 let at = s.blocked_index(place.output, place.ky, place.kx, place.input + c);
-                let w = take::<L>(self.norm.w, at)?;
+                let w = run(self.norm.w, at, lanes)?;
                 q.iter_mut().zip(w.iter().zip(d)).for_each(|(q, (w, d))| *q += w * d);
             }
         }

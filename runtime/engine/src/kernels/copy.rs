@@ -26,7 +26,7 @@ pub fn copy(
     let strides = [from.strides, to.strides];
     let (length, [x_step, y_step]) = last(dims, strides);
     let (x, y) = (x.get(from.offset..)?, y.get_mut(to.offset..)?);
-    rows(dims, strides, |_, [x_at, y_at]| {
+    rows(dims, strides, &mut |_, [x_at, y_at]| {
         let (x, y) = (x.get(x_at..)?, y.get_mut(y_at..)?);
         if x_step == 1 && y_step == 1 {
             let (x, y) = (x.get(..length)?, y.get_mut(..length)?);

@@ -87,7 +87,15 @@ impl Sum {
 
 /// Lanes that the convolutions' inner loops keep in registers: 4 pixels (or input channels) by
 /// this many: 16 accumulators are half of a Cortex-M4's registers, 32 half of SSE2's.
-pub const WIDE: usize = if cfg!(target_arch = "arm") { 4 } else { 8 };
+pub const WIDE: usize = if COMPACT { 4 } else { 8 };
+
+/// Whether to save code: 32-bit Arm means a microcontroller, with flash for tens of kilobytes.
+pub const COMPACT: bool = cfg!(target_arch = "arm");
+
+/// Whether `L` lanes are worth tiles of several pixels; a single one is not where code is dear.
+pub const fn is_tiled(lanes: usize) -> bool {
+    lanes > 1 || !COMPACT
+}
 
 /// Calls `$f::<L>(.., lane)` for L = 8, 4, 2, 1 until `$width` lanes are covered; on 32-bit Arm for
 /// 4 and 1, as every width is code in its flash.
@@ -115,6 +123,52 @@ macro_rules! each_lanes {
 }
 pub(crate) use each_lanes;
 
+/// `N` rows of `width` values, the first at `start`, each `step` behind the one before; four are
+/// written out as in [`add_scaled`].
+#[inline(always)]
+pub fn rows<const N: usize>(
+    values: &[f32],
+    start: usize,
+    step: usize,
+    width: usize,
+) -> Option<[&[f32]; N]> {
+    let mut rows = [&[][..]; N];
+    match &mut rows[..] {
+        [r0, r1, r2, r3] => {
+            *r0 = run(values, start, width)?;
+            *r1 = run(values, start + step, width)?;
+            *r2 = run(values, start + 2 * step, width)?;
+            *r3 = run(values, start + 3 * step, width)?;
+        }
+        rows => {
+            for (n, row) in rows.iter_mut().enumerate() {
+                *row = run(values, start + n * step, width)?;
+            }
+        }
+    }
+    Some(rows)
+}
+
+/// The value at `at` of every row, times `scale`.
+#[inline(always)]
+pub fn column<const N: usize>(rows: &[&[f32]; N], at: usize, scale: f32) -> Option<[f32; N]> {
+    let mut column = [0.0; N];
+    match (&mut column[..], &rows[..]) {
+        ([c0, c1, c2, c3], [r0, r1, r2, r3]) => {
+            *c0 = *r0.get(at)? * scale;
+            *c1 = *r1.get(at)? * scale;
+            *c2 = *r2.get(at)? * scale;
+            *c3 = *r3.get(at)? * scale;
+        }
+        (column, rows) => {
+            for (c, row) in column.iter_mut().zip(rows) {
+                *c = *row.get(at)? * scale;
+            }
+        }
+    }
+    Some(column)
+}
+
 /// `L` neighbours from `at` on.
 #[inline(always)]
 pub fn take<const L: usize>(values: &[f32], at: usize) -> Option<&[f32; L]> {
@@ -134,10 +188,51 @@ pub fn run(values: &[f32], start: usize, length: usize) -> Option<&[f32]> {
 }
 
 /// `acc[l] += a * row[l]`, multiplied, then added.
+///
+/// Four lanes are written out: a compiler told to save space leaves loops as they are, and then the
+/// sums, which a loop indexes, live in memory.
 #[inline(always)]
 pub fn add_scaled<const L: usize>(acc: &mut [f32; L], a: f32, row: &[f32; L]) {
-    for (acc, w) in acc.iter_mut().zip(row) {
-        *acc += a * w;
+    match (&mut acc[..], &row[..]) {
+        ([s0, s1, s2, s3], [w0, w1, w2, w3]) => {
+            *s0 += a * w0;
+            *s1 += a * w1;
+            *s2 += a * w2;
+            *s3 += a * w3;
+        }
+        (acc, row) => acc.iter_mut().zip(row).for_each(|(acc, w)| *acc += a * w),
+    }
+}
+
+/// `acc[l] += a[l] * b[l]`; four lanes are written out as in [`add_scaled`].
+#[inline(always)]
+pub fn add_products<const L: usize>(acc: &mut [f32; L], a: &[f32; L], b: &[f32; L]) {
+    match (&mut acc[..], &a[..], &b[..]) {
+        ([s0, s1, s2, s3], [a0, a1, a2, a3], [b0, b1, b2, b3]) => {
+            *s0 += a0 * b0;
+            *s1 += a1 * b1;
+            *s2 += a2 * b2;
+            *s3 += a3 * b3;
+        }
+        (acc, a, b) => acc.iter_mut().zip(a.iter().zip(b)).for_each(|(acc, (a, b))| *acc += a * b),
+    }
+}
+
+/// `acc[c][l] += x[c] * row[l]`; four rows are written out as in [`add_scaled`].
+#[inline(always)]
+pub fn add_outer<const C: usize, const L: usize>(
+    acc: &mut [[f32; L]; C],
+    x: [f32; C],
+    row: &[f32; L],
+) {
+    match (&mut acc[..], &x[..]) {
+        ([s0, s1, s2, s3], [x0, x1, x2, x3]) => {
+            add_scaled(s0, *x0, row);
+            add_scaled(s1, *x1, row);
+            add_scaled(s2, *x2, row);
+            add_scaled(s3, *x3, row);
+        }
+        (acc, x) => acc.iter_mut().zip(x).for_each(|(acc, x)| add_scaled(acc, *x, row)),
     }
 }
 
@@ -167,24 +262,20 @@ pub fn accumulate4<const L: usize>(
     width: usize,
     lane: usize,
 ) -> Option<()> {
-    if L == WIDE && width == LANES {
-        return accumulate_block(acc, x, w, lane);
-    }
-    let [mut s0, mut s1, mut s2, mut s3] = *acc;
+    let mut sums = *acc;
+    let full = L == WIDE && width == LANES;
+    let (x, w) = if full { accumulate_pairs(&mut sums, x, w, lane)? } else { (x, w) };
     let [x0, x1, x2, x3] = x;
     let pixels = x0.iter().zip(x1).zip(x2.iter().zip(x3));
     for (row, ((a, b), (c, d))) in w.chunks_exact(width.max(1)).zip(pixels) {
-        let row = take(row, lane)?;
-        add_scaled(&mut s0, *a, row);
-        add_scaled(&mut s1, *b, row);
-        add_scaled(&mut s2, *c, row);
-        add_scaled(&mut s3, *d, row);
+        add_outer(&mut sums, [*a, *b, *c, *d], take(row, lane)?);
     }
-    *acc = [s0, s1, s2, s3];
+    *acc = sums;
     Some(())
 }
 
-/// [`accumulate4`] for a block of full width, two steps of k to a turn.
+/// [`accumulate4`] for a block of full width, two steps of k to a turn; returns the rest of x and
+/// w, which is left to the loop for every width.
 ///
 /// Cortex-M4F and M7 have 32 registers: 16 hold sums, 4 a row of weights, the rest values of x on
 /// their way. A step loads 4 weights and 4 values of x, 8 loads for 16 multiply-adds; the weights
@@ -196,35 +287,26 @@ pub fn accumulate4<const L: usize>(
 /// takes three cycles. Told `target-cpu=cortex-m4`, the compiler takes VMUL and VADD, a cycle each,
 /// but puts each VADD right behind its VMUL, where it waits a cycle: nothing won, twice the code.
 #[inline(always)]
-fn accumulate_block<const L: usize>(
-    acc: &mut [[f32; L]; 4],
-    x: [&[f32]; 4],
-    w: &[f32],
+fn accumulate_pairs<'v, const L: usize>(
+    sums: &mut [[f32; L]; 4],
+    x: [&'v [f32]; 4],
+    w: &'v [f32],
     lane: usize,
-) -> Option<()> {
+) -> Option<([&'v [f32]; 4], &'v [f32])> {
     let (rows, _) = w.as_chunks::<LANES>();
+    let (pairs, rest) = rows.as_chunks::<2>();
     let [x0, x1, x2, x3] = x;
     let length = rows.len();
-    let (pairs, rest) = rows.as_chunks::<2>();
     let ((x0, r0), (x1, r1)) = (pairs_of(x0, length)?, pairs_of(x1, length)?);
     let ((x2, r2), (x3, r3)) = (pairs_of(x2, length)?, pairs_of(x3, length)?);
-    let mut sums = *acc;
+    let mut acc = *sums;
     for ((rows, (a, b)), (c, d)) in pairs.iter().zip(x0.iter().zip(x1)).zip(x2.iter().zip(x3)) {
-        for (k, row) in rows.iter().enumerate() {
-            let row = take(row, lane)?;
-            for (sum, x) in sums.iter_mut().zip([a, b, c, d]) {
-                add_scaled(sum, x[k], row);
-            }
-        }
+        let [first, second] = rows;
+        add_outer(&mut acc, [a[0], b[0], c[0], d[0]], take(first, lane)?);
+        add_outer(&mut acc, [a[1], b[1], c[1], d[1]], take(second, lane)?);
     }
-    for ((row, (a, b)), (c, d)) in rest.iter().zip(r0.iter().zip(r1)).zip(r2.iter().zip(r3)) {
-        let row = take(row, lane)?;
-        for (sum, x) in sums.iter_mut().zip([a, b, c, d]) {
-            add_scaled(sum, *x, row);
-        }
-    }
-    *acc = sums;
-    Some(())
+    *sums = acc;
+    Some(([r0, r1, r2, r3], rest.as_flattened()))
 }
 
 /// The first `length` values in pairs, and the rest.

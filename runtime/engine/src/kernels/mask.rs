@@ -22,8 +22,8 @@ pub fn mask(x: &[f32], mask: &mut [f32]) -> Option<()> {
 }
 
 /// `g` where the element's bit is set, +0 where it is not; `at` counts elements.
-#[inline(always)]
-pub fn gradient<const L: usize>(mask: &[f32], at: usize, g: &mut [f32; L]) -> Option<()> {
+#[cfg_attr(not(target_arch = "arm"), inline(always))]
+pub fn gradient(mask: &[f32], at: usize, g: &mut [f32]) -> Option<()> {
     let mut word = decode(*mask.get(at / MASK_BITS)?);
     for (i, g) in g.iter_mut().enumerate() {
         let at = at + i;

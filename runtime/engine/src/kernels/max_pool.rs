@@ -8,9 +8,12 @@ use gradgate_bundle::shape::PoolShape;
 use super::lanes::run;
 use super::window::valid;
 
+/// What is done with the maxima of up to 16 channels of an output pixel.
+type Visit<'f> = dyn FnMut(usize, &[f32], &[u32]) -> Option<()> + 'f;
+
 /// Largest value of each window.
 pub fn max_pool(s: &PoolShape, x: &[f32], y: &mut [f32]) -> Option<()> {
-    each_window(s, x, |at, best, _| {
+    each_window(s, x, &mut |at, best, _| {
         let y = y.get_mut(at..)?.get_mut(..best.len())?;
         y.iter_mut().zip(best).for_each(|(y, best)| *y = *best);
         Some(())
@@ -20,7 +23,7 @@ pub fn max_pool(s: &PoolShape, x: &[f32], y: &mut [f32]) -> Option<()> {
 /// Adds each window's cotangent, in raster order of the outputs, to the input it came from.
 pub fn max_pool_gradient(s: &PoolShape, x: &[f32], g: &[f32], dx: &mut [f32]) -> Option<()> {
     dx.fill(0.0);
-    each_window(s, x, |at, best, from| {
+    each_window(s, x, &mut |at, best, from| {
         let g = run(g, at, best.len())?;
         for (g, from) in g.iter().zip(from) {
             *dx.get_mut(*from as usize)? += g;
@@ -32,12 +35,7 @@ pub fn max_pool_gradient(s: &PoolShape, x: &[f32], g: &[f32], dx: &mut [f32]) ->
 /// Calls `f(first output element, maxima, their elements in x)` for up to 16 channels of each
 /// output
 /// pixel in turn.
-#[inline(always)]
-fn each_window(
-    s: &PoolShape,
-    x: &[f32],
-    mut f: impl FnMut(usize, &[f32], &[u32]) -> Option<()>,
-) -> Option<()> {
+fn each_window(s: &PoolShape, x: &[f32], f: &mut Visit<'_>) -> Option<()> {
     for oy in 0..s.output[0] {
         let rows = valid(oy * s.strides[0], s.dilations[0], s.kernel[0], s.pads[0], s.input[0]);
         for ox in 0..s.output[1] {

@@ -3,7 +3,7 @@
 //! A kernel that takes one reads its index for the last time when it writes that index. So a step
 //! may overwrite an input that nothing needs afterwards; which ones, `gradgate_bundle::shape` says.
 
-use super::lanes::take;
+use super::lanes::run;
 
 /// An input.
 #[derive(Clone, Copy, Debug)]
@@ -39,10 +39,19 @@ impl<'a> Operand<'a> {
     /// `L` neighbours from `at` on; `None` where there are fewer.
     #[inline(always)]
     pub fn take<const L: usize>(&self, at: usize, out: &[f32]) -> Option<[f32; L]> {
+        self.run(at, L, out)?.first_chunk().copied()
+    }
+
+    /// `length` neighbours from `at` on; `None` where there are fewer.
+    #[inline(always)]
+    pub fn run<'o>(&self, at: usize, length: usize, out: &'o [f32]) -> Option<&'o [f32]>
+    where
+        'a: 'o,
+    {
         match self {
             Operand::Absent => None,
-            Operand::Slice(values) => take(values, at).copied(),
-            Operand::InPlace => take(out, at).copied(),
+            Operand::Slice(values) => run(values, at, length),
+            Operand::InPlace => run(out, at, length),
         }
     }
 

@@ -17,7 +17,7 @@ impl Preprocess {
     pub fn new(p: &PreprocessParams) -> Preprocess {
         let (low, high) = (p.low.get(), p.high.get());
         Preprocess {
-            channels: (p.channels.get() as usize).max(1),
+            channels: p.channels.get() as usize,
             bgr: p.bgr.get() == 1,
             range: if low == 0.0 && high == 1.0 { None } else { Some((low, high - low)) },
             mean: p.mean.map(|v| v.get()),
@@ -37,8 +37,9 @@ impl Preprocess {
 
     #[inline(always)]
     fn each<T: Copy>(&self, frame: &[T], y: &mut [f32], unit: impl Fn(T) -> f32) {
-        let pixels = frame.chunks_exact(self.channels);
-        for (y, pixel) in y.chunks_exact_mut(self.channels).zip(pixels) {
+        let channels = self.channels.max(1);
+        let pixels = frame.chunks_exact(channels);
+        for (y, pixel) in y.chunks_exact_mut(channels).zip(pixels) {
             let constants = self.mean.iter().zip(&self.std);
             let set = |(y, (v, (mean, std))): (&mut f32, (&T, (&f32, &f32)))| {
                 let v = unit(*v);

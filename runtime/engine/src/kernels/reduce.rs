@@ -22,7 +22,7 @@ pub fn reduce(boxes: &ReduceBoxes<'_>, mean: bool, x: &[f32], y: &mut [f32]) -> 
     let count: usize = boxes.reduced.iter().product();
     let (length, [step]) = last(boxes.kept, [boxes.kept_strides]);
     let mut results = y.iter_mut();
-    rows(boxes.kept, [boxes.kept_strides], |_, [row]| {
+    rows(boxes.kept, [boxes.kept_strides], &mut |_, [row]| {
         for i in 0..length {
             let sum = one(boxes, x.get(row + i * step..)?)?;
             *results.next()? = if mean { sum / count as f32 } else { sum };
@@ -36,7 +36,7 @@ fn one(boxes: &ReduceBoxes<'_>, x: &[f32]) -> Option<f32> {
     let (length, [step]) = last(boxes.reduced, [boxes.reduced_strides]);
     let mut lanes = [0.0; REDUCE_LANES];
     let mut index = 0;
-    rows(boxes.reduced, [boxes.reduced_strides], |_, [row]| {
+    rows(boxes.reduced, [boxes.reduced_strides], &mut |_, [row]| {
         let x = x.get(row..)?;
         for i in 0..length {
             lanes[index % REDUCE_LANES] += *x.get(i * step)?;

@@ -23,7 +23,7 @@ pub fn unary_gradient(gate: &Gate<'_>, g: Operand<'_>, dx: &mut [f32]) -> Option
     (blocks..dx.len()).try_for_each(|at| some::<1>(gate, g, at, dx))
 }
 
-#[inline(always)]
+#[cfg_attr(not(target_arch = "arm"), inline(always))]
 fn some<const L: usize>(gate: &Gate<'_>, g: Operand<'_>, at: usize, dx: &mut [f32]) -> Option<()> {
     let mut values = g.take::<L>(at, dx)?;
     gate.through(at, &mut values, dx)?;
@@ -44,14 +44,14 @@ impl Gate<'_> {
     /// No activation.
     pub const NONE: Gate<'static> = Gate { act: Act::IDENTITY, at: Operand::Absent };
 
-    /// Multiplies `g`, of `L` elements from `at` on, by the derivative; `out` is the result's
-    /// slice, for a gate in place.
+    /// Multiplies `g`, the elements from `at` on, by the derivative; `out` is the result's slice,
+    /// for a gate in place.
     #[inline(always)]
-    pub fn through<const L: usize>(&self, at: usize, g: &mut [f32; L], out: &[f32]) -> Option<()> {
+    pub fn through(&self, at: usize, g: &mut [f32], out: &[f32]) -> Option<()> {
         match (self.at, self.act.kind) {
             (Operand::Absent, _) => Some(()),
             (Operand::Slice(words), Activation::Mask) => mask::gradient(words, at, g),
-            (values, _) => self.act.gradient(&values.take(at, out)?, g),
+            (values, _) => self.act.gradient(values.run(at, g.len(), out)?, g),
         }
     }
 }

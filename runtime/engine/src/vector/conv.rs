@@ -272,7 +272,9 @@ impl Finish for ConvEnd<'_> {
             simd.store(sums, &mut lanes);
             let values = lanes.get(..self.width)?.iter().enumerate();
             let (end, channel) = (self.end, self.channel);
-            return values.map(|(i, value)| end.finish([*value], channel + i, at + i, y)).collect();
+            return values
+                .map(|(i, value)| end.finish(&mut [*value], channel + i, at + i, y))
+                .collect();
         }
         let end = self.end;
         let mut value = sums;

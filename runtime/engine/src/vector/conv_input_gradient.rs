@@ -403,10 +403,10 @@ impl Finish for InputEnd<'_> {
         let mut lanes = [0.0; LANES];
         simd.store(sums, &mut lanes);
         if self.width == LANES {
-            return self.end.finish(lanes, at, dx);
+            return self.end.finish(&mut lanes, at, dx);
         }
         let values = lanes.get(..self.width)?;
-        values.iter().enumerate().try_for_each(|(i, v)| self.end.finish([*v], at + i, dx))
+        values.iter().enumerate().try_for_each(|(i, v)| self.end.finish(&mut [*v], at + i, dx))
     }
 }
 
