@@ -33,6 +33,19 @@ pub enum HostError {
     TooLarge,
 }
 
+impl HostError {
+    /// For a line of output.
+    pub fn name(self) -> &'static str {
+        match self {
+            HostError::CommandLine => "the command line is too long or not UTF-8",
+            HostError::Usage => "not BUNDLE [FRAME]",
+            HostError::Path => "a path is too long",
+            HostError::Read => "the host cannot read a file",
+            HostError::TooLarge => "a file is too large",
+        }
+    }
+}
+
 impl Path {
     fn new(text: &str) -> Result<Self, HostError> {
         let mut bytes = [0; PATH_BYTES];

@@ -10,12 +10,13 @@
 mod counter;
 mod host;
 mod judge;
+mod print;
 
 use core::panic::PanicInfo;
 
 use cortex_m_rt::entry;
 use gradgate_bundle::align::Aligned;
-use semihosting::{println, process};
+use semihosting::process;
 
 use judge::Memory;
 
@@ -36,7 +37,7 @@ fn main() -> ! {
     match judge::run(memory) {
         Ok(()) => process::exit(0),
         Err(error) => {
-            println!("FAILED: {error:?}");
+            error.print();
             process::exit(1)
         }
     }
@@ -44,7 +45,7 @@ fn main() -> ! {
 
 /// Fails closed: whatever went wrong, the host sees a failure.
 #[panic_handler]
-fn panic(info: &PanicInfo) -> ! {
-    println!("FAILED: {info}");
+fn panic(_: &PanicInfo) -> ! {
+    print::line(&[print::Piece::Text("FAILED: panic")]);
     process::exit(101)
 }
