@@ -57,7 +57,11 @@ pub fn run(args: &[String]) -> Result<bool> {
         println!("{line}");
     }
     println!("panics that can be reached: {}", panics.len());
-    Ok(panics.is_empty())
+    let excess = size::excess(sizes);
+    if let Some(excess) = &excess {
+        println!("FAILED: {excess}");
+    }
+    Ok(panics.is_empty() && excess.is_none())
 }
 
 /// The stage of the test command.
@@ -68,10 +72,10 @@ pub fn stage(stage: &Stage) -> Result<Outcome> {
     }
     let (sizes, panics) = inspect(&image())?;
     stage.note(&size::table(PACKAGE, sizes))?;
-    match panics.is_empty() {
-        true => Ok(Outcome::Passed),
-        false => Ok(Outcome::Failed(format!("can be reached:\n    {}", panics.join("\n    ")))),
+    if !panics.is_empty() {
+        return Ok(Outcome::Failed(format!("can be reached:\n    {}", panics.join("\n    "))));
     }
+    Ok(size::excess(sizes).map_or(Outcome::Passed, Outcome::Failed))
 }
 
 fn build() -> Command {

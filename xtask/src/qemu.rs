@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::process::{self, End};
 use crate::stage::{Outcome, Stage};
-use crate::{repo, setup, test};
+use crate::{repo, setup, size, test};
 
 /// The board's package and binary.
 pub const PACKAGE: &str = "gradgate-mps2-an386";
@@ -121,7 +121,9 @@ pub fn stage(stage: &Stage) -> Result<Outcome> {
     if outcome != Outcome::Passed {
         return Ok(outcome);
     }
-    let mut failures = Vec::new();
+    let sizes = size::read(&image())?;
+    stage.note(&size::table(PACKAGE, sizes))?;
+    let mut failures = Vec::from_iter(size::excess(sizes));
     for case in find_cases(&cases_folder())? {
         let output = execute(&image(), &case)?;
         stage.note(&format!("{}\n", summary(&case, &output)))?;

@@ -1,10 +1,15 @@
-//! `cargo xtask size`: what the board image takes, read from the ELF file itself.
+//! `cargo xtask size`: what the board image takes, read from the ELF file itself, and its ceiling.
 
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
 use crate::qemu;
+
+/// Largest image beside its bundle, in bytes: code, constants, vector table, and the values that
+/// variables start with. The board's image has no bundle inside, so all of it counts, what talks to
+/// the emulator's host included.
+pub const FLASH_MAX: u64 = 64 * 1024;
 
 /// Sizes in bytes, summed as the `size` program sums them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,7 +30,19 @@ pub fn run(args: &[String]) -> Result<bool> {
     let image = qemu::build()?;
     let sizes = read(&image)?;
     print!("{}", table(qemu::PACKAGE, sizes));
-    Ok(true)
+    match excess(sizes) {
+        None => Ok(true),
+        Some(excess) => {
+            println!("FAILED: {excess}");
+            Ok(false)
+        }
+    }
+}
+
+/// What is wrong with an image's size.
+pub fn excess(sizes: Sizes) -> Option<String> {
+    let flash = sizes.text + sizes.data;
+    (flash > FLASH_MAX).then(|| format!("{flash} bytes in flash, {FLASH_MAX} at most"))
 }
 
 /// Two lines: headings, then one image.
@@ -37,7 +54,8 @@ pub fn table(image: &str, sizes: Sizes) -> String {
     )
 }
 
-fn read(image: &Path) -> Result<Sizes> {
+/// Sizes of an image.
+pub fn read(image: &Path) -> Result<Sizes> {
     let bytes = std::fs::read(image).with_context(|| format!("{}", image.display()))?;
     sum_sections(&bytes).with_context(|| format!("{}: not a 32-bit ELF file", image.display()))
 }
@@ -102,6 +120,14 @@ mod tests {
     fn sections_are_summed_by_where_they_live() {
         let file = elf(&[(1, 6, 100), (1, 2, 20), (1, 3, 7), (8, 3, 4096), (1, 0, 9999)]);
         assert_eq!(sum_sections(&file), Some(Sizes { text: 120, data: 7, bss: 4096 }));
+    }
+
+    #[test]
+    fn what_lies_in_flash_has_a_ceiling() {
+        let full = Sizes { text: FLASH_MAX - 7, data: 7, bss: 1 << 30 };
+        assert_eq!(excess(full), None);
+        let more = Sizes { data: 8, ..full };
+        assert_eq!(excess(more).as_deref(), Some("65537 bytes in flash, 65536 at most"));
     }
 
     #[test]
