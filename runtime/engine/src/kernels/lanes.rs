@@ -1,7 +1,5 @@
 //! Lanes: the 16-lane summation order, and the inner loops of the convolutions.
 
-use gradgate_bundle::op::LANES;
-
 /// Lanes of a reduction.
 pub const REDUCE_LANES: usize = 16;
 
@@ -254,6 +252,15 @@ pub fn accumulate1<const L: usize>(
 }
 
 /// [`accumulate1`] for four pixels at once, so that each weight is loaded once.
+///
+/// Cortex-M4F and M7 have 32 registers: 16 hold sums, 4 a row of weights, the rest values of x on
+/// their way. A step is 32 instructions, 8 loads for 16 multiply-adds. Two steps to a turn, for
+/// blocks of full width, take 29 each, but half a kilobyte of flash for a hundredth of a verdict.
+///
+/// The compiler takes VMLA, which rounds the product, then the sum, so the bits are those of a
+/// multiplication and an addition; VFMA rounds once, and its bits would be others. On an M4 VMLA
+/// takes three cycles. Told `target-cpu=cortex-m4`, the compiler takes VMUL and VADD, a cycle each,
+/// but puts each VADD right behind its VMUL, where it waits a cycle: nothing won, twice the code.
 #[inline(always)]
 pub fn accumulate4<const L: usize>(
     acc: &mut [[f32; L]; 4],
@@ -263,8 +270,6 @@ pub fn accumulate4<const L: usize>(
     lane: usize,
 ) -> Option<()> {
     let mut sums = *acc;
-    let full = L == WIDE && width == LANES;
-    let (x, w) = if full { accumulate_pairs(&mut sums, x, w, lane)? } else { (x, w) };
     let [x0, x1, x2, x3] = x;
     let pixels = x0.iter().zip(x1).zip(x2.iter().zip(x3));
     for (row, ((a, b), (c, d))) in w.chunks_exact(width.max(1)).zip(pixels) {
@@ -272,47 +277,6 @@ pub fn accumulate4<const L: usize>(
     }
     *acc = sums;
     Some(())
-}
-
-/// [`accumulate4`] for a block of full width, two steps of k to a turn; returns the rest of x and
-/// w, which is left to the loop for every width.
-///
-/// Cortex-M4F and M7 have 32 registers: 16 hold sums, 4 a row of weights, the rest values of x on
-/// their way. A step loads 4 weights and 4 values of x, 8 loads for 16 multiply-adds; the weights
-/// lie at immediate offsets, and two steps share the additions that move the pointers of x. With
-/// four steps to a turn the compiler loads ahead and spills.
-///
-/// The compiler takes VMLA, which rounds the product, then the sum, so the bits are those of a
-/// multiplication and an addition; VFMA rounds once, and its bits would be others. On an M4 VMLA
-/// takes three cycles. Told `target-cpu=cortex-m4`, the compiler takes VMUL and VADD, a cycle each,
-/// but puts each VADD right behind its VMUL, where it waits a cycle: nothing won, twice the code.
-#[inline(always)]
-fn accumulate_pairs<'v, const L: usize>(
-    sums: &mut [[f32; L]; 4],
-    x: [&'v [f32]; 4],
-    w: &'v [f32],
-    lane: usize,
-) -> Option<([&'v [f32]; 4], &'v [f32])> {
-    let (rows, _) = w.as_chunks::<LANES>();
-    let (pairs, rest) = rows.as_chunks::<2>();
-    let [x0, x1, x2, x3] = x;
-    let length = rows.len();
-    let ((x0, r0), (x1, r1)) = (pairs_of(x0, length)?, pairs_of(x1, length)?);
-    let ((x2, r2), (x3, r3)) = (pairs_of(x2, length)?, pairs_of(x3, length)?);
-    let mut acc = *sums;
-    for ((rows, (a, b)), (c, d)) in pairs.iter().zip(x0.iter().zip(x1)).zip(x2.iter().zip(x3)) {
-        let [first, second] = rows;
-        add_outer(&mut acc, [a[0], b[0], c[0], d[0]], take(first, lane)?);
-        add_outer(&mut acc, [a[1], b[1], c[1], d[1]], take(second, lane)?);
-    }
-    *sums = acc;
-    Some(([r0, r1, r2, r3], rest.as_flattened()))
-}
-
-/// The first `length` values in pairs, and the rest.
-#[inline(always)]
-fn pairs_of(x: &[f32], length: usize) -> Option<(&[[f32; 2]], &[f32])> {
-    Some(x.get(..length)?.as_chunks::<2>())
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 
 use gradgate_bundle::Bundle;
 use gradgate_bundle::record::StepRecord;
-use gradgate_bundle::shape::{ConvShape, Parameters};
+use gradgate_bundle::shape::ConvShape;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+use gradgate_bundle::shape::Parameters;
 
 use crate::compute::Compute;
 use crate::isa::Numerics;
