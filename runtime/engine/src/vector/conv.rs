@@ -8,7 +8,7 @@ use super::lattice::{Lattice, Taps};
 use super::source::{Fill, Frame};
 use super::tile::{Finish, Pass};
 use super::winograd::conv::{Epilogues, Part as Tiled, Weights, fits, input_frame};
-use super::winograd::conv::{thread_rows, weight_rows};
+use super::winograd::conv::{thread_elements, weight_rows};
 use super::{Vector, pieces};
 use crate::isa::{Isa, Kernel, Numerics, Simd};
 use crate::kernels::conv::{Epilogue, conv as scalar};
@@ -34,7 +34,7 @@ pub fn workspace(s: &ConvShape, vector: &Vector<'_>) -> usize {
         return frame(s).copied(false) + vector.threads() * rows(s) * LANES;
     }
     let weights = if vector.prepared { 0 } else { prepared };
-    let of_thread = thread_rows(s.input[2], [s.output[0], s.output[1]]) * LANES;
+    let of_thread = thread_elements(s.input[2], [s.output[0], s.output[1]]);
     input_frame(s).copied(false) + weights + vector.threads() * of_thread
 }
 
@@ -146,8 +146,8 @@ fn tiled(
     let weights = weights.as_chunks().0;
     let [rows, columns, outputs] = s.output;
     let (units, unit) = (rows.div_ceil(2), 2 * columns * outputs);
-    let of_thread = thread_rows(s.input[2], [rows, columns]);
-    let mut spaces = rest.as_chunks_mut().0.chunks_exact_mut(of_thread);
+    let of_thread = thread_elements(s.input[2], [rows, columns]);
+    let mut spaces = rest.chunks_exact_mut(of_thread);
     let parts = vector.parts(s, units);
     vector.all(pieces(y, units, unit, parts).map_while(|(first, y)| {
         let end = Epilogue { skip: end.skip.part(first * unit, y.len())?, ..*end };

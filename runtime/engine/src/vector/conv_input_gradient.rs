@@ -13,7 +13,7 @@ use super::lattice::{Lattice, Taps};
 use super::source::{Fill, Frame};
 use super::tile::{Finish, Pass};
 use super::winograd::conv::{Epilogues, Part as Tiled, Weights, cotangent_frame};
-use super::winograd::conv::{fits_input_gradient, thread_rows, weight_rows};
+use super::winograd::conv::{fits_input_gradient, thread_elements, weight_rows};
 use super::{Vector, pieces};
 use crate::isa::{Isa, Kernel, Numerics, Simd};
 use crate::kernels::conv_input_gradient::{GradientEnd, conv_input_gradient as scalar};
@@ -81,7 +81,7 @@ pub fn workspace(s: &ConvShape, vector: &Vector<'_>) -> usize {
     if !is_tiled(s, numerics) {
         return frame(s).copied(true) + weights;
     }
-    let of_thread = thread_rows(s.output[2], [s.input[0], s.input[1]]) * LANES;
+    let of_thread = thread_elements(s.output[2], [s.input[0], s.input[1]]);
     cotangent_frame(s).copied(true) + weights + vector.threads() * of_thread
 }
 
@@ -236,8 +236,8 @@ fn tiled(
     let weights = weights.as_chunks().0;
     let [rows, columns, inputs] = s.input;
     let (units, unit) = (rows.div_ceil(2), 2 * columns * inputs);
-    let of_thread = thread_rows(s.output[2], [rows, columns]);
-    let mut spaces = rest.as_chunks_mut().0.chunks_exact_mut(of_thread);
+    let of_thread = thread_elements(s.output[2], [rows, columns]);
+    let mut spaces = rest.chunks_exact_mut(of_thread);
     let parts = parts(vector, s, end, units, unit);
     vector.all(pieces(dx, units, unit, parts).map_while(|(first, y)| {
         let end = end.part(first * unit, y.len())?;

@@ -13,8 +13,8 @@ use super::conv::{frame, lattice, rows, taps, widen};
 use super::lattice::{Lattice, Taps};
 use super::source::Fill;
 use super::winograd::conv::input_frame;
-use super::winograd::conv_weight_norm::{Input, Outputs, Share, chunk_input_rows, chunks};
-use super::winograd::conv_weight_norm::{fits, shared_rows, thread_rows};
+use super::winograd::conv_weight_norm::{Input, Outputs, Share, chunk_elements, chunks};
+use super::winograd::conv_weight_norm::{fits, shared_elements, thread_elements};
 use super::{Vector, pieces};
 use crate::isa::{Kernel, Numerics, Simd};
 use crate::kernels::conv_weight_norm::{Norms, WeightNorm};
@@ -24,8 +24,8 @@ use crate::kernels::lanes::{run, take, take_mut};
 /// packed cotangent, a block of D and a narrow block's weights; or what Winograd's method needs.
 pub fn workspace(s: &ConvShape, vector: &Vector<'_>) -> usize {
     if is_tiled(s, vector) {
-        let rows = shared_rows(s) + vector.threads() * thread_rows(s);
-        return input_frame(s).copied(false) + rows * LANES;
+        let of_threads = vector.threads() * thread_elements(s);
+        return input_frame(s).copied(false) + shared_elements(s) + of_threads;
     }
     frame(s).copied(false) + vector.threads() * of_thread(s)
 }
@@ -99,17 +99,14 @@ fn tiled(
     let (space, rest) = workspace.split_at_mut_checked(frame.copied(false))?;
     let source = vector.run(Fill { frame, x: norm.x, scale: None, out: space })?;
     let input = Input { s, source, row: frame.row() };
-    let (shared, rest) = rest.split_at_mut_checked(shared_rows(s) * LANES)?;
+    let (shared, rest) = rest.split_at_mut_checked(shared_elements(s))?;
     if !shared.is_empty() {
-        let (count, length) = (chunks(s), chunk_input_rows(s) * LANES);
+        let (count, length) = (chunks(s), chunk_elements(s));
         let places = pieces(shared, count, length, vector.parts(s, count));
-        vector.all(places.map(|(first, out)| {
-            let out = out.as_chunks_mut().0;
-            Share { input, first, out }
-        }))?;
+        vector.all(places.map(|(first, out)| Share { input, first, out }))?;
     }
-    let shared = shared.as_chunks().0;
-    let mut spaces = rest.as_chunks_mut().0.chunks_exact_mut(thread_rows(s));
+    let shared = &*shared;
+    let mut spaces = rest.chunks_exact_mut(thread_elements(s));
     let units = s.output[2].div_ceil(LANES);
     let parts = vector.parts(s, units);
     let pieces = pieces(r, units, LANES, parts).zip(pieces(q, units, LANES, parts));

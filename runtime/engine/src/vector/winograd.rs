@@ -17,11 +17,13 @@
 //! saves negations and cancels in the product. Larger tiles would save more multiplications, but
 //! lose digits.
 //!
-//! Channels are the lanes everywhere. Transformed tensors lie as `[block of 16 channels][position
-//! of 16][tile][16]`, so that a register tile of the products reads from one address on.
+//! Channels are the lanes everywhere. Transformed tensors lie as `[block of 16 channels][tile]`, so
+//! that transforms write, and products read, at fixed distances from one address.
 
 pub mod conv;
 pub mod conv_weight_norm;
+
+use core::slice::ChunksExact;
 
 use gradgate_bundle::op::LANES;
 use gradgate_bundle::shape::ConvShape;
@@ -33,10 +35,26 @@ use crate::kernels::lanes::{run, take};
 pub const POSITIONS: usize = 16;
 
 /// Sixteen lanes of every value of a tile.
-type Tile<L> = [[L; 4]; 4];
+type Values<L> = [[L; 4]; 4];
 
-/// Rows of sixteen channels.
-pub type Rows = [[f32; LANES]];
+/// Sixteen channels.
+pub type Row = [f32; LANES];
+
+/// Sixteen channels of a transformed tile: `[position][channel]`.
+pub type Tile = [Row; POSITIONS];
+
+/// Elements of a [`Tile`].
+pub const TILE: usize = POSITIONS * LANES;
+
+/// The buffer as transformed tiles.
+pub fn as_tiles(values: &[f32]) -> &[Tile] {
+    values.as_chunks().0.as_chunks().0
+}
+
+/// The buffer as transformed tiles.
+pub fn as_tiles_mut(values: &mut [f32]) -> &mut [Tile] {
+    values.as_chunks_mut().0.as_chunks_mut().0
+}
 
 /// Whether the transforms pay for a sum over so many channels: lanes past the last channel are
 /// multiplied like the others, and the transforms cost about a third of the products.
@@ -52,17 +70,6 @@ fn is_plain(s: &ConvShape) -> bool {
 /// Rows and columns of tiles that cover an image.
 pub fn tiles([rows, columns]: [usize; 2]) -> [usize; 2] {
     [rows.div_ceil(2), columns.div_ceil(2)]
-}
-
-/// From one position of a transformed tensor to the next: an odd number of cache lines, as the
-/// sixteen positions of a tile would otherwise fall into a few sets of the cache.
-fn stride(tiles: usize) -> usize {
-    tiles | 1
-}
-
-/// Rows of a transformed tensor.
-fn transformed(channels: usize, tiles: usize) -> usize {
-    channels.div_ceil(LANES) * POSITIONS * stride(tiles)
 }
 
 /// `B' d` or, without B, one line of `d B`.
@@ -116,6 +123,28 @@ fn width(channels: usize, block: usize) -> usize {
     LANES.min(channels - block * LANES)
 }
 
+/// Writes a tile.
+#[inline(always)]
+fn store<S: Simd>(simd: S, line: [[S::Lanes; 4]; 4], out: &mut Tile) {
+    for i in 0..4 {
+        for j in 0..4 {
+            simd.store(line[i][j], &mut out[4 * i + j]);
+        }
+    }
+}
+
+/// Reads a tile.
+#[inline(always)]
+fn values<S: Simd>(simd: S, tile: &Tile) -> Values<S::Lanes> {
+    let mut values = [[simd.splat(0.0); 4]; 4];
+    for i in 0..4 {
+        for j in 0..4 {
+            values[i][j] = simd.load(&tile[4 * i + j]);
+        }
+    }
+    values
+}
+
 /// A source with its borders filled: two rows and columns beyond the last tile's first pixel.
 #[derive(Clone, Copy)]
 struct Source<'a> {
@@ -128,58 +157,51 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// Transforms one block of channels of some rows of tiles; `out` is [`POSITIONS`] strides long.
+    /// Transforms one block of channels of some rows of tiles.
     #[inline(always)]
     fn transform<S: Simd>(
         &self,
         simd: S,
         block: usize,
         [first, rows]: [usize; 2],
-        out: &mut Rows,
+        out: &mut [Tile],
     ) -> Option<()> {
-        let stride = stride(rows * self.across);
-        let mut positions = out.chunks_exact_mut(stride.max(1));
-        let mut places: [&mut Rows; POSITIONS] = core::array::from_fn(|_| &mut [][..]);
-        for place in &mut places {
-            *place = positions.next()?.get_mut(..rows * self.across)?;
-        }
-        let width = width(self.channels, block);
-        for row in 0..rows {
-            let start = 2 * (first + row) * self.row + block * LANES;
-            let [a, b] = [self.column(simd, start, 0, width)?, self.column(simd, start, 1, width)?];
-            let mut columns = [a, b, b, b];
-            for tile in 0..self.across {
-                columns[2] = self.column(simd, start, 2 * tile + 2, width)?;
-                columns[3] = self.column(simd, start, 2 * tile + 3, width)?;
-                let at = row * self.across + tile;
+        let channels = [block * LANES, width(self.channels, block)];
+        let lines = out.chunks_exact_mut(self.across.max(1)).take(rows);
+        for (row, line) in lines.enumerate() {
+            let start = 2 * (first + row) * self.row;
+            let length = (2 * self.across + 2) * self.channels;
+            let mut pixels = [0, 1, 2, 3].map(|i| {
+                let line = run(self.values, start + i * self.row, length).unwrap_or_default();
+                line.chunks_exact(self.channels.max(1))
+            });
+            let mut left = column(simd, &mut pixels, channels)?;
+            let mut right = column(simd, &mut pixels, channels)?;
+            for tile in line {
+                let next = column(simd, &mut pixels, channels)?;
+                let last = column(simd, &mut pixels, channels)?;
+                let mut lines = [[simd.splat(0.0); 4]; 4];
                 for i in 0..4 {
-                    let [a, b, c, d] = columns;
-                    let line = input_line(simd, [a[i], b[i], c[i], d[i]]);
-                    for j in 0..4 {
-                        simd.store(line[j], places[4 * i + j].get_mut(at)?);
-                    }
+                    lines[i] = input_line(simd, [left[i], right[i], next[i], last[i]]);
                 }
-                columns[0] = columns[2];
-                columns[1] = columns[3];
+                store(simd, lines, tile);
+                (left, right) = (next, last);
             }
         }
         Some(())
     }
+}
 
-    /// `B'` times four values of a column.
-    #[inline(always)]
-    fn column<S: Simd>(
-        &self,
-        simd: S,
-        start: usize,
-        column: usize,
-        width: usize,
-    ) -> Option<[S::Lanes; 4]> {
-        let at = start + column * self.channels;
-        let mut values = [simd.splat(0.0); 4];
-        for i in 0..4 {
-            values[i] = load(simd, self.values, at + i * self.row, width)?;
-        }
-        Some(input_line(simd, values))
+/// `B'` times the next column of four lines of pixels: some channels.
+#[inline(always)]
+fn column<S: Simd>(
+    simd: S,
+    pixels: &mut [ChunksExact<'_, f32>; 4],
+    [first, width]: [usize; 2],
+) -> Option<[S::Lanes; 4]> {
+    let mut values = [simd.splat(0.0); 4];
+    for i in 0..4 {
+        values[i] = load(simd, pixels[i].next()?, first, width)?;
     }
+    Some(input_line(simd, values))
 }

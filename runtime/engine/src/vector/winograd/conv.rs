@@ -3,8 +3,8 @@
 use gradgate_bundle::op::LANES;
 use gradgate_bundle::shape::ConvShape;
 
-use super::{POSITIONS, Rows, Source, Tile, is_plain, load, output_line, pays, stride};
-use super::{tiles, transformed, weight_line, width};
+use super::{POSITIONS, Row, Source, TILE, Tile, is_plain, load, output_line, pays};
+use super::{as_tiles_mut, tiles, values, weight_line, width};
 use crate::isa::{Kernel, Simd};
 use crate::vector::source::Frame;
 use crate::vector::tile::Finish;
@@ -46,7 +46,8 @@ pub fn cotangent_frame(s: &ConvShape) -> Frame {
     frame(s.output, [2 - s.pads[0], 2 - s.pads[1]], [s.input[0], s.input[1]])
 }
 
-/// Rows of the transformed weights for a sum over `channels`, with so many results.
+/// Rows of the transformed weights, `[block of results][position][channel]`, for a sum over
+/// `channels`, with so many results.
 pub fn weight_rows(channels: usize, outputs: usize) -> usize {
     outputs.div_ceil(LANES) * of_block(channels)
 }
@@ -61,11 +62,11 @@ fn chunk(across: usize) -> usize {
     (CHUNK / across.max(1)).max(1)
 }
 
-/// Rows of workspace for each thread: a chunk transformed, and its products.
-pub fn thread_rows(channels: usize, target: [usize; 2]) -> usize {
+/// Elements of workspace for each thread: a chunk transformed, and its products.
+pub fn thread_elements(channels: usize, target: [usize; 2]) -> usize {
     let [rows, across] = tiles(target);
     let tiles = chunk(across).min(rows) * across;
-    transformed(channels, tiles) + POSITIONS * stride(tiles)
+    (channels.div_ceil(LANES) + 1) * tiles * TILE
 }
 
 /// Transforms a block of weights.
@@ -80,7 +81,7 @@ pub struct Weights<'a> {
     /// half a turn.
     pub turned: bool,
     /// [`weight_rows`] of one block.
-    pub out: &'a mut Rows,
+    pub out: &'a mut [Row],
 }
 
 impl Kernel for Weights<'_> {
@@ -155,7 +156,7 @@ pub struct Part<'a, E> {
     /// Its frame.
     pub frame: &'a Frame,
     /// Transformed weights.
-    pub weights: &'a Rows,
+    pub weights: &'a [Row],
     /// First row of tiles.
     pub first: usize,
     /// Columns and channels of the result.
@@ -164,8 +165,8 @@ pub struct Part<'a, E> {
     pub end: E,
     /// The result's rows.
     pub y: &'a mut [f32],
-    /// [`thread_rows`] long.
-    pub space: &'a mut Rows,
+    /// [`thread_elements`] long.
+    pub space: &'a mut [f32],
 }
 
 impl<E: Epilogues> Kernel for Part<'_, E> {
@@ -182,13 +183,13 @@ impl<E: Epilogues> Kernel for Part<'_, E> {
         for first in (0..down).step_by(chunk(across)) {
             let part = chunk(across).min(down - first);
             let count = part * across;
-            let (v, rest) = space.split_at_mut_checked(transformed(channels, count))?;
-            let blocks = v.chunks_exact_mut(POSITIONS * stride(count));
-            for (block, v) in blocks.enumerate() {
+            let blocks = channels.div_ceil(LANES);
+            let (v, rest) = as_tiles_mut(space).split_at_mut_checked(blocks * count)?;
+            for (block, v) in v.chunks_exact_mut(count).enumerate() {
                 source.transform(simd, block, [self.first + first, part], v)?;
             }
             let v = Chunk { v, count, first, across };
-            let products = rest.get_mut(..POSITIONS * stride(count))?;
+            let products = rest.get_mut(..count)?;
             let blocks = self.weights.chunks_exact(of_block(channels));
             for (block, weights) in blocks.enumerate() {
                 v.multiply(simd, weights, products)?;
@@ -203,7 +204,7 @@ impl<E: Epilogues> Kernel for Part<'_, E> {
 
 /// Transformed tiles.
 struct Chunk<'a> {
-    v: &'a Rows,
+    v: &'a [Tile],
     count: usize,
     /// First row of tiles within the result's part.
     first: usize,
@@ -213,27 +214,26 @@ struct Chunk<'a> {
 impl Chunk<'_> {
     /// Products of a block of results, summed over the channels.
     #[inline(always)]
-    fn multiply<S: Simd>(&self, simd: S, weights: &Rows, products: &mut Rows) -> Option<()> {
+    fn multiply<S: Simd>(&self, simd: S, weights: &[Row], products: &mut [Tile]) -> Option<()> {
         let rows = weights.len() / POSITIONS;
-        let positions = weights.chunks_exact(rows.max(1));
-        let products = products.chunks_exact_mut(stride(self.count));
-        for (position, (weights, products)) in positions.zip(products).enumerate() {
-            let mut done = 0;
-            macro_rules! tiles {
-                ($tiles:literal) => {
-                    while $tiles <= S::ROWS && self.count - done >= $tiles {
+        let mut done = 0;
+        macro_rules! tiles {
+            ($tiles:literal) => {
+                while $tiles <= S::ROWS && self.count - done >= $tiles {
+                    for position in 0..POSITIONS {
+                        let weights = weights.get(position * rows..)?.get(..rows)?;
                         self.sums::<S, $tiles>(simd, position, done, weights, products)?;
-                        done += $tiles;
                     }
-                };
-            }
-            tiles!(16);
-            tiles!(8);
-            tiles!(6);
-            tiles!(4);
-            tiles!(2);
-            tiles!(1);
+                    done += $tiles;
+                }
+            };
         }
+        tiles!(16);
+        tiles!(8);
+        tiles!(6);
+        tiles!(4);
+        tiles!(2);
+        tiles!(1);
         Some(())
     }
 
@@ -244,26 +244,27 @@ impl Chunk<'_> {
         simd: S,
         position: usize,
         first: usize,
-        weights: &Rows,
-        products: &mut Rows,
+        weights: &[Row],
+        products: &mut [Tile],
     ) -> Option<()> {
         let mut sums = [simd.splat(0.0); P];
-        let blocks = self.v.chunks_exact(POSITIONS * stride(self.count));
+        let blocks = self.v.chunks_exact(self.count);
         for (v, weights) in blocks.zip(weights.as_chunks::<LANES>().0) {
-            let v = v.get(position * stride(self.count) + first..)?.first_chunk::<P>()?;
+            let v = v.get(first..)?.first_chunk::<P>()?;
             // Four to a turn: sixteen turns are too many for the branch predictor.
             for turn in 0..LANES / 4 {
                 for k in 4 * turn..4 * turn + 4 {
                     let weight = simd.load(&weights[k]);
                     for p in 0..P {
-                        sums[p] = simd.multiply_add(sums[p], simd.splat(v[p][k]), weight);
+                        let value = simd.splat(v[p][position][k]);
+                        sums[p] = simd.multiply_add(sums[p], value, weight);
                     }
                 }
             }
         }
         let products = products.get_mut(first..)?.first_chunk_mut::<P>()?;
         for p in 0..P {
-            simd.store(sums[p], &mut products[p]);
+            simd.store(sums[p], &mut products[p][position]);
         }
         Some(())
     }
@@ -273,7 +274,7 @@ impl Chunk<'_> {
     fn finish<S: Simd>(
         &self,
         simd: S,
-        products: &Rows,
+        products: &[Tile],
         end: &impl Finish,
         [rows, columns, channels]: [usize; 3],
         channel: usize,
@@ -281,11 +282,11 @@ impl Chunk<'_> {
     ) -> Option<()> {
         let right = channels;
         let below = columns * channels;
-        for down in 0..self.count / self.across.max(1) {
+        for (down, line) in products.chunks_exact(self.across.max(1)).enumerate() {
             let row = 2 * (self.first + down);
             let is_below = row + 1 < rows;
-            for across in 0..self.across {
-                let [[a, b], [c, d]] = self.back(simd, products, down * self.across + across)?;
+            for (across, tile) in line.iter().enumerate() {
+                let [[a, b], [c, d]] = back(simd, tile);
                 let is_right = 2 * across + 1 < columns;
                 let at = row * below + 2 * across * right + channel;
                 end.finish(simd, a, at, y)?;
@@ -302,24 +303,15 @@ impl Chunk<'_> {
         }
         Some(())
     }
+}
 
-    /// `A' m A`
-    #[inline(always)]
-    fn back<S: Simd>(&self, simd: S, products: &Rows, tile: usize) -> Option<[[S::Lanes; 2]; 2]> {
-        let mut m: Tile<S::Lanes> = [[simd.splat(0.0); 4]; 4];
-        for i in 0..4 {
-            for j in 0..4 {
-                m[i][j] = simd.load(products.get((4 * i + j) * stride(self.count) + tile)?);
-            }
-        }
-        let [m0, m1, m2, m3] = m;
-        let a = output_line(simd, [m0[0], m1[0], m2[0], m3[0]]);
-        let b = output_line(simd, [m0[1], m1[1], m2[1], m3[1]]);
-        let c = output_line(simd, [m0[2], m1[2], m2[2], m3[2]]);
-        let d = output_line(simd, [m0[3], m1[3], m2[3], m3[3]]);
-        Some([
-            output_line(simd, [a[0], b[0], c[0], d[0]]),
-            output_line(simd, [a[1], b[1], c[1], d[1]]),
-        ])
-    }
+/// `A' m A`
+#[inline(always)]
+fn back<S: Simd>(simd: S, tile: &Tile) -> [[S::Lanes; 2]; 2] {
+    let [m0, m1, m2, m3] = values(simd, tile);
+    let a = output_line(simd, [m0[0], m1[0], m2[0], m3[0]]);
+    let b = output_line(simd, [m0[1], m1[1], m2[1], m3[1]]);
+    let c = output_line(simd, [m0[2], m1[2], m2[2], m3[2]]);
+    let d = output_line(simd, [m0[3], m1[3], m2[3], m3[3]]);
+    [output_line(simd, [a[0], b[0], c[0], d[0]]), output_line(simd, [a[1], b[1], c[1], d[1]])]
 }

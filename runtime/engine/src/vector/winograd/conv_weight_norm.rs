@@ -4,8 +4,10 @@
 use gradgate_bundle::op::LANES;
 use gradgate_bundle::shape::ConvShape;
 
-use super::{POSITIONS, Rows, Source, Tile, gradient_line, is_plain, load, pays, stride};
-use super::{tiles, transformed, weight_gradient_line, width};
+use super::{
+    POSITIONS, Row, Source, TILE, Tile, as_tiles, as_tiles_mut, gradient_line, is_plain, load,
+};
+use super::{pays, store, tiles, weight_gradient_line, width};
 use crate::isa::{Kernel, Simd};
 use crate::kernels::conv_weight_norm::WeightNorm;
 
@@ -43,27 +45,30 @@ fn of_chunk(s: &ConvShape) -> usize {
     chunk_rows(s) * tiles([s.output[0], s.output[1]])[1]
 }
 
-/// Rows of a chunk of the transformed input.
-pub fn chunk_input_rows(s: &ConvShape) -> usize {
-    transformed(s.input[2], of_chunk(s))
+/// Elements of a chunk of the transformed input.
+pub fn chunk_elements(s: &ConvShape) -> usize {
+    s.input[2].div_ceil(LANES) * of_chunk(s) * TILE
 }
 
-/// Rows of the transformed input that all threads share; 0 where it is read once and every thread
+/// Elements of the transformed input that all threads share; 0 where it is read once and every thread
 /// has its own chunk.
-pub fn shared_rows(s: &ConvShape) -> usize {
-    if s.output[2] <= LANES { 0 } else { chunks(s) * chunk_input_rows(s) }
+pub fn shared_elements(s: &ConvShape) -> usize {
+    if s.output[2] <= LANES { 0 } else { chunks(s) * chunk_elements(s) }
 }
 
-/// Rows of D for a block of outputs.
-fn gradient_rows(s: &ConvShape) -> usize {
-    POSITIONS * s.input[2].next_multiple_of(LANES)
+/// Elements of D for a block of outputs.
+fn gradient_elements(s: &ConvShape) -> usize {
+    s.input[2].div_ceil(LANES) * size_of::<Gradient>() / size_of::<f32>()
 }
 
-/// Rows of workspace for each thread: a chunk of the transformed cotangent, D of a block, and
+/// D of a block of inputs and a block of outputs, transformed: `[position][input][output]`.
+type Gradient = [[Row; LANES]; POSITIONS];
+
+/// Elements of workspace for each thread: a chunk of the transformed cotangent, D of a block, and
 /// where it is not shared a chunk of the transformed input.
-pub fn thread_rows(s: &ConvShape) -> usize {
-    let own = if shared_rows(s) == 0 { chunk_input_rows(s) } else { 0 };
-    transformed(LANES, of_chunk(s)) + gradient_rows(s) + own
+pub fn thread_elements(s: &ConvShape) -> usize {
+    let own = if shared_elements(s) == 0 { chunk_elements(s) } else { 0 };
+    of_chunk(s) * TILE + gradient_elements(s) + own
 }
 
 /// The input, its borders filled.
@@ -85,14 +90,14 @@ impl Input<'_> {
         [first, chunk_rows(self.s).min(rows - first)]
     }
 
-    /// Transforms a chunk to [`chunk_input_rows`].
+    /// Transforms a chunk to [`chunk_elements`].
     #[inline(always)]
-    fn transform<S: Simd>(&self, simd: S, chunk: usize, out: &mut Rows) -> Option<()> {
+    fn transform<S: Simd>(&self, simd: S, chunk: usize, out: &mut [f32]) -> Option<()> {
         let [_, across] = tiles([self.s.output[0], self.s.output[1]]);
         let channels = self.s.input[2];
         let source = Source { values: self.source, row: self.row, channels, across };
         let [first, rows] = self.rows(chunk);
-        let blocks = out.chunks_exact_mut(POSITIONS * stride(rows * across));
+        let blocks = as_tiles_mut(out).chunks_exact_mut(rows * across);
         for (block, out) in blocks.take(channels.div_ceil(LANES)).enumerate() {
             source.transform(simd, block, [first, rows], out)?;
         }
@@ -107,7 +112,7 @@ pub struct Share<'a> {
     /// First chunk.
     pub first: usize,
     /// Places of the chunks.
-    pub out: &'a mut Rows,
+    pub out: &'a mut [f32],
 }
 
 impl Kernel for Share<'_> {
@@ -115,7 +120,7 @@ impl Kernel for Share<'_> {
 
     #[inline(always)]
     fn call<S: Simd>(self, simd: S) -> Option<()> {
-        let chunks = self.out.chunks_exact_mut(chunk_input_rows(self.input.s));
+        let chunks = self.out.chunks_exact_mut(chunk_elements(self.input.s));
         for (chunk, out) in chunks.enumerate() {
             self.input.transform(simd, self.first + chunk, out)?;
         }
@@ -130,15 +135,15 @@ pub struct Outputs<'a> {
     /// The input.
     pub input: Input<'a>,
     /// The shared transformed input, or nothing.
-    pub shared: &'a Rows,
+    pub shared: &'a [f32],
     /// First channel.
     pub first: usize,
     /// `|D|^2` of each channel.
     pub r: &'a mut [f32],
     /// `<W, D>` of each channel.
     pub q: &'a mut [f32],
-    /// [`thread_rows`] long.
-    pub space: &'a mut Rows,
+    /// [`thread_elements`] long.
+    pub space: &'a mut [f32],
 }
 
 impl Kernel for Outputs<'_> {
@@ -148,9 +153,10 @@ impl Kernel for Outputs<'_> {
     fn call<S: Simd>(self, simd: S) -> Option<()> {
         let Outputs { norm, input, shared, first, r, q, space } = self;
         let s = norm.s;
-        let (cotangent, rest) = space.split_at_mut_checked(transformed(LANES, of_chunk(s)))?;
-        let (gradient, own) = rest.split_at_mut_checked(gradient_rows(s))?;
-        let gradient = gradient.as_chunks_mut::<{ POSITIONS * LANES }>().0;
+        let (cotangent, rest) = space.split_at_mut_checked(of_chunk(s) * TILE)?;
+        let cotangent = as_tiles_mut(cotangent);
+        let (gradient, own) = rest.split_at_mut_checked(gradient_elements(s))?;
+        let gradient = gradient.as_chunks_mut().0.as_chunks_mut().0.as_chunks_mut().0;
         for (block, (r, q)) in r.chunks_mut(LANES).zip(q.chunks_mut(LANES)).enumerate() {
             let channel = first + block * LANES;
             for chunk in 0..chunks(s) {
@@ -158,13 +164,13 @@ impl Kernel for Outputs<'_> {
                     input.transform(simd, chunk, own)?;
                     &*own
                 } else {
-                    shared.get(chunk * chunk_input_rows(s)..)?
+                    shared.get(chunk * chunk_elements(s)..)?
                 };
                 let rows = input.rows(chunk);
                 let count = transform(simd, norm, [channel, r.len()], rows, cotangent)?;
-                let v = v.chunks_exact(POSITIONS * stride(count));
+                let (v, g) = (as_tiles(v).chunks_exact(count), cotangent.get(..count)?);
                 for (v, d) in v.zip(&mut *gradient) {
-                    multiply(simd, v, cotangent, [count, chunk], d)?;
+                    multiply(simd, v, g, chunk, d);
                 }
             }
             let weights = norm.w.get(channel * 9 * s.input[2]..)?;
@@ -195,11 +201,10 @@ fn transform<S: Simd>(
     norm: &WeightNorm<'_>,
     [channel, width]: [usize; 2],
     [first, rows]: [usize; 2],
-    out: &mut Rows,
+    out: &mut [Tile],
 ) -> Option<usize> {
     let [height, columns, channels] = norm.s.output;
     let [_, across] = tiles([height, columns]);
-    let stride = stride(rows * across);
     let zero = simd.splat(0.0);
     for down in 0..rows {
         let row = 2 * (first + down);
@@ -218,52 +223,40 @@ fn transform<S: Simd>(
                 u[1][1] = load(simd, norm.g, below + channels, width)?;
             }
             let (left, right) = (gradient_line(simd, u[0]), gradient_line(simd, u[1]));
-            let out = out.get_mut(down * across + tile..)?;
+            let mut lines = [[zero; 4]; 4];
             for i in 0..4 {
-                let line = gradient_line(simd, [left[i], right[i]]);
-                for j in 0..4 {
-                    simd.store(line[j], out.get_mut((4 * i + j) * stride)?);
-                }
+                lines[i] = gradient_line(simd, [left[i], right[i]]);
             }
+            store(simd, lines, out.get_mut(down * across + tile)?);
         }
     }
     Some(rows * across)
 }
 
-/// Adds the tiles of a chunk to D of a block of inputs, transformed: rows `[position][input]` of
-/// outputs. D begins with the first chunk.
+/// Adds the tiles of a chunk to D of a block of inputs; it begins with the first chunk.
 #[inline(always)]
-fn multiply<S: Simd>(
-    simd: S,
-    v: &Rows,
-    cotangent: &Rows,
-    [count, chunk]: [usize; 2],
-    d: &mut [[f32; LANES]; POSITIONS * LANES],
-) -> Option<()> {
-    let stride = stride(count);
-    let positions = v.chunks_exact(stride).zip(cotangent.chunks_exact(stride));
-    for ((v, g), d) in positions.zip(d.as_chunks_mut::<LANES>().0) {
-        let (v, g) = (v.get(..count)?, g.get(..count)?);
+fn multiply<S: Simd>(simd: S, v: &[Tile], g: &[Tile], chunk: usize, d: &mut Gradient) {
+    for position in 0..POSITIONS {
         if S::ROWS >= 16 {
-            tiles_of::<S, 16, 0>(simd, v, g, chunk, d);
+            sums::<S, 16, 0>(simd, v, g, [position, chunk], d);
         } else {
-            tiles_of::<S, 6, 0>(simd, v, g, chunk, d);
-            tiles_of::<S, 6, 6>(simd, v, g, chunk, d);
-            tiles_of::<S, 4, 12>(simd, v, g, chunk, d);
+            sums::<S, 6, 0>(simd, v, g, [position, chunk], d);
+            sums::<S, 6, 6>(simd, v, g, [position, chunk], d);
+            sums::<S, 4, 12>(simd, v, g, [position, chunk], d);
         }
     }
-    Some(())
 }
 
 /// `P` inputs from `FIRST` on, summed over the tiles.
 #[inline(always)]
-fn tiles_of<S: Simd, const P: usize, const FIRST: usize>(
+fn sums<S: Simd, const P: usize, const FIRST: usize>(
     simd: S,
-    v: &Rows,
-    g: &Rows,
-    chunk: usize,
-    d: &mut [[f32; LANES]; LANES],
+    v: &[Tile],
+    g: &[Tile],
+    [position, chunk]: [usize; 2],
+    d: &mut Gradient,
 ) {
+    let d = &mut d[position];
     let mut sums = [simd.splat(0.0); P];
     if chunk > 0 {
         for p in 0..P {
@@ -271,7 +264,7 @@ fn tiles_of<S: Simd, const P: usize, const FIRST: usize>(
         }
     }
     for (v, g) in v.iter().zip(g) {
-        let g = simd.load(g);
+        let (v, g) = (&v[position], simd.load(&g[position]));
         for p in 0..P {
             sums[p] = simd.multiply_add(sums[p], g, simd.splat(v[FIRST + p]));
         }
@@ -300,14 +293,14 @@ impl<L: Copy> Sums<'_, L> {
         simd: S,
         norm: &WeightNorm<'_>,
         block: usize,
-        d: &[[f32; LANES]; POSITIONS * LANES],
+        d: &Gradient,
     ) -> Option<()> {
         let channels = norm.s.input[2];
         for input in 0..width(channels, block) {
-            let mut m: Tile<L> = [[simd.splat(0.0); 4]; 4];
+            let mut m = [[simd.splat(0.0); 4]; 4];
             for i in 0..4 {
                 for j in 0..4 {
-                    m[i][j] = simd.load(&d[(4 * i + j) * LANES + input]);
+                    m[i][j] = simd.load(&d[4 * i + j][input]);
                 }
             }
             let mut columns = [[simd.splat(0.0); 3]; 4];
