@@ -17,6 +17,7 @@ mod fuse;
 mod gemm;
 mod layout;
 mod pool;
+mod preprocess;
 mod reduce;
 mod reshape;
 mod slice;
@@ -27,7 +28,7 @@ mod unary;
 use std::collections::HashMap;
 use std::fmt;
 
-use gradgate_bundle::op::{OpCode, Params, PreprocessParams};
+use gradgate_bundle::op::{OpCode, Params};
 use gradgate_frame::Preprocessing;
 
 use crate::expand::Expanded;
@@ -117,6 +118,8 @@ struct Lowering<'g> {
     /// Features that are the squared norm of a value, by that value.
     features: HashMap<ValueId, Vec<u16>>,
     alignments: Vec<alignment::Alignment>,
+    /// The normalisation that the first step computes.
+    normalisation: Option<preprocess::Normalisation>,
     tensor_of: HashMap<ValueId, TensorId>,
     /// Axis and parts of the Concats so far.
     concats: HashMap<ValueId, (usize, Vec<ValueId>)>,
@@ -134,6 +137,7 @@ impl<'g> Lowering<'g> {
             fusion: fuse::Fusion::new(expanded, products),
             features: fuse::features(expanded),
             alignments: alignment::alignments(expanded),
+            normalisation: None,
             tensor_of: HashMap::new(),
             concats: HashMap::new(),
             blobs: HashMap::new(),
@@ -143,38 +147,13 @@ impl<'g> Lowering<'g> {
         }
     }
 
-    fn preprocess(&mut self, p: &Preprocessing) -> Result<(), LowerError> {
-        let Some(input) = self.graph.input else { return Err(self.refuse_graph("no image input")) };
-        let &[1, channels, height, width] = self.graph.shape(input) else {
-            return Err(self.refuse_graph("the image is not [1, channels, height, width]"));
-        };
-        if ![1, 3].contains(&channels) {
-            return Err(self.refuse_graph("the image has neither 1 nor 3 channels"));
-        }
-        let four = |v: [f32; 3], rest: f32| [v[0], v[1], v[2], rest].map(Into::into);
-        let params = PreprocessParams {
-            height: (height as u32).into(),
-            width: (width as u32).into(),
-            channels: (channels as u32).into(),
-            bgr: u32::from(p.bgr).into(),
-            low: p.low.into(),
-            high: p.high.into(),
-            mean: four(p.mean, 0.0),
-            std: four(p.std, 1.0),
-        };
-        let y = self.arena_for(input);
-        self.step("preprocess", OpCode::Preprocess, &params, &[Some(y)], 0);
-        self.norms_of(input);
-        Ok(())
-    }
-
     fn node(&mut self, id: NodeId) -> Result<(), LowerError> {
         let graph = self.graph;
         let node = &graph.nodes[id.0 as usize];
         if let Some(group) = self.fusion.weight_norm_at(id) {
             self.conv_weight_norm(group)?;
         }
-        if self.fusion.is_served(id) {
+        if self.fusion.is_served(id) || self.is_preprocessed(id) {
             return Ok(());
         }
         if let Some(group) = self.fusion.group_ending_at(id) {

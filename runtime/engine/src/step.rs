@@ -28,7 +28,6 @@ use crate::kernels::conv_input_gradient::GradientEnd;
 use crate::kernels::conv_weight_gradient::conv_weight_gradient;
 use crate::kernels::conv_weight_norm::WeightNorm;
 use crate::kernels::copy::{Side, copy};
-use crate::kernels::lanes::squared_norm;
 use crate::kernels::mask::mask;
 use crate::kernels::max_pool::{max_pool, max_pool_gradient};
 use crate::kernels::operand::Operand;
@@ -171,7 +170,9 @@ fn compute(
                 affine_norm(reads.get(0)?, reads.get(1)?, reads.get(2)?, reads.get(3)?, out)?;
             return Some([scale, shift, 0.0, 0.0]);
         }
-        Parameters::SquaredNorm(_) => return Some([squared_norm(reads.get(0)?), 0.0, 0.0, 0.0]),
+        Parameters::SquaredNorm(_) => {
+            return Some([call.squared_norm(reads.get(0)?), 0.0, 0.0, 0.0]);
+        }
         Parameters::Preprocess(_)
         | Parameters::Conv(_)
         | Parameters::ConvInputGradient(_)

@@ -15,6 +15,7 @@ pub mod conv_weight_norm;
 pub mod lattice;
 pub mod pixel_gram;
 pub mod source;
+pub mod squared_norm;
 pub mod tile;
 pub mod winograd;
 

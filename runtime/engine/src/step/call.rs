@@ -11,6 +11,7 @@ use crate::isa::Numerics;
 use crate::kernels::conv::{Epilogue, conv};
 use crate::kernels::conv_input_gradient::{GradientEnd, conv_input_gradient};
 use crate::kernels::conv_weight_norm::{Norms, WeightNorm};
+use crate::kernels::lanes::squared_norm;
 use crate::kernels::pixel_gram::pixel_gram;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use crate::vector::{self, Vector};
@@ -71,6 +72,15 @@ impl Call<'_> {
             return vector::conv_weight_norm::conv_weight_norm(&v, norm, scratch, self.workspace);
         }
         norm.direct(scratch)
+    }
+
+    /// See [`squared_norm`].
+    pub fn squared_norm(&self, x: &[f32]) -> f32 {
+        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+        if let Some(v) = Vector::new(&self.compute) {
+            return v.run(vector::squared_norm::SquaredNorm(x));
+        }
+        squared_norm(x)
     }
 
     /// See [`pixel_gram`].

@@ -8,6 +8,7 @@ use gradgate_engine::kernels::activation::Act;
 use gradgate_engine::kernels::conv::{Epilogue, conv};
 use gradgate_engine::kernels::conv_input_gradient::{GradientEnd, conv_input_gradient};
 use gradgate_engine::kernels::conv_weight_norm::WeightNorm;
+use gradgate_engine::kernels::lanes::squared_norm;
 use gradgate_engine::kernels::operand::Operand;
 use gradgate_engine::kernels::unary::Gate;
 use gradgate_engine::vector::{self, Vector};
@@ -186,6 +187,17 @@ fn compare(what: &str, numerics: Numerics, found: &[f32], expected: &[f32]) {
                 let error = (found - expected).abs() / largest;
                 assert!(error <= 1e-5, "{what}, value {i}: {found} for {expected}");
             }
+        }
+    }
+}
+
+#[test]
+fn squared_norms_equal_the_scalar_one() {
+    for length in [0, 1, 15, 16, 17, 160, 1001] {
+        let x = Random(length as u64).values(length);
+        for isa in Isa::available() {
+            let norm = isa.run(Numerics::Exact, vector::squared_norm::SquaredNorm(&x));
+            assert_eq!(norm.to_bits(), squared_norm(&x).to_bits(), "{length} values, {isa:?}");
         }
     }
 }
