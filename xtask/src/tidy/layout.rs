@@ -20,6 +20,7 @@ const SHARED: &[(&str, &str)] = &[
     ("host-tools/graph/src/lower/backward.rs", "what one input gradient finishes"),
     ("host-tools/graph/src/lower/fuse.rs", "chains of nodes that one step computes"),
     ("host-tools/graph/src/lower/layout.rs", "how constants lie in the blobs"),
+    ("host-tools/graph/src/lower/preprocess.rs", "the first step, which no node of the graph is"),
 ];
 
 /// Lock files: the same sources must give the same program.

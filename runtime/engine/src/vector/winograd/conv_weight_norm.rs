@@ -50,8 +50,8 @@ pub fn chunk_elements(s: &ConvShape) -> usize {
     s.input[2].div_ceil(LANES) * of_chunk(s) * TILE
 }
 
-/// Elements of the transformed input that all threads share; 0 where it is read once and every thread
-/// has its own chunk.
+/// Elements of the transformed input that all threads share; 0 where it is read once and every
+/// thread has its own chunk.
 pub fn shared_elements(s: &ConvShape) -> usize {
     if s.output[2] <= LANES { 0 } else { chunks(s) * chunk_elements(s) }
 }
