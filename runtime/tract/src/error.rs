@@ -62,3 +62,29 @@ impl fmt::Display for TractError {
 }
 
 impl std::error::Error for TractError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_the_step_and_the_remedy() {
+        let (step, opcode) = (3, OpCode::ConvInputGradient);
+        let message = || "not so".to_owned();
+        for (error, words) in [
+            (
+                TractError::Unsupported { step, opcode, what: "this geometry" },
+                &["step 3", opcode.name(), "this geometry", "use the engine"][..],
+            ),
+            (
+                TractError::Node { step, opcode, message: message() },
+                &["step 3", opcode.name(), "not so"],
+            ),
+            (TractError::Tract(message()), &["tract", "not so"]),
+            (TractError::Frame { expected: 12, found: 3 }, &["12", "3 values"]),
+        ] {
+            let text = error.to_string();
+            assert!(words.iter().all(|word| text.contains(word)), "{text}: {words:?}");
+        }
+    }
+}

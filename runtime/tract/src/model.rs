@@ -15,9 +15,9 @@ use crate::session::Session;
 use crate::steps;
 use crate::wires::Wires;
 
-/// Kernels of this many taps are gathered while they are multiplied; tract's own choice would first
-/// write small ones out, which costs memory for the phases of an input gradient.
-const LAZY_TAPS: (&str, &str) = ("TRACT_LAZY_IM2COL_MIN_KERNEL", "2");
+/// Bytes from which on a convolution's input is gathered while it is multiplied, instead of being
+/// written out first: always. tract's own choice would write out small kernels and small inputs.
+const LAZY_BYTES: (&str, &str) = ("TRACT_LAZY_IM2COL_MAX_EAGER_BYTES", "0");
 
 /// A bundle that tract can run. Holds no frame state: sessions do, one a thread.
 #[derive(Debug)]
@@ -141,5 +141,5 @@ fn select_outputs(
 }
 
 fn optimised(model: TypedModel) -> TractResult<Arc<TypedSimplePlan>> {
-    KnobScope::new([LAZY_TAPS])?.enter(|| TypedSimplePlan::new(model.into_optimized()?))
+    KnobScope::new([LAZY_BYTES])?.enter(|| TypedSimplePlan::new(model.into_optimized()?))
 }

@@ -37,7 +37,8 @@ mod built {
             assert_eq!(engine["class"], tract["class"], "{engine} {tract}");
             let score = |line: &Value| line["score"].as_f64().unwrap();
             let (ours, theirs) = (score(engine), score(tract));
-            assert!((ours - theirs).abs() <= 1e-3 * ours.abs().max(1.0), "{engine} {tract}");
+            // As `SCORE_TOLERANCE` of the whole-path tests: levels rise steeply at near quantiles.
+            assert!((ours - theirs).abs() <= 5e-2 * ours.abs().max(1.0), "{engine} {tract}");
         }
     }
 

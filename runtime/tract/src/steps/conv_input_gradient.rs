@@ -92,10 +92,9 @@ fn phases(s: &ConvShape, axis: usize) -> Vec<Phase> {
     let step = dilation / greatest_divisor(stride, dilation);
     (0..stride.min(input))
         .filter_map(|first| {
-            let meets = |tap: &usize| (first + pad).abs_diff(tap * dilation) % stride == 0;
-            let taps: Vec<usize> = (0..s.kernel[axis]).filter(meets).rev().collect();
-            let last = *taps.first()? as isize;
             let length = (input - first).div_ceil(stride);
+            let taps = taps(s, axis, first, length);
+            let last = *taps.first()? as isize;
             // Position `first + t * stride` takes the cotangent's element `t + at` at its last tap.
             let at = ((first + pad) as isize - last * dilation as isize) / stride as isize;
             let reach = ((taps.len() - 1) * step) as isize;
@@ -103,6 +102,18 @@ fn phases(s: &ConvShape, axis: usize) -> Vec<Phase> {
             Some(Phase { first, length, taps, dilation: step, pads: [-at, after] })
         })
         .collect()
+}
+
+/// Taps that take an element of the cotangent at some of `length` positions from `first` on, last
+/// one first. They are neighbours in their class: what the next tap takes lies a step before.
+fn taps(s: &ConvShape, axis: usize, first: usize, length: usize) -> Vec<usize> {
+    let (stride, dilation) = (s.strides[axis] as isize, s.dilations[axis]);
+    let takes = |tap: &usize| {
+        let at = (first + s.pads[axis]) as isize - (tap * dilation) as isize;
+        let elements = at / stride..at / stride + length as isize;
+        at % stride == 0 && elements.start < s.output[axis] as isize && 0 < elements.end
+    };
+    (0..s.kernel[axis]).filter(takes).rev().collect()
 }
 
 fn greatest_divisor(a: usize, b: usize) -> usize {
@@ -247,12 +258,15 @@ mod tests {
         for input in [1, 2, 5, 8] {
             for kernel in [1, 2, 3, 5] {
                 for (stride, dilation) in [(1, 1), (1, 2), (2, 1), (2, 2), (2, 3), (3, 1), (3, 2)] {
-                    for pads in [[0, 0], [1, 1], [2, 2], [0, 1], [3, 0], [1, 4]] {
+                    for pads in [[0, 0], [1, 1], [2, 2], [0, 1], [3, 0], [1, 4], [6, 5]] {
                         if dilation * (kernel - 1) + 1 > input + pads[0] + pads[1] {
                             continue;
                         }
                         let s = row(input, kernel, stride, dilation, pads);
                         assert_eq!(by_phases(&s), defined(&s), "{s:?}");
+                        // No tap is there for padding alone.
+                        let used = |tap: &usize| defined(&s).iter().any(|[_, t, _]| t == tap);
+                        assert!(phases(&s, 0).iter().all(|p| p.taps.iter().all(used)), "{s:?}");
                     }
                 }
             }
