@@ -8,10 +8,10 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use gradgate_bundle::digest::sha256;
-use gradgate_graph::expand::{Label, expand};
+use gradgate_graph::expand::{Label, expand, expand_aligned};
 use gradgate_graph::import::{ImportOptions, import_file};
 use gradgate_graph::taps::Taps;
-use gradgate_tests::cases::cases;
+use gradgate_tests::cases::{cases, references};
 use gradgate_tests::executor::report;
 use gradgate_tests::reference::channels_last;
 use gradgate_tests::rng::Rng;
@@ -49,20 +49,50 @@ fn suite_cases_give_the_committed_bits() {
     compare("suite-bits.txt", &out);
 }
 
-/// Real frames: 100 on ResNet-8, 10 on ResNet-20 (emulated aarch64 takes seconds for each).
+/// Cosines alone: what else such a bundle gives stands in the other digests.
+#[test]
+fn alignments_give_the_committed_bits() {
+    let mut out = String::new();
+    let mut cosines = 0;
+    for case in cases() {
+        let references = references(&case.graph);
+        let expanded = expand_aligned(&case.graph, &Label::Ones, &Taps::all(), &references);
+        let compiled = compile(&expanded.unwrap(), false);
+        let elements = case.graph.input.map(|id| case.graph.value(id).elements()).unwrap();
+        let mut rng = Rng(7);
+        let reports = (0..4).map(|_| report(&compiled.bytes, &rng.bytes(elements)));
+        let lines: Vec<String> = reports.map(|text| alignments_of(&text)).collect();
+        cosines += lines.iter().map(|text| text.lines().count()).sum::<usize>();
+        digest_line(&mut out, case.name, &lines.concat());
+    }
+    assert!(cosines > 4 * 80, "{cosines}");
+    compare("alignment-bits.txt", &out);
+}
+
+fn alignments_of(report: &str) -> String {
+    report.split_inclusive('\n').filter(|line| line.starts_with("alignment ")).collect()
+}
+
+/// Real frames: 100 on ResNet-8, 10 on ResNet-20 (emulated aarch64 takes seconds for each); 10 on
+/// ResNet-8 with alignments.
 #[test]
 fn real_frames_give_the_committed_bits() {
     let mut out = String::new();
-    for (name, count) in [("resnet8", 100), ("resnet20", 10)] {
+    for (name, count, aligned) in
+        [("resnet8", 100, false), ("resnet20", 10, false), ("resnet8", 10, true)]
+    {
         let Some(model) = shared(&format!("models/{name}.onnx")) else { return };
         let Some(records) = shared("data/cifar10-lossless/test.bin") else { return };
         let imported = import_file(&model, &ImportOptions::default()).unwrap();
-        let expanded = expand(&imported.graph, &Label::Ones, &Taps::all()).unwrap();
+        let graph = &imported.graph;
+        let references = if aligned { references(graph) } else { Vec::new() };
+        let expanded = expand_aligned(graph, &Label::Ones, &Taps::all(), &references).unwrap();
         let compiled = compile(&expanded, false);
         let records = std::fs::read(records).unwrap();
         let frames = records.chunks(3073).take(count).map(|record| channels_last(&record[1..], 3));
         let text: String = frames.map(|frame| report(&compiled.bytes, &frame)).collect();
-        digest_line(&mut out, &format!("{name}, {count} frames"), &text);
+        let with = if aligned { ", with alignments" } else { "" };
+        digest_line(&mut out, &format!("{name}{with}, {count} frames"), &text);
     }
     compare("real-bits.txt", &out);
 }

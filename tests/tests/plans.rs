@@ -4,12 +4,12 @@
 //!
 //! `GRADGATE_SEED` starts the random networks elsewhere.
 
-use gradgate_graph::expand::{Expanded, Label, expand};
+use gradgate_graph::expand::{Expanded, Label, expand_aligned};
 use gradgate_graph::graph::Graph;
 use gradgate_graph::import::{ImportOptions, import_file};
 use gradgate_graph::taps::Taps;
-use gradgate_tests::cases::cases;
 use gradgate_tests::cases::random::random;
+use gradgate_tests::cases::{cases, references};
 use gradgate_tests::executor::report;
 use gradgate_tests::rng::Rng;
 use gradgate_tests::{compile, compile_within, shared};
@@ -23,26 +23,41 @@ struct Tally {
     plans: usize,
     refused: usize,
     steps_again: usize,
+    cosines: usize,
 }
 
-fn expanded(graph: &Graph) -> Expanded {
-    expand(graph, &Label::Ones, &Taps::all()).unwrap_or_else(|error| panic!("{error}"))
+fn expanded(graph: &Graph, aligned: bool) -> Expanded {
+    let references = if aligned { references(graph) } else { Vec::new() };
+    expand_aligned(graph, &Label::Ones, &Taps::all(), &references)
+        .unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// As [`compare_one`], without alignments and with one of every weight: an alignment reads operands
+/// and a feature after the norm, which the planner must keep for it.
+fn compare(name: &str, graph: &Graph, rng: &mut Rng, tally: &mut Tally) {
+    for aligned in [false, true] {
+        let name = format!("{name}{}", if aligned { ", aligned" } else { "" });
+        compare_one(&name, &expanded(graph, aligned), rng, tally);
+    }
 }
 
 /// Holds plans without a budget and within shares of what that needs against the one in which
 /// every tensor keeps its place.
-fn compare(name: &str, graph: &Graph, rng: &mut Rng, tally: &mut Tally) {
-    let expanded = expanded(graph);
+fn compare_one(name: &str, expanded: &Expanded, rng: &mut Rng, tally: &mut Tally) {
+    let graph = &expanded.graph;
     let elements = graph.input.map(|id| graph.value(id).elements()).unwrap();
     let frame = rng.bytes(elements);
-    let kept = compile(&expanded, true);
+    let kept = compile(expanded, true);
     let expected = report(&kept.bytes, &frame);
-    let free = compile(&expanded, false);
+    let cosines = expected.lines().filter(|line| line.starts_with("alignment ")).count();
+    assert_eq!(cosines, expanded.alignments.len(), "{name}");
+    tally.cosines += cosines;
+    let free = compile(expanded, false);
     assert!(free.plan.arena_elements <= kept.plan.arena_elements, "{name}");
     assert_eq!(report(&free.bytes, &frame), expected, "{name}: without a budget");
     for _ in 0..3 {
         let budget = free.plan.arena_bytes() * rng.range(70, 99) / 100;
-        let Some(within) = compile_within(&expanded, budget) else {
+        let Some(within) = compile_within(expanded, budget) else {
             tally.refused += 1;
             continue;
         };
@@ -63,7 +78,7 @@ fn random_networks_keep_their_bits() {
         compare(&format!("seed {seed}"), &random(seed), &mut Rng(seed), &mut tally);
     }
     println!("{tally:?}");
-    assert!(tally.plans > 20 && tally.steps_again > 20, "{tally:?}");
+    assert!(tally.plans > 40 && tally.steps_again > 40 && tally.cosines > 100, "{tally:?}");
 }
 
 #[test]
@@ -81,7 +96,7 @@ fn suite_cases_keep_their_bits() {
 fn resnet8_takes_little_more_than_what_must_be_kept() {
     let Some(model) = shared("models/resnet8.onnx") else { return };
     let imported = import_file(&model, &ImportOptions::default()).unwrap();
-    let expanded = expanded(&imported.graph);
+    let expanded = expanded(&imported.graph, false);
     let arena = compile(&expanded, false).plan.arena_bytes();
     assert!((294_912..=307_200).contains(&arena), "{arena} B");
     let within = compile_within(&expanded, 208_896).expect("two layers computed again");

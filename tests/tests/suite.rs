@@ -95,8 +95,9 @@ fn executors_agree_with_the_interpreter() {
 #[test]
 fn every_instruction_set_gives_the_scalar_bits() {
     for case in cases() {
-        let expanded = expand(&case.graph, &Label::Ones, &Taps::all()).unwrap();
-        let compiled = compile(&expanded, false);
+        let references = references(&case.graph);
+        let expanded = expand_aligned(&case.graph, &Label::Ones, &Taps::all(), &references);
+        let compiled = compile(&expanded.unwrap(), false);
         let frame = Rng(17).bytes(elements(&case));
         let expected = run_engine(&compiled, &frame);
         for isa in Isa::available() {

@@ -1,5 +1,6 @@
 //! A small plan through load and run.
 
+mod alignment;
 mod in_place;
 mod net;
 mod refusals;

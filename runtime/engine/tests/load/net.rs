@@ -46,10 +46,13 @@ pub struct Net {
     pub classes: u32,
     pub penultimate: u32,
     pub layers: &'static str,
+    pub alignments: &'static str,
     /// Indices into the plan's steps, in order of execution.
     pub order: Vec<usize>,
-    /// One more step behind them: operation, parameter record, operands.
+    /// One more step: operation, parameter record, operands.
     pub extra: Option<(OpCode, Vec<u8>, Vec<u16>)>,
+    /// How many of the others run before it.
+    pub extra_place: usize,
 }
 
 pub fn in_arena(offset: u32, elements: u32) -> TensorRecord {
@@ -131,8 +134,10 @@ impl Net {
             classes: 3,
             penultimate: 0,
             layers: "logits",
+            alignments: "",
             order: (0..8).collect(),
             extra: None,
+            extra_place: 8,
         }
     }
 
@@ -168,7 +173,8 @@ impl Net {
         if let Some((opcode, bytes, operands)) = &self.extra {
             let offset = u32::try_from(params.len()).unwrap();
             params.extend(bytes);
-            steps.push(record(*opcode, offset.into(), operands));
+            let place = self.extra_place.min(steps.len());
+            steps.insert(place, record(*opcode, offset.into(), operands));
         }
         let mut blobs = Vec::new();
         push_floats(&mut blobs, &WEIGHTS).unwrap();
@@ -198,7 +204,7 @@ impl Net {
             schema: Schema {
                 parameters: "w\nb",
                 layers: self.layers,
-                alignments: "",
+                alignments: self.alignments,
                 classes: self.classes,
                 penultimate: self.penultimate,
                 folded: false,
