@@ -18,10 +18,12 @@ pub mod draw;
 mod emit;
 mod in_place;
 mod lifetimes;
+mod numbers;
 mod offsets;
 mod order;
 mod program;
 mod search;
+mod successors;
 
 use std::fmt;
 use std::ops::Range;
@@ -214,10 +216,10 @@ struct Placed {
 }
 
 impl Placed {
-    fn of(arranged: &Arranged) -> Self {
+    fn of(problem: &Problem, arranged: &Arranged) -> Self {
         let is_result = |group: &Group| arranged.program.results[group.tensors[0]];
-        let groups: Vec<Group> =
-            arranged.groups.iter().filter(|group| !is_result(group)).cloned().collect();
+        let mut groups = lifetimes::groups(problem, &arranged.program);
+        groups.retain(|group| !is_result(group));
         let (offsets, end) = offsets::place(&groups, arranged.peak());
         Self { groups, offsets, end }
     }
@@ -249,7 +251,7 @@ fn search(
 ) -> Result<(Program, Placed), PlanError> {
     let mut search = Search::new(problem);
     let free = search.free();
-    let placed = Placed::of(&free);
+    let placed = Placed::of(problem, &free);
     let Some(budget) = options.budget else { return Ok((free.program, placed)) };
     let bytes = |placed: &Placed| 4 * front.arena(placed.end, options);
     if bytes(&placed) <= budget {
@@ -260,7 +262,7 @@ fn search(
     let mut limit = (budget / 4).saturating_sub(front.end);
     for _ in 0..LIMITS_MAX {
         let found = search.within(limit, free.clone());
-        let placed = Placed::of(&found);
+        let placed = Placed::of(problem, &found);
         if bytes(&placed) <= budget {
             return Ok((found.program, placed));
         }

@@ -59,12 +59,24 @@ pub(super) fn groups(problem: &Problem, program: &Program) -> Vec<Group> {
     groups
 }
 
-/// Elements that live at each call, results aside: what no placement can get below.
-pub(super) fn profile(groups: &[Group], results: &[bool], calls: usize) -> Vec<usize> {
+/// Elements that live at each call, results aside: what no placement can get below. As of the
+/// groups, which the search need not build.
+pub(super) fn profile(problem: &Problem, program: &Program) -> Vec<usize> {
+    let lifetimes = lifetimes(problem, program);
+    let takes = in_place::shares(problem, program, &lifetimes);
+    let calls = program.calls.len();
     let mut change = vec![0_isize; calls + 2];
-    for group in groups.iter().filter(|group| !results[group.tensors[0]]) {
-        change[group.life.start] += group.elements as isize;
-        change[group.life.end] -= group.elements as isize;
+    for (id, life) in lifetimes.iter().enumerate() {
+        let Some(life) = life.as_ref().filter(|_| !program.results[id]) else { continue };
+        let room = program.room(id) as isize;
+        change[life.start] += room;
+        change[life.end] -= room;
+        // Both live at the call in which one takes the other's interval: counted once.
+        if let Some(source) = takes[id] {
+            change[life.start] -= room;
+            change[life.start + 1] += room;
+            debug_assert_eq!(program.room(source), program.room(id));
+        }
     }
     let mut live = 0;
     let total = change.iter().take(calls).map(|change| {

@@ -5,59 +5,20 @@
 //!
 //! Only the order changes, within what the operands allow.
 
-use std::collections::{BTreeSet, HashMap};
-
 use gradgate_bundle::shape::Role;
 
 use super::lifetimes::lifetimes;
-use super::program::{Problem, Program, Work};
+use super::numbers::Numbers;
+use super::program::{Problem, Program};
+use super::successors::Successors;
 
-/// For every call, those that must come later.
-fn successors(problem: &Problem, program: &Program) -> Vec<Vec<u32>> {
-    let mut successors = vec![Vec::new(); program.calls.len()];
-    let mut writer: Vec<Option<u32>> = vec![None; program.elements.len()];
-    let mut readers: Vec<Vec<u32>> = vec![Vec::new(); program.elements.len()];
-    let mut features: HashMap<u16, u32> = HashMap::new();
-    for index in 0..program.calls.len() as u32 {
-        // A feature that a step reads is no operand of its own.
-        if let Work::Step(step) = program.calls[index as usize].work {
-            let facts = &problem.steps[step as usize];
-            if let Some(&writer) = facts.feature_read.and_then(|read| features.get(&read)) {
-                successors[writer as usize].push(index);
-            }
-            features.extend(facts.features.iter().map(|&feature| (feature, index)));
-        }
-        for (_, id, role) in program.operands(problem, index as usize) {
-            let last = writer[id];
-            if let Some(last) = last.filter(|&last| last != index) {
-                successors[last as usize].push(index);
-            }
-            if role.writes() {
-                for reader in std::mem::take(&mut readers[id]) {
-                    if reader != index {
-                        successors[reader as usize].push(index);
-                    }
-                }
-                writer[id] = Some(index);
-            } else {
-                readers[id].push(index);
-            }
-        }
-    }
-    for list in &mut successors {
-        list.sort_unstable();
-        list.dedup();
-    }
-    successors
-}
-
-/// Moves calls that grow the arena to just before the first call that needs them.
-pub(super) fn sink(problem: &Problem, program: &mut Program) {
+/// Moves calls that grow the arena to just before the first call that needs them; whether any did.
+pub(super) fn sink(problem: &Problem, program: &mut Program) -> bool {
     let lifetimes = lifetimes(problem, program);
-    let successors = successors(problem, program);
+    let successors = Successors::new(problem, program);
     let size = |id: usize| program.room(id) as isize;
     let grows = |call: usize| {
-        let first = successors[call].first().map_or(usize::MAX, |&next| next as usize);
+        let first = successors.of(call).first().map_or(usize::MAX, |&next| next as usize);
         let growth: isize = program
             .operands(problem, call)
             .map(|(_, id, role)| match (role, &lifetimes[id]) {
@@ -71,19 +32,23 @@ pub(super) fn sink(problem: &Problem, program: &mut Program) {
     // From the last call to the first: the end of the list is what runs first.
     let mut order: Vec<u32> = Vec::with_capacity(program.calls.len());
     for call in (0..program.calls.len()).rev() {
-        let first = |&later: &u32| successors[call].binary_search(&later).is_ok();
+        let first = |&later: &u32| successors.of(call).binary_search(&later).is_ok();
         let place = match grows(call) {
             true => order.iter().rposition(first).map_or(order.len(), |at| at + 1),
             false => order.len(),
         };
         order.insert(place, call as u32);
     }
+    if order.iter().rev().enumerate().all(|(place, &call)| call as usize == place) {
+        return false;
+    }
     program.calls = order.iter().rev().map(|&call| program.calls[call as usize]).collect();
+    true
 }
 
 /// Runs calls that need no memory as soon as they can.
 pub(super) fn hasten(problem: &Problem, program: &mut Program) {
-    let successors = successors(problem, program);
+    let successors = Successors::new(problem, program);
     let mut state = Hasten::new(problem, program, &successors);
     let mut order = Vec::with_capacity(program.calls.len());
     while let Some(call) = state.next() {
@@ -97,20 +62,19 @@ pub(super) fn hasten(problem: &Problem, program: &mut Program) {
 struct Hasten<'p> {
     problem: &'p Problem,
     program: &'p Program,
-    successors: &'p [Vec<u32>],
+    successors: &'p Successors,
     waits: Vec<u32>,
-    ready: BTreeSet<u32>,
+    ready: Numbers,
     /// Ready calls whose balance may have become favourable.
-    fresh: BTreeSet<u32>,
+    fresh: Numbers,
     started: Vec<bool>,
     /// Calls left that touch a tensor: their number, and the sum of their indices.
     left: Vec<(u32, u64)>,
 }
 
 impl<'p> Hasten<'p> {
-    fn new(problem: &'p Problem, program: &'p Program, successors: &'p [Vec<u32>]) -> Self {
-        let mut waits = vec![0; program.calls.len()];
-        successors.iter().flatten().for_each(|&call| waits[call as usize] += 1);
+    fn new(problem: &'p Problem, program: &'p Program, successors: &'p Successors) -> Self {
+        let waits = successors.waits();
         let mut left = vec![(0, 0); program.elements.len()];
         for call in 0..program.calls.len() {
             for (_, id, _) in touched(problem, program, call) {
@@ -118,8 +82,9 @@ impl<'p> Hasten<'p> {
                 left[id].1 += call as u64;
             }
         }
-        let ready: BTreeSet<u32> =
-            (0..waits.len() as u32).filter(|&call| waits[call as usize] == 0).collect();
+        let mut ready = Numbers::below(waits.len());
+        let free = (0..waits.len() as u32).filter(|&call| waits[call as usize] == 0);
+        free.for_each(|call| ready.insert(call));
         let started = vec![false; program.elements.len()];
         let fresh = ready.clone();
         Self { problem, program, successors, waits, ready, fresh, started, left }
@@ -128,11 +93,11 @@ impl<'p> Hasten<'p> {
     /// The first ready call that needs no memory, else the first ready call.
     fn next(&mut self) -> Option<u32> {
         while let Some(call) = self.fresh.pop_first() {
-            if self.ready.contains(&call) && self.is_free(call) {
+            if self.ready.contains(call) && self.is_free(call) {
                 return Some(call);
             }
         }
-        self.ready.first().copied()
+        self.ready.first()
     }
 
     /// Whether the arena is no fuller after the call, nor much fuller during it.
@@ -150,7 +115,7 @@ impl<'p> Hasten<'p> {
     }
 
     fn run(&mut self, call: u32) {
-        self.ready.remove(&call);
+        self.ready.remove(call);
         for (_, id, _) in touched(self.problem, self.program, call as usize) {
             self.started[id] = true;
             self.left[id].0 -= 1;
@@ -159,7 +124,7 @@ impl<'p> Hasten<'p> {
                 self.fresh.insert(self.left[id].1 as u32);
             }
         }
-        for &next in &self.successors[call as usize] {
+        for &next in self.successors.of(call as usize) {
             self.waits[next as usize] -= 1;
             if self.waits[next as usize] == 0 {
                 self.ready.insert(next);

@@ -56,6 +56,8 @@ impl Cost {
 #[derive(Debug)]
 pub(super) struct Problem {
     pub steps: Vec<Facts>,
+    /// How many features the steps write.
+    pub features: usize,
     /// Arena operands of each step by place.
     pub operands: Vec<[u32; OPERANDS]>,
     /// Elements of each tensor; 0 for constants.
@@ -89,6 +91,7 @@ impl Problem {
         };
         let mut problem = Self {
             steps: schedule.steps.iter().map(|step| facts(schedule, step)).collect(),
+            features: schedule.features,
             operands: schedule.steps.iter().map(places).collect(),
             elements: (0..count).map(elements).collect(),
             writers: vec![Vec::new(); count],
@@ -253,7 +256,7 @@ pub(super) enum Supply {
 }
 
 /// How each tensor is supplied, and which gates are kept as masks.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Choices {
     pub supply: Vec<Supply>,
     pub masked: Vec<bool>,

@@ -4,7 +4,7 @@
 //! Under a budget, layers are added one by one, each time the one that takes the most from what is
 //! above the budget for its work, until nothing is; then those that are not needed after all go.
 
-use super::lifetimes::{Group, groups, profile};
+use super::lifetimes::profile;
 use super::order::{hasten, sink};
 use super::program::{Choices, Cost, Problem, Program, Supply};
 
@@ -16,7 +16,6 @@ const STEPS_MAX: usize = 3_000_000;
 pub(super) struct Arranged {
     pub choices: Choices,
     pub program: Program,
-    pub groups: Vec<Group>,
     /// Elements that live at each call, results aside.
     pub profile: Vec<usize>,
     /// What the choices cost.
@@ -27,25 +26,23 @@ impl Arranged {
     pub fn new(problem: &Problem, choices: Choices) -> Self {
         let program = Program::new(problem, &choices);
         let added = program.added(problem);
-        let hastened = Self::ordered(problem, &choices, program.clone(), added, false);
-        let sunk = Self::ordered(problem, &choices, program, added, true);
-        if sunk.peak() < hastened.peak() { sunk } else { hastened }
+        let mut sunk = program.clone();
+        let moved = sink(problem, &mut sunk);
+        let hastened = Self::ordered(problem, choices, program, added);
+        if !moved {
+            return hastened;
+        }
+        let sunk = Self::ordered(problem, Choices::default(), sunk, added);
+        match sunk.peak() < hastened.peak() {
+            true => Self { choices: hastened.choices, ..sunk },
+            false => hastened,
+        }
     }
 
-    fn ordered(
-        problem: &Problem,
-        choices: &Choices,
-        mut program: Program,
-        added: Cost,
-        sinks: bool,
-    ) -> Self {
-        if sinks {
-            sink(problem, &mut program);
-        }
+    fn ordered(problem: &Problem, choices: Choices, mut program: Program, added: Cost) -> Self {
         hasten(problem, &mut program);
-        let groups = groups(problem, &program);
-        let profile = profile(&groups, &program.results, program.calls.len());
-        Self { choices: choices.clone(), program, groups, profile, added }
+        let profile = profile(problem, &program);
+        Self { choices, program, profile, added }
     }
 
     /// Elements at the fullest call.
@@ -169,22 +166,21 @@ impl<'p> Search<'p> {
     }
 
     /// Makes or undoes one change after another while that lowers the peak, or the work at the same
-    /// peak.
+    /// peak; two rounds, or until every change has failed on the same arrangement.
     fn improve(&mut self, mut best: Arranged, changes: &[Change]) -> Arranged {
-        for _ in 0..2 {
-            let before = best.rank();
-            for change in changes {
-                let choices = change.applied(self.problem, &best.choices);
-                if choices == best.choices {
-                    continue;
-                }
-                let Some(tried) = self.try_out(choices) else { return best };
-                if tried.rank() < best.rank() {
-                    best = tried;
-                }
-            }
-            if best.rank() == before {
+        let mut failed = 0;
+        for change in changes.iter().chain(changes) {
+            if failed == changes.len() {
                 break;
+            }
+            failed += 1;
+            let choices = change.applied(self.problem, &best.choices);
+            if choices == best.choices {
+                continue;
+            }
+            let Some(tried) = self.try_out(choices) else { return best };
+            if tried.rank() < best.rank() {
+                (best, failed) = (tried, 0);
             }
         }
         best
