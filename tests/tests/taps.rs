@@ -53,7 +53,7 @@ fn the_last_third_costs_one_and_a_half_forward_passes() {
         // Five input gradients and six direct norms, the first of them of half the channels.
         ("layer3.*,linear.*", Products::Dropped, 1.62),
     ] {
-        let macs = Macs::with_taps(&graph, &Taps::parse(taps), products).unwrap();
+        let macs = Macs::with_taps(&graph, &Taps::parse(taps), &[], products).unwrap();
         let factor = macs.factor();
         eprintln!("{taps}, products {products:?}: {factor:.3} x forward");
         // The five input gradients alone are 1.29.
@@ -64,7 +64,7 @@ fn the_last_third_costs_one_and_a_half_forward_passes() {
 #[test]
 fn one_and_a_half_forward_passes_reach_into_the_last_stage() {
     let Some(graph) = resnet20() else { return };
-    let chosen = choose(&graph, MacBudget::Forward(1.5), Products::Dropped).unwrap();
+    let chosen = choose(&graph, MacBudget::Forward(1.5), &[], Products::Dropped).unwrap();
     let deepest = chosen.deepest.expect("some layer");
     assert!(deepest.starts_with("layer3.") || deepest.starts_with("layer2."), "{deepest}");
     let factor = chosen.macs.factor();

@@ -21,7 +21,8 @@ pub struct Device {
     pub example: &'static str,
 }
 
-/// Common mid-range chips of each class; `any` promises nothing and limits nothing.
+/// Common mid-range chips of each class, the smallest first; `any` promises nothing and limits
+/// nothing.
 pub const DEVICES: [Device; 5] = [
     Device { class: DeviceClass::CortexM4F, ram: 256 * KIB, flash: MIB, example: "nRF52840" },
     Device { class: DeviceClass::CortexM33, ram: 512 * KIB, flash: 2 * MIB, example: "STM32U585" },
@@ -45,6 +46,11 @@ impl Device {
         DEVICES.iter().find(|device| device.class == class)
     }
 
+    /// The smallest class that holds a bundle; `None` where none does.
+    pub fn smallest(needs: &Needs) -> Option<&'static Device> {
+        DEVICES.iter().find(|device| device.fits(needs))
+    }
+
     /// Whether a bundle fits.
     pub fn fits(&self, needs: &Needs) -> bool {
         needs.ram <= self.ram && needs.flash <= self.flash
@@ -65,6 +71,17 @@ impl Device {
             }
         }
         Ok(())
+    }
+}
+
+/// The smallest class that holds a bundle, with what it is assumed to have, for people.
+pub fn smallest_text(needs: &Needs) -> String {
+    let short = |n: u64| bytes(n).split(" (").next().unwrap_or_default().to_owned();
+    match Device::smallest(needs) {
+        Some(Device { class, ram, flash, example: _ }) => {
+            format!("{} ({} of RAM, {} of flash assumed)", class.name(), short(*ram), short(*flash))
+        }
+        None => "none: it is too large for every class".to_owned(),
     }
 }
 
@@ -99,6 +116,29 @@ mod tests {
             assert!(error.unwrap_or_default().contains(missing.unwrap_or_default()));
         }
         assert!(Device::of(DeviceClass::Any).is_none());
+    }
+
+    #[test]
+    fn the_smallest_class_by_table() {
+        for (ram, flash, class) in [
+            (256 * KIB, MIB, Some(DeviceClass::CortexM4F)),
+            (256 * KIB + 1, 1, Some(DeviceClass::CortexM33)),
+            (1, MIB + 1, Some(DeviceClass::CortexM33)),
+            (513 * KIB, 1, Some(DeviceClass::CortexM55)),
+            (3 * MIB, 1, Some(DeviceClass::Linux)),
+            (2048 * MIB, 1, None),
+        ] {
+            let needs = Needs { ram, flash };
+            assert_eq!(Device::smallest(&needs).map(|device| device.class), class, "{ram} {flash}");
+            let name = class.map_or("none", DeviceClass::name);
+            assert!(smallest_text(&needs).starts_with(name), "{}", smallest_text(&needs));
+        }
+        // A later row is never smaller than an earlier one.
+        assert!(DEVICES.is_sorted_by(|a, b| a.ram <= b.ram && a.flash <= b.flash));
+    }
+
+    #[test]
+    fn unknown_classes_are_refused() {
         assert!(parse_class("cortex-m0").unwrap_err().to_string().contains("cortex-m7"));
     }
 }

@@ -54,7 +54,7 @@ pub fn recipe(
         references: self::references(file, path, references)?,
         ..Recipe::default()
     };
-    model.with_products_of(recipe, &ours.schema_digest)
+    model.with_products_of(recipe, &ours.alignments, &ours.schema_digest)
 }
 
 /// The references that the detector's features were computed with, and no others.

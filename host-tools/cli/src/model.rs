@@ -9,7 +9,7 @@ use clap::Args;
 use gradgate_bundle::detector::{FeatureShape, Inputs};
 use gradgate_bundle::digest::{schema_digest, sha256};
 use gradgate_bundle::header::{Schema, names};
-use gradgate_detect::references::{References, ReferencesFor};
+use gradgate_detect::references::{LayerReference, References, ReferencesFor};
 use gradgate_frame::Preprocessing;
 use gradgate_graph::alignment::Reference;
 use gradgate_graph::expand::{Expanded, Label, expand_aligned};
@@ -23,6 +23,7 @@ use gradgate_graph::taps::{Taps, describe};
 
 use crate::label;
 use crate::output::hex;
+use crate::taps::TapsArgs;
 
 /// Choices for ONNX files that leave something open.
 #[derive(Args, Clone, Debug, Default)]
@@ -138,21 +139,28 @@ impl Recipe {
         }
     }
 
+    /// The references' directions, none without references, which must be the model's own.
+    pub fn directions(&self, model: &Model) -> Result<Vec<Reference>> {
+        let Some(file) = &self.references else { return Ok(Vec::new()) };
+        file.check_for(&self.references_for(model))?;
+        let direction = |layer: &LayerReference| Reference {
+            parameter: layer.shape.parameter.clone(),
+            u: layer.u.clone(),
+            v: layer.v.clone(),
+        };
+        Ok(file.layers.iter().map(direction).collect())
+    }
+
+    /// The recipe with the taps of the command line.
+    pub fn with_taps(mut self, args: &TapsArgs, model: &Model) -> Result<Recipe> {
+        let directions = self.directions(model)?;
+        self.taps = args.resolve(&model.imported.graph, &directions, self.products)?;
+        Ok(self)
+    }
+
     /// Expands a model, with alignments where there are references, which must be its own.
     pub fn expand(&self, model: &Model) -> Result<Expanded> {
-        let mut references = Vec::new();
-        if let Some(file) = &self.references {
-            file.check_for(&self.references_for(model))?;
-            references = file
-                .layers
-                .iter()
-                .map(|layer| Reference {
-                    parameter: layer.shape.parameter.clone(),
-                    u: layer.u.clone(),
-                    v: layer.v.clone(),
-                })
-                .collect();
-        }
+        let references = self.directions(model)?;
         let graph = &model.imported.graph;
         let expanded = expand_aligned(graph, &self.label, &self.taps, &references)?;
         if self.references.is_some() && expanded.alignments.is_empty() {
@@ -249,8 +257,15 @@ impl Model {
     }
 
     /// The recipe with the products that give this schema digest, in hex; unchanged where none do.
-    pub fn with_products_of(&self, recipe: Recipe, digest: &str) -> Result<Recipe> {
+    /// The alignments are named, for what reads them may lie elsewhere.
+    pub fn with_products_of(
+        &self,
+        recipe: Recipe,
+        alignments: &[String],
+        digest: &str,
+    ) -> Result<Recipe> {
         let names = self.expand(&recipe).and_then(|expanded| Ok(schema_names(&expanded)?))?;
+        let names = SchemaNames { alignments: alignments.join("\n"), ..names };
         let kept = schema_hex(&schema_of(&names, self.imported.folded, Products::Kept)) == digest;
         let products = if kept { Products::Kept } else { Products::Dropped };
         Ok(Recipe { products, ..recipe })

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use gradgate_graph::alignment::Reference;
 use gradgate_graph::cost::{MacBudget, Macs};
 use gradgate_graph::graph::Graph;
 use gradgate_graph::lower::Products;
@@ -35,12 +36,17 @@ impl TapsArgs {
     }
 
     /// The taps; a choice of `auto` is made here and told on standard error. Files hold the
-    /// parameters, never the word.
-    pub fn resolve(&self, graph: &Graph, products: Products) -> Result<Taps> {
+    /// parameters, never the word. The budget counts alignments with these references.
+    pub fn resolve(
+        &self,
+        graph: &Graph,
+        references: &[Reference],
+        products: Products,
+    ) -> Result<Taps> {
         let auto = self.taps.as_deref() == Some(AUTO);
         match (self.taps.as_deref(), self.mac_budget) {
             (_, Some(budget)) if auto => {
-                let chosen = choose(graph, budget, products)
+                let chosen = choose(graph, budget, references, products)
                     .with_context(|| format!("--mac-budget {budget}"))?;
                 let of = format!("{} of {}", chosen.parameters.len(), graph.parameters.len());
                 let from = match &chosen.deepest {

@@ -37,7 +37,7 @@ pub struct Cost {
     pub forward: u64,
     /// Of the cotangents.
     pub backward: u64,
-    /// Of the weight gradients and their norms.
+    /// Of the weight gradients, their norms and alignments.
     pub norms: u64,
     /// Working memory.
     pub arena_bytes: u64,
@@ -145,13 +145,20 @@ impl<'a> Frontier<'a> {
         if normal.metadata.parameters.is_empty() {
             return bad("the features hold no gradient norms; compute them without --taps".into());
         }
+        if options.inputs.has(Inputs::ALIGNMENT) && normal.metadata.alignments.is_empty() {
+            return bad(
+                "the features hold no alignments; compute them with `features --references`, or \
+                 leave alignment out of the inputs"
+                    .into(),
+            );
+        }
         let options = FitOptions { split: SplitMode::Promise, ..options.clone() };
         let sizes = check_sizes(normal, anomalous, kind, &options)?;
         let parts = Parts { choosing: sizes.choice, reporting: sizes.report };
         Ok(Frontier { normal, anomalous, kind, options, parts })
     }
 
-    /// What the norms of these columns tell.
+    /// What the norms of these columns tell, with the alignments of their weights.
     fn tell(&self, columns: &[usize], kind: HeadKind) -> Result<Told, DetectError> {
         let normal = self.normal.with_columns(columns);
         let narrowed = |other: &Anomalous| Anomalous {

@@ -10,7 +10,8 @@ use std::str::FromStr;
 use gradgate_bundle::op::OpCode;
 use gradgate_frame::Preprocessing;
 
-use crate::expand::{ExpandError, Label, expand};
+use crate::alignment::Reference;
+use crate::expand::{ExpandError, Label, expand_aligned};
 use crate::graph::Graph;
 use crate::lower::{LowerError, Products, lower_with};
 use crate::schedule::Schedule;
@@ -68,12 +69,18 @@ impl Macs {
         macs
     }
 
-    /// Of a graph with these taps. The label is of no consequence: it changes numbers, not steps.
+    /// Of a graph with these taps, and an alignment of each tapped weight that has a reference. The
+    /// label is of no consequence: it changes numbers, not steps.
     ///
     /// # Errors
     /// When the graph cannot be expanded or lowered.
-    pub fn with_taps(graph: &Graph, taps: &Taps, products: Products) -> Result<Macs, CostError> {
-        let expanded = expand(graph, &Label::Ones, taps)?;
+    pub fn with_taps(
+        graph: &Graph,
+        taps: &Taps,
+        references: &[Reference],
+        products: Products,
+    ) -> Result<Macs, CostError> {
+        let expanded = expand_aligned(graph, &Label::Ones, taps, references)?;
         Ok(Macs::of(&lower_with(&expanded, &Preprocessing::default(), products)?))
     }
 

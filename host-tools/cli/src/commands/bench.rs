@@ -246,11 +246,8 @@ fn model(args: &Args) -> Result<Outcome> {
 }
 
 fn recipe(args: &Args, model: &Model) -> Result<Recipe> {
-    Ok(Recipe {
-        taps: args.taps.resolve(&model.imported.graph, args.products.products())?,
-        products: args.products.products(),
-        ..Recipe::default()
-    })
+    let recipe = Recipe { products: args.products.products(), ..Recipe::default() };
+    recipe.with_taps(&args.taps, model)
 }
 
 /// The frames, read before the clock starts.

@@ -10,21 +10,24 @@ use gradgate_graph::import::{ImportError, Note, summary};
 use serde_json::{Value, json};
 
 use crate::bundle::{Contents, assemble};
-use crate::devices::{DEVICES, Needs};
+use crate::devices::{DEVICES, Device, Needs, smallest_text};
 use crate::executor::Packed;
 use crate::model::{Compiled, Model, ModelArgs, ProductsArgs, Recipe};
 use crate::output::{bytes, count, hex, plain, print};
 use crate::ram_budget::{BudgetArgs, again_text};
+use crate::references;
 use crate::taps::{TapsArgs, cost_text};
 
 /// Is a network supported, what does it cost, which device holds it?
 ///
 /// Names every node that is not supported and what to do about it. Figures are for all taps, or
-/// those chosen, and a detector on norm and forward features.
+/// those chosen, and a detector on all features.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   gradgate check resnet20.onnx --json
-  gradgate check resnet20.onnx --taps auto --mac-budget 1.5x")]
+  gradgate check resnet20.onnx --taps auto --mac-budget 1.5x
+  gradgate check resnet20.onnx --ram-budget 400KiB
+  gradgate check resnet20.onnx --references r.safetensors")]
 pub struct Args {
     /// The classifier
     #[arg(value_name = "MODEL.onnx")]
@@ -37,6 +40,9 @@ pub struct Args {
     products: ProductsArgs,
     #[command(flatten)]
     budget: BudgetArgs,
+    /// Count alignments with these references, too (see `references`)
+    #[arg(long, value_name = "R.safetensors")]
+    references: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -63,7 +69,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if args.json {
         print(&format!("{:#}\n", to_json(&model, &costs)))?;
     } else {
-        print(&to_text(&args.model, &model, &costs))?;
+        print(&to_text(&args, &model, &costs))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -90,8 +96,11 @@ fn refused(args: &Args, error: anyhow::Error) -> Result<ExitCode> {
 
 fn costs(model: &Model, args: &Args) -> Result<Costs> {
     model.frame_shape()?;
-    let taps = args.taps.resolve(&model.imported.graph, args.products.products())?;
-    let recipe = Recipe { taps, products: args.products.products(), ..Recipe::default() };
+    let (label, preprocessing, references) =
+        references::inherit(args.references.as_deref(), None, None)?;
+    let products = args.products.products();
+    let recipe = Recipe { label, preprocessing, products, references, ..Recipe::default() };
+    let recipe = recipe.with_taps(&args.taps, model)?;
     let budget = args.budget.bytes();
     let scratch = model.usual_scratch(&recipe)?;
     let compiled = model.compile_within(&recipe, scratch, budget)?;
@@ -118,7 +127,8 @@ fn to_json(model: &Model, costs: &Costs) -> Value {
         .iter()
         .map(|(name, shape)| json!({"name": name, "shape": shape}))
         .collect();
-    let layers: Vec<&str> = gradgate_bundle::header::names(&costs.compiled.names.layers).collect();
+    let list = |names| gradgate_bundle::header::names(names).collect::<Vec<_>>();
+    let names = &costs.compiled.names;
     let devices: Vec<Value> = DEVICES
         .iter()
         .map(|d| {
@@ -141,8 +151,9 @@ fn to_json(model: &Model, costs: &Costs) -> Value {
         "parameters": parameters,
         "parameter_elements": summary.parameter_elements,
         "taps": costs.taps,
-        "layers": layers,
-        "penultimate": costs.compiled.names.penultimate,
+        "layers": list(&names.layers),
+        "alignments": list(&names.alignments),
+        "penultimate": names.penultimate,
         "macs": {
             "forward": costs.macs.forward,
             "backward": costs.macs.backward,
@@ -153,10 +164,12 @@ fn to_json(model: &Model, costs: &Costs) -> Value {
         "arena_bytes": costs.arena_bytes,
         "bundle_bytes": costs.bundle_bytes,
         "devices": devices,
+        "smallest_class": Device::smallest(&costs.needs).map(|device| device.class.name()),
     })
 }
 
-fn to_text(path: &Path, model: &Model, costs: &Costs) -> String {
+fn to_text(args: &Args, model: &Model, costs: &Costs) -> String {
+    let path = &args.model;
     let mut text = model_text(path, model);
     let summary = summary(&model.imported);
     let _ = writeln!(
@@ -175,18 +188,35 @@ fn to_text(path: &Path, model: &Model, costs: &Costs) -> String {
     for layer in layers {
         let _ = writeln!(text, "  {}", plain(layer));
     }
+    let aligned: Vec<String> =
+        gradgate_bundle::header::names(&names.alignments).map(plain).collect();
+    if !aligned.is_empty() {
+        let _ = writeln!(text, "alignments of {} weights: {}", aligned.len(), aligned.join(" "));
+    }
     let _ = writeln!(text, "penultimate vector: {} values", names.penultimate);
     text.push_str(&costs_text(costs));
-    let taps = match costs.taps.as_str() {
+    let _ = write!(
+        text,
+        "\nnext: gradgate features {} NORMAL_FRAMES -o normal.safetensors{}\n",
+        path.display(),
+        features_options(args, costs)
+    );
+    text
+}
+
+/// What `features` must be given for these costs.
+fn features_options(args: &Args, costs: &Costs) -> String {
+    let mut options = match costs.taps.as_str() {
         "*" => String::new(),
         taps => format!(" --taps '{}'", plain(taps)),
     };
-    let _ = write!(
-        text,
-        "\nnext: gradgate features {} NORMAL_FRAMES -o normal.safetensors{taps}\n",
-        path.display()
-    );
-    text
+    if args.products.keep_products {
+        options.push_str(" --keep-products");
+    }
+    if let Some(path) = &args.references {
+        let _ = write!(options, " --references {}", path.display());
+    }
+    options
 }
 
 fn model_text(path: &Path, model: &Model) -> String {
@@ -255,5 +285,6 @@ fn costs_text(costs: &Costs) -> String {
             device.example
         );
     }
+    let _ = writeln!(text, "smallest class that holds it: {}", smallest_text(&costs.needs));
     text
 }

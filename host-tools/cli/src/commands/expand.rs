@@ -7,7 +7,6 @@ use anyhow::{Context, Result, bail};
 use gradgate_detect::DetectorFile;
 use gradgate_graph::expand::Expanded;
 use gradgate_graph::export::{DetectorExport, ExportOptions, ExportOutput, export};
-use gradgate_graph::lower::Products;
 
 use crate::bundle::TOOL;
 use crate::detector_onnx::OnnxDetector;
@@ -97,8 +96,8 @@ fn recipe(args: &Args, model: &Model) -> Result<Recipe> {
     let references = args.references.as_deref();
     let (label, preprocessing, references) =
         references::inherit(references, args.label.as_deref(), None)?;
-    let taps = args.taps.resolve(&model.imported.graph, Products::Dropped)?;
-    Ok(Recipe { label, taps, preprocessing, references, ..Recipe::default() })
+    let recipe = Recipe { label, preprocessing, references, ..Recipe::default() };
+    recipe.with_taps(&args.taps, model)
 }
 
 fn to_onnx(

@@ -152,8 +152,8 @@ fn recipe(args: &Args, model: &Model) -> Result<Recipe> {
         args.preprocessing.as_deref(),
     )?;
     let products = args.products.products();
-    let taps = args.taps.resolve(&model.imported.graph, products)?;
-    Ok(Recipe { label, taps, preprocessing, products, references })
+    let recipe = Recipe { label, preprocessing, products, references, ..Recipe::default() };
+    recipe.with_taps(&args.taps, model)
 }
 
 fn compute(

@@ -1,9 +1,9 @@
 //! `gradgate frontier`: which taps are worth their price.
 
-use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result, bail};
 use gradgate_bundle::detector::FeatureShape;
@@ -12,7 +12,9 @@ use gradgate_detect::fit::{FitOptions, HeadKind};
 use gradgate_detect::frontier::{
     Addition, Cost, Family, Frontier, FrontierReport, Rates, Subset, draw, greedy,
 };
-use gradgate_detect::{DetectError, FeatureSet, Metadata};
+use gradgate_detect::references::References;
+use gradgate_detect::{DetectError, FeatureSet, Inputs, Metadata};
+use gradgate_graph::alignment::Reference;
 use gradgate_graph::cost::{MacBudget, Macs};
 use gradgate_graph::graph::{Graph, ValueId};
 use gradgate_graph::lower::Products;
@@ -27,18 +29,21 @@ use crate::frames::{ChoiceArgs, describe as describe_paths};
 use crate::model::{Compiled, Model, ModelArgs, Recipe, owned_names, usual_scratch};
 use crate::parallel::ThreadsArgs;
 use crate::rates::{GivenRates, measure};
-use crate::{files, label, output, progress};
+use crate::{files, label, output, progress, references};
 
-/// What do gradient norms cost, what do they tell, and which are worth it?
+/// What do gradients cost, what do they tell, and which are worth it?
 ///
 /// Fits a detector over subsets of layers, from features of all taps, and draws cost against AUROC.
+/// With references a tapped weight's alignment is read and paid for, too.
 /// The front and the knee are chosen on one part of the frames, AUROC is reported on another.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   gradgate frontier resnet20.onnx --normal normal.safetensors --anomalous signs.safetensors \\
       -o frontier.html
   gradgate frontier net.onnx --normal n.safetensors --anomalous fog=f.safetensors s.safetensors \\
-      -o frontier.svg -o frontier.json --head mlp --mac-budget 1.5x")]
+      -o frontier.svg -o frontier.json --head mlp --mac-budget 1.5x
+  gradgate frontier net.onnx --normal n.safetensors --anomalous s.safetensors -o frontier.svg \\
+      --references r.safetensors")]
 pub struct Args {
     /// The classifier
     #[arg(value_name = "MODEL.onnx")]
@@ -58,9 +63,14 @@ pub struct Args {
     /// The score's formula: composite, gaussian, mlp [default: composite]
     #[arg(long, value_name = "HEAD")]
     head: Option<String>,
-    /// What the detector reads: norm, or norm,forward
-    #[arg(long, value_name = "KIND,..", default_value = "norm,forward")]
-    inputs: String,
+    /// What the detector reads: norm, with forward and alignment as wanted [default: all that the
+    /// features hold]
+    #[arg(long, value_name = "KIND,..")]
+    inputs: Option<String>,
+    /// What `references` wrote, where the features hold alignments: the file that they were
+    /// computed with
+    #[arg(long, value_name = "R.safetensors")]
+    references: Option<PathBuf>,
     /// The knee takes no more multiply-adds (60M, or 1.5x the forward pass)
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     mac_budget: Option<MacBudget>,
@@ -88,6 +98,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let sources = FeatureFiles::new(&args.normal, &args.anomalous);
     let mut inputs = sources.paths();
     inputs.push(&args.model);
+    inputs.extend(args.references.as_deref());
     for path in &args.output {
         Drawn::of(path)?;
         files::check_apart(path, &inputs)?;
@@ -95,42 +106,46 @@ pub fn run(args: Args) -> Result<ExitCode> {
     }
     let options = FitOptions {
         head: args.head.as_deref().map(HeadKind::parse).transpose().context("--head")?,
-        inputs: parse_inputs(&args.inputs).context("--inputs")?,
         seed: args.seed,
         ..FitOptions::default()
     };
+    let inputs = args.inputs.as_deref().map(parse_inputs).transpose().context("--inputs")?;
     sources.check()?;
     let model = Model::read(&args.model, &args.choices)?;
-    let (report, products) = report(&args, &model, &sources, &options)?;
-    let kept = products == Products::Kept;
+    let (report, next) = report(&args, &model, &sources, inputs, &options)?;
     for path in &args.output {
         files::write_atomic(path, Drawn::of(path)?.bytes(&report)?.as_bytes())?;
     }
     let drawn: Vec<String> = args.output.iter().map(|path| path.display().to_string()).collect();
     output::print(&format!(
         "{}\n{}: {} subsets\nnext: gradgate features {} NORMAL_FRAMES -o normal.safetensors \
-         --taps '{}'{}\n",
+         --taps '{}'{next}\n",
         output::plain_lines(&report.to_text(args.all)),
         drawn.join(", "),
         report.points.len(),
         args.model.display(),
         output::plain(&report.knee().taps),
-        if kept { " --keep-products" } else { "" },
     ))?;
     Ok(ExitCode::SUCCESS)
 }
 
+/// The report, and what else `features` must be given for the knee.
 fn report(
     args: &Args,
     model: &Model,
     sources: &FeatureFiles<'_>,
+    inputs: Option<Inputs>,
     options: &FitOptions,
-) -> Result<(FrontierReport, Products)> {
+) -> Result<(FrontierReport, String)> {
     let shape = model.frame_shape()?;
     let recorded = sources.normal_features()?;
+    let given = args.references.as_deref();
+    let inputs = inputs_read(recorded.as_ref(), given, inputs)?;
+    let options = &FitOptions { inputs, ..options.clone() };
+    let aligned = inputs.has(Inputs::ALIGNMENT);
     let recipe = match &recorded {
-        Some(set) => recipe(&set.metadata, model)?,
-        None => Recipe::default(),
+        Some(set) => recipe(&set.metadata, model, given, aligned)?,
+        None => recipe_of_references(given)?,
     };
     let all = model.compile(&recipe, 0)?;
     let packed = Packed::of_model(model, &all, &recipe)?;
@@ -140,29 +155,86 @@ fn report(
         None => measure(&engine, &all.schedule)?,
     };
     let executor = Executor::of_bundle(engine, ExecutorKind::Engine)?;
+    let computed = metadata_of_model(model, &all, &recipe, ExecutorKind::Engine, Numerics::Exact)?;
     let compute = |paths: &[PathBuf]| {
         let frames = args.choice.open(paths, shape)?;
-        let metadata =
-            metadata_of_model(model, &all, &recipe, ExecutorKind::Engine, Numerics::Exact)?;
-        let metadata = Metadata { frames: describe_paths(paths), ..metadata };
+        let metadata = Metadata { frames: describe_paths(paths), ..computed.clone() };
         let threads = args.threads.count(frames.len());
-        feature_set(&executor, &frames, metadata, threads, &HashSet::new())
+        let seen = references::seen(recipe.references.as_deref());
+        feature_set(&executor, &frames, metadata, threads, &seen)
     };
-    let normal = match recorded {
+    let mut normal = match recorded {
         Some(set) => set,
         None => compute(&args.normal)?,
     };
-    let anomalous = sources.anomalous_or(&|path| compute(&[path.to_owned()]))?;
-    let work = Work::new(args, model, &normal, recipe, &all, rates)?;
+    let mut anomalous = sources.anomalous_or(&|path| compute(&[path.to_owned()]))?;
+    if !aligned {
+        let theirs = normal.metadata.schema_digest.clone();
+        let sets = anomalous.iter_mut().map(|other| &mut other.set);
+        for set in sets.chain([&mut normal]) {
+            drop_alignments(set, &theirs, &computed.schema_digest);
+        }
+    }
+    let work = Work::new(args, model, &normal, recipe.clone(), &all, rates)?;
     let frontier = Frontier::new(&normal, &anomalous, options)?;
     let bar = progress::spinner("compiling and fitting subsets of taps");
     let report = work.report(&frontier);
     bar.finish_and_clear();
-    Ok((report?, work.recipe.products))
+    let report = report?;
+    let next = work.options_of(&report.knee().parameters, given);
+    Ok((report, next))
 }
 
-/// What the features were computed with. Refuses those of another model.
-fn recipe(metadata: &Metadata, model: &Model) -> Result<Recipe> {
+/// What the detectors read: what was asked for, else all that the features hold or will hold.
+fn inputs_read(
+    recorded: Option<&FeatureSet>,
+    references: Option<&Path>,
+    wanted: Option<Inputs>,
+) -> Result<Inputs> {
+    let aligned = match recorded {
+        Some(set) => !set.metadata.alignments.is_empty(),
+        None => references.is_some(),
+    };
+    let usual = Inputs::NORM.with(Inputs::FORWARD);
+    let all = if aligned { usual.with(Inputs::ALIGNMENT) } else { usual };
+    let inputs = wanted.unwrap_or(all);
+    if let Some(path) = references.filter(|_| !inputs.has(Inputs::ALIGNMENT)) {
+        let reason = match aligned {
+            true => "--inputs leaves alignment out",
+            false => "the features hold no alignments; compute them with `features --references`",
+        };
+        bail!("--references {} would be of no use: {reason}", path.display());
+    }
+    Ok(inputs)
+}
+
+/// Alignments that are not read are not paid for: a set of schema `theirs` becomes one as if
+/// computed without references, of schema `plain`.
+fn drop_alignments(set: &mut FeatureSet, theirs: &str, plain: &str) {
+    if set.metadata.alignments.is_empty() {
+        return;
+    }
+    let same = set.metadata.schema_digest == theirs;
+    *set = std::mem::take(set).without_alignments();
+    if same {
+        plain.clone_into(&mut set.metadata.schema_digest);
+    }
+}
+
+/// What frames are computed with where no features say otherwise.
+fn recipe_of_references(given: Option<&Path>) -> Result<Recipe> {
+    let (label, preprocessing, references) = references::inherit(given, None, None)?;
+    Ok(Recipe { label, preprocessing, references, ..Recipe::default() })
+}
+
+/// What the features were computed with. Refuses those of another model, and, where alignments
+/// are read, any other references than theirs.
+fn recipe(
+    metadata: &Metadata,
+    model: &Model,
+    given: Option<&Path>,
+    aligned: bool,
+) -> Result<Recipe> {
     let (name, other) = (&metadata.frames, model.path.display());
     if metadata.model_digest != output::hex(&model.digest) {
         bail!("the features of {name} are of another model than {other}: compute them with it");
@@ -171,9 +243,35 @@ fn recipe(metadata: &Metadata, model: &Model) -> Result<Recipe> {
         label: label::from_text(&metadata.label).with_context(|| name.clone())?,
         taps: Taps::all(),
         preprocessing: metadata.preprocessing.parse().with_context(|| name.clone())?,
+        references: if aligned { references_of(metadata, given)?.map(Arc::new) } else { None },
         ..Recipe::default()
     };
-    model.with_products_of(recipe, &metadata.schema_digest)
+    model.with_products_of(recipe, &metadata.alignments, &metadata.schema_digest)
+}
+
+/// The references that the features' alignments were computed with; they decide what an alignment
+/// costs.
+fn references_of(metadata: &Metadata, given: Option<&Path>) -> Result<Option<References>> {
+    let (name, wanted) = (&metadata.frames, &metadata.references_digest);
+    match given {
+        // The frontier says what is wrong with features that hold none.
+        _ if wanted.is_empty() => Ok(None),
+        None => bail!(
+            "the features of {name} hold alignments: give the references that they were computed \
+             with (SHA-256 {wanted:.12}..) as --references, or --inputs norm,forward"
+        ),
+        Some(path) => {
+            let references = references::read(path)?;
+            if output::hex(&references.digest()?) != *wanted {
+                bail!(
+                    "the features of {name} were computed with other references than {} (SHA-256 \
+                     {wanted:.12}..): give those",
+                    path.display()
+                );
+            }
+            Ok(Some(references))
+        }
+    }
 }
 
 /// Kinds of reports.
@@ -208,6 +306,7 @@ struct Work<'a> {
     model: &'a Model,
     normal: &'a FeatureSet,
     recipe: Recipe,
+    directions: Vec<Reference>,
     all: &'a Compiled,
     rates: Rates,
     limit: Option<u64>,
@@ -238,6 +337,7 @@ impl<'a> Work<'a> {
         Ok(Work {
             model,
             normal,
+            directions: recipe.directions(model)?,
             recipe,
             all,
             rates,
@@ -290,7 +390,8 @@ impl<'a> Work<'a> {
                 return Ok(found);
             }
             let taps = Taps::exactly(self.graph(), &self.parameters(columns));
-            let macs = Macs::with_taps(self.graph(), &taps, self.recipe.products)
+            let products = self.recipe.products;
+            let macs = Macs::with_taps(self.graph(), &taps, &self.directions, products)
                 .map_err(|error| DetectError::Data(error.to_string()))?
                 .total();
             if let Ok(mut known) = known.lock() {
@@ -310,10 +411,32 @@ impl<'a> Work<'a> {
         parameters.iter().map(|&p| self.graph().value(p).name.clone()).collect()
     }
 
+    /// How many of the parameters have an alignment.
+    fn aligned(&self, parameters: &[String]) -> usize {
+        let alignments = &self.normal.metadata.alignments;
+        parameters.iter().filter(|name| alignments.contains(name)).count()
+    }
+
+    /// What `features` must be given beside the taps.
+    fn options_of(&self, parameters: &[String], references: Option<&Path>) -> String {
+        let mut options = String::new();
+        if self.recipe.products == Products::Kept {
+            options.push_str(" --keep-products");
+        }
+        if let Some(path) = references.filter(|_| self.aligned(parameters) > 0) {
+            options.push_str(&format!(" --references {}", path.display()));
+        }
+        options
+    }
+
     fn subset(&self, name: String, family: Family, parameters: &[ValueId]) -> Result<Subset> {
-        let recipe =
+        let mut recipe =
             Recipe { taps: Taps::exactly(self.graph(), parameters), ..self.recipe.clone() };
-        let shape = FeatureShape { norms: parameters.len() as u32, ..self.all.shape() };
+        let (norms, alignments) = (parameters.len(), self.aligned(&self.names(parameters)));
+        // References that no tapped weight needs are a mistake anywhere else.
+        recipe.references = recipe.references.filter(|_| alignments > 0);
+        let (norms, alignments) = (norms as u32, alignments as u32);
+        let shape = FeatureShape { norms, alignments, ..self.all.shape() };
         let compiled = self.model.compile(&recipe, usual_scratch(&shape))?;
         let file = assemble(self.model, &compiled, &recipe, &Contents::default())?;
         let macs = Macs::of(&compiled.schedule);

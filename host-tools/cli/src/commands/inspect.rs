@@ -13,6 +13,7 @@ use gradgate_graph::cost::Macs;
 use gradgate_graph::plan::draw::svg;
 use serde_json::{Value, json};
 
+use crate::devices::{Device, Needs, smallest_text};
 use crate::executor::Packed;
 use crate::files;
 use crate::model::{Model, ModelArgs, Recipe};
@@ -112,6 +113,16 @@ fn input_names(inputs: Inputs) -> String {
     chosen.map(|(_, name)| *name).collect::<Vec<_>>().join(",")
 }
 
+/// What a device must have for it.
+fn needs(bundle: &Bundle<'_>) -> Needs {
+    let manifest = bundle.manifest();
+    let frame: u64 = manifest.input.map(|side| u64::from(side.get())).iter().product();
+    Needs {
+        ram: u64::from(manifest.arena_bytes.get()) + frame,
+        flash: u64::from(manifest.total_bytes.get()),
+    }
+}
+
 /// NaN, which JSON cannot say, as absent.
 fn finite(value: f32) -> Option<f32> {
     value.is_finite().then_some(value)
@@ -131,6 +142,7 @@ fn to_json(bundle: &Bundle<'_>, lines: &[StepLine]) -> Value {
         },
         "container_version": manifest.version.get(),
         "device_class": class_name(bundle),
+        "smallest_class": Device::smallest(&needs(bundle)).map(|device| device.class.name()),
         "release": manifest.security_counter.get(),
         "key_id": (manifest.key_id != [0; 8]).then(|| hex(&manifest.key_id)),
         "input": manifest.input.map(|side| side.get()),
@@ -210,6 +222,7 @@ fn to_text(args: &Args, bundle: &Bundle<'_>, lines: &[StepLine], again: &str) ->
     for (name, length) in sections(bundle) {
         row("", format!("{name}: {}", bytes(length)));
     }
+    row("smallest class", smallest_text(&needs(bundle)));
     let tested = if header.self_test.is_some() { "inside" } else { "none" };
     row("self-test", tested.to_owned());
     text.push_str(&promise_text(header));

@@ -3,6 +3,7 @@
 mod bench;
 mod frontier;
 mod path;
+mod references;
 mod refusals;
 mod support;
 mod taps;

@@ -27,7 +27,11 @@ fn check_tells_what_a_model_needs() {
     assert_eq!(check["parameters"][0]["name"], "conv1.weight");
     assert_eq!(check["classes"], 4);
     assert!(check["arena_bytes"].as_u64().is_some_and(|bytes| bytes > 0));
+    assert_eq!(check["smallest_class"], "cortex-m4f");
+    assert!(text.contains("smallest class that holds it: cortex-m4f"), "{text}");
     let inspect = json(&bench.good("inspect tiny.onnx --json"));
+    assert_eq!(inspect["smallest_class"], "cortex-m4f");
+    assert!(bench.good("inspect tiny.onnx").contains("smallest class cortex-m4f"));
     assert_eq!(inspect["schema"]["parameters"].as_array().map(Vec::len), Some(11));
 }
 
@@ -235,8 +239,18 @@ fn version_and_help() {
     let help = bench.good("--help");
     assert!(help.contains("From a network to a verdict"), "{help}");
     for command in [
-        "check", "expand", "features", "fit", "frontier", "pack", "keygen", "verify", "inspect",
-        "run", "bench",
+        "check",
+        "expand",
+        "references",
+        "features",
+        "fit",
+        "frontier",
+        "pack",
+        "keygen",
+        "verify",
+        "inspect",
+        "run",
+        "bench",
     ] {
         assert!(help.contains(command), "{command}");
         let text = bench.good(&format!("{command} --help"));

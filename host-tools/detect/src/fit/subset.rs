@@ -34,10 +34,7 @@ pub(crate) fn tell(
     confidence: f64,
 ) -> Result<Told, DetectError> {
     let data = Data::new(normal, anomalous, options)?;
-    let inputs = match normal.shape().norms {
-        0 => Inputs::FORWARD,
-        _ => options.inputs,
-    };
+    let inputs = inputs_of(normal, options.inputs);
     let model = data.fit_model(kind, inputs, options, None)?;
     let scorer = Scorer::new(&model, normal.shape())?;
     let scored = |part: Part<'_>| -> Result<Scored, DetectError> {
@@ -67,6 +64,20 @@ pub(crate) fn tell(
         sources: report.1.iter().map(of_source).collect::<Result<_, _>>()?,
         detector_bytes: scorer.bytes(),
     })
+}
+
+/// What a detector on a subset reads: the forward pass alone where nothing is tapped, and no
+/// alignments where no tapped weight has one.
+fn inputs_of(normal: &FeatureSet, wanted: Inputs) -> Inputs {
+    let shape = normal.shape();
+    let kinds = Inputs::NAMES.iter().map(|&(kind, _)| kind);
+    match (shape.norms, shape.alignments) {
+        (0, _) => Inputs::FORWARD,
+        (_, 0) => kinds
+            .filter(|&kind| wanted.has(kind) && kind != Inputs::ALIGNMENT)
+            .fold(Inputs::default(), Inputs::with),
+        _ => wanted,
+    }
 }
 
 /// Refuses sets whose parts hold too few sources.

@@ -187,3 +187,47 @@ fn pictures_are_closed_and_escaped() {
         assert!(picture.contains("budget") && picture.contains("knee"));
     }
 }
+
+/// Norms that tell nothing, with alignments of which one tells.
+fn aligned(frames: usize, shift: f64, seed: u64) -> FeatureSet {
+    let mut set = made_up(frames, 0.0, seed);
+    let mut random = Random::new(seed, "alignments");
+    set.metadata.alignments = vec!["w2".into(), "w6".into()];
+    set.metadata.references_digest = "cc".into();
+    for _ in 0..frames {
+        set.alignments.push((0.2 * random.normal() - shift) as f32);
+        set.alignments.push((0.2 * random.normal()) as f32);
+    }
+    set
+}
+
+#[test]
+fn an_alignment_is_a_tap_of_its_weight() {
+    let anomalous = [Anomalous { name: "odd".into(), set: aligned(500, 1.0, 2) }];
+    let normal = aligned(800, 0.0, 1);
+    let inputs = Inputs::NORM.with(Inputs::FORWARD);
+    let reported = |inputs: Inputs| {
+        let options = FitOptions { inputs, ..options() };
+        let frontier = Frontier::new(&normal, &anomalous, &options).unwrap();
+        let report = frontier.measure(suffixes(), None, 2).unwrap();
+        let value = |name: &str| {
+            report.points.iter().find(|point| point.name == name).unwrap().reported.value
+        };
+        (["forward only", "w7", "w3", "w2", "w0"].map(value), report.knee().name.clone())
+    };
+    // The one that tells is w2's: suffixes without w2 do not have it.
+    let (told, knee) = reported(inputs.with(Inputs::ALIGNMENT));
+    assert!(told[..3].iter().all(|value| (value - 0.5).abs() < 0.1), "{told:?}");
+    assert!(told[3..].iter().all(|value| *value > 0.8), "{told:?}");
+    assert_eq!(knee, "w2");
+    // Not read, not told.
+    let (told, knee) = reported(inputs);
+    assert!(told.iter().all(|value| (value - 0.5).abs() < 0.1), "{told:?}");
+    assert_eq!(knee, "forward only");
+    let options = FitOptions { inputs: inputs.with(Inputs::ALIGNMENT), ..options() };
+    let error = Frontier::new(&made_up(800, 0.0, 1), &[], &options).err().unwrap().to_string();
+    assert!(error.contains("--anomalous"), "{error}");
+    let bare = [Anomalous { name: "odd".into(), set: made_up(500, 1.0, 2) }];
+    let error = Frontier::new(&made_up(800, 0.0, 1), &bare, &options).err().unwrap().to_string();
+    assert!(error.contains("features --references"), "{error}");
+}

@@ -7,6 +7,7 @@
 use std::fmt;
 
 use super::Taps;
+use crate::alignment::Reference;
 use crate::cost::{CostError, MacBudget, Macs};
 use crate::graph::{Graph, ValueId};
 use crate::lower::Products;
@@ -241,13 +242,19 @@ impl From<CostError> for ChoiceError {
 }
 
 /// The largest suffix of layers, from the output backwards, whose verdict keeps within the budget:
-/// all parameters of these layers are tapped. With no such suffix, forward only.
+/// all parameters of these layers are tapped, and the weights that have a reference are aligned.
+/// With no such suffix, forward only.
 ///
 /// # Errors
 /// When the forward pass alone exceeds the budget.
-pub fn choose(graph: &Graph, budget: MacBudget, products: Products) -> Result<Chosen, ChoiceError> {
+pub fn choose(
+    graph: &Graph,
+    budget: MacBudget,
+    references: &[Reference],
+    products: Products,
+) -> Result<Chosen, ChoiceError> {
     let layers = layers(graph);
-    let forward = Macs::with_taps(graph, &Taps::none(), products)?;
+    let forward = Macs::with_taps(graph, &Taps::none(), &[], products)?;
     let limit = budget.limit(forward.forward);
     if forward.total() > limit {
         return Err(ChoiceError::Budget { limit, forward: forward.total() });
@@ -260,7 +267,7 @@ pub fn choose(graph: &Graph, budget: MacBudget, products: Products) -> Result<Ch
         let suffix = &layers[layers.len() - count..];
         let parameters = Kind::All.select(graph, suffix);
         let taps = Taps::exactly(graph, &parameters);
-        let macs = Macs::with_taps(graph, &taps, products)?;
+        let macs = Macs::with_taps(graph, &taps, references, products)?;
         if macs.total() > limit {
             exceeds = count;
             continue;

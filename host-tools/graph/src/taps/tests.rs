@@ -2,6 +2,7 @@
 
 use super::depth::{ChoiceError, Kind, additions, candidates, choose, layers};
 use super::{Taps, describe, glob};
+use crate::alignment::Reference;
 use crate::cost::{MacBudget, Macs};
 use crate::graph::{Graph, Tensor, ValueId};
 use crate::lower::Products;
@@ -46,7 +47,7 @@ fn parameter(graph: &mut Graph, name: &str, tensor: Tensor) -> ValueId {
 }
 
 fn costs(graph: &Graph, taps: &Taps) -> Macs {
-    Macs::with_taps(graph, taps, Products::Dropped).unwrap()
+    Macs::with_taps(graph, taps, &[], Products::Dropped).unwrap()
 }
 
 fn names(graph: &Graph, parameters: &[ValueId]) -> String {
@@ -104,7 +105,7 @@ fn budgets_choose_the_largest_suffix() {
         (MacBudget::Forward(10.0), Some("layer1.conv"), all),
     ];
     for (budget, deepest, total) in cases {
-        let chosen = choose(&graph, budget, Products::Dropped).unwrap();
+        let chosen = choose(&graph, budget, &[], Products::Dropped).unwrap();
         assert_eq!(chosen.deepest.as_deref(), deepest, "{budget}");
         assert_eq!(chosen.macs.total(), total, "{budget}");
         assert_eq!(chosen.taps.forward_only(), deepest.is_none());
@@ -112,9 +113,36 @@ fn budgets_choose_the_largest_suffix() {
         assert_eq!(chosen.macs, costs(&graph, &chosen.taps));
     }
     let less = MacBudget::MultiplyAdds(forward - 1);
-    let error = choose(&graph, less, Products::Dropped).unwrap_err();
+    let error = choose(&graph, less, &[], Products::Dropped).unwrap_err();
     assert_eq!(error, ChoiceError::Budget { limit: forward - 1, forward });
     assert!(error.to_string().contains(&format!("the smallest budget is {forward}")), "{error}");
+}
+
+/// A direction for a weight of `network`, the same for each of the three classes.
+fn reference(name: &str, outputs: usize, inputs: usize) -> Reference {
+    let row = |length: usize| [vec![1.0], vec![0.0; length - 1]].concat();
+    let rows = |length: usize| row(length).repeat(3);
+    Reference { parameter: name.into(), u: rows(outputs), v: rows(inputs) }
+}
+
+#[test]
+fn a_budget_counts_the_alignments_of_its_layers() {
+    let graph = network();
+    let references = [reference("layer2.conv.weight", 2, 18), reference("fc.weight", 3, 32)];
+    // As above; of a convolution one output channel more, of the product one row and the weights.
+    let forward = 2 * 576 + 96;
+    let (product, conv) = (32 + 3, 16 * 18 + 16 * 2);
+    let (head, last) = (forward + 32 + product, forward + 32 + product + 96 + 576 + conv);
+    for (limit, deepest, total) in [
+        (head - 1, None, forward),
+        (head, Some("fc"), head),
+        (last - 1, Some("fc"), head),
+        (last, Some("layer2.conv"), last),
+    ] {
+        let budget = MacBudget::MultiplyAdds(limit);
+        let chosen = choose(&graph, budget, &references, Products::Dropped).unwrap();
+        assert_eq!((chosen.deepest.as_deref(), chosen.macs.total()), (deepest, total), "{limit}");
+    }
 }
 
 #[test]
