@@ -111,6 +111,9 @@ pub trait Simd: Copy {
     fn splat(self, value: f32) -> Self::Lanes;
     /// Sixteen neighbours.
     fn load(self, from: &[f32; 16]) -> Self::Lanes;
+    /// Asks for the cache line `rows` rows of sixteen behind this one; it need not exist.
+    #[inline(always)]
+    fn prefetch(self, _row: &[f32; 16], _rows: usize) {}
     /// Writes sixteen neighbours.
     fn store(self, lanes: Self::Lanes, to: &mut [f32; 16]);
     /// `a + b`

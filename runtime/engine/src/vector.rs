@@ -16,6 +16,7 @@ pub mod lattice;
 pub mod pixel_gram;
 pub mod source;
 pub mod squared_norm;
+pub mod staged;
 pub mod tile;
 pub mod winograd;
 
@@ -155,16 +156,23 @@ fn pieces(
     parts: usize,
 ) -> impl Iterator<Item = (usize, &mut [f32])> {
     let mut rest = values;
-    let mut first = 0;
-    (0..parts.max(1)).map_while(move |part| {
-        let left = units.checked_sub(first)?;
-        let count = left.div_ceil(parts.max(1) - part);
+    spans(units, parts).map_while(move |(first, count)| {
         let taken = core::mem::take(&mut rest);
         let length = (count * size).min(taken.len());
         let (piece, behind) = taken.split_at_mut_checked(length)?;
         rest = behind;
+        Some((first, piece))
+    })
+}
+
+/// First unit and units of each of `parts` parts; the first ones are the larger.
+fn spans(units: usize, parts: usize) -> impl Iterator<Item = (usize, usize)> {
+    let mut first = 0;
+    (0..parts.max(1)).map_while(move |part| {
+        let left = units.checked_sub(first)?;
+        let count = left.div_ceil(parts.max(1) - part);
         let at = first;
         first += count;
-        (count > 0).then_some((at, piece))
+        (count > 0).then_some((at, count))
     })
 }

@@ -2,11 +2,11 @@
 #![allow(unsafe_code)]
 
 use core::arch::x86_64::{
-    __cpuid, __cpuid_count, __m256, __m512, _CMP_LE_OQ, _mm256_add_ps, _mm256_blendv_ps,
-    _mm256_cmp_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_mul_ps, _mm256_set1_ps,
-    _mm256_storeu_ps, _mm256_sub_ps, _mm512_add_ps, _mm512_cmp_ps_mask, _mm512_fmadd_ps,
-    _mm512_loadu_ps, _mm512_mask_blend_ps, _mm512_mul_ps, _mm512_set1_ps, _mm512_storeu_ps,
-    _mm512_sub_ps, _xgetbv,
+    __cpuid, __cpuid_count, __m256, __m512, _CMP_LE_OQ, _MM_HINT_T0, _mm_prefetch, _mm256_add_ps,
+    _mm256_blendv_ps, _mm256_cmp_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_mul_ps,
+    _mm256_set1_ps, _mm256_storeu_ps, _mm256_sub_ps, _mm512_add_ps, _mm512_cmp_ps_mask,
+    _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_blend_ps, _mm512_mul_ps, _mm512_set1_ps,
+    _mm512_storeu_ps, _mm512_sub_ps, _xgetbv,
 };
 
 use super::{Kernel, Simd};
@@ -104,6 +104,13 @@ impl<const FUSED: bool> Simd for Avx2<FUSED> {
     }
 
     #[inline(always)]
+    fn prefetch(self, row: &[f32; 16], rows: usize) {
+        let address = row.as_ptr().wrapping_add(16 * rows);
+        // SAFETY: SSE is part of x86-64; a prefetch reads nothing and never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
+    }
+
+    #[inline(always)]
     fn store(self, [a, b]: Self::Lanes, to: &mut [f32; 16]) {
         let (low, high) = to.split_at_mut(8);
         // SAFETY: the token proves AVX2; each half holds 8 values.
@@ -174,6 +181,13 @@ impl<const FUSED: bool> Simd for Avx512<FUSED> {
     fn load(self, from: &[f32; 16]) -> __m512 {
         // SAFETY: the token proves AVX-512F; there are 16 values.
         unsafe { _mm512_loadu_ps(from.as_ptr()) }
+    }
+
+    #[inline(always)]
+    fn prefetch(self, row: &[f32; 16], rows: usize) {
+        let address = row.as_ptr().wrapping_add(16 * rows);
+        // SAFETY: SSE is part of x86-64; a prefetch reads nothing and never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
     }
 
     #[inline(always)]

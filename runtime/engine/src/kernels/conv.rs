@@ -27,6 +27,10 @@ pub struct Epilogue<'a> {
 }
 
 impl Epilogue<'_> {
+    /// Nothing.
+    pub const NONE: Epilogue<'static> =
+        Epilogue { scale: None, shift: None, skip: Operand::Absent, act: Act::IDENTITY };
+
     /// Finishes the sums of the channels from `channel` on and writes them at `at`. One function
     /// for every width where code is dear, else a copy for each.
     #[cfg_attr(not(target_arch = "arm"), inline(always))]

@@ -59,6 +59,11 @@ impl WeightNorm<'_> {
     /// The norms from the rows r and q; s is filled here.
     pub fn finish(&self, r: &[f32], q: &[f32], s: &mut [f32]) -> Option<Norms> {
         self.shift_sums(s)?;
+        self.finish_sums(r, q, s)
+    }
+
+    /// The norms from all three rows.
+    pub fn finish_sums(&self, r: &[f32], q: &[f32], s: &[f32]) -> Option<Norms> {
         let weight = self.with_scale(r, |r, scale| (scale * scale) * r);
         let scale = if self.wants_scale { self.scale_norm(q, s)? } else { 0.0 };
         Some(Norms { weight, scale, ..self.bias_norms(s) })

@@ -5,7 +5,8 @@ use gradgate_bundle::shape::ConvShape;
 
 use super::activation::apply;
 use super::lattice::{Lattice, Taps};
-use super::source::{Fill, Frame};
+use super::source::Frame;
+use super::staged::Stage;
 use super::tile::{Finish, Pass};
 use super::winograd::conv::{Epilogues, Part as Tiled, Weights, fits, input_frame};
 use super::winograd::conv::{thread_elements, weight_rows};
@@ -31,11 +32,24 @@ pub fn rows(s: &ConvShape) -> usize {
 pub fn workspace(s: &ConvShape, vector: &Vector<'_>) -> usize {
     let prepared = prepared_elements(s, vector.numerics);
     if prepared == 0 {
-        return frame(s).copied(false) + vector.threads() * rows(s) * LANES;
+        let staged = stage(s, vector, frame(s)).map_or(0, |stage| stage.elements());
+        return frame(s).copied(false) + staged + vector.threads() * rows(s) * LANES;
     }
     let weights = if vector.prepared { 0 } else { prepared };
     let of_thread = thread_elements(s.input[2], [s.output[0], s.output[1]]);
-    input_frame(s).copied(false) + weights + vector.threads() * of_thread
+    let staged = stage(s, vector, input_frame(s)).map_or(0, |stage| stage.elements());
+    input_frame(s).copied(false) + weights + staged + vector.threads() * of_thread
+}
+
+/// The result before its epilogue, where threads take channels.
+fn stage(s: &ConvShape, vector: &Vector<'_>, frame: Frame) -> Option<Stage> {
+    Stage::of(vector, s, s.output, frame.elements())
+}
+
+/// The layer with so many of its outputs.
+fn with_outputs(s: &ConvShape, outputs: usize) -> ConvShape {
+    let [rows, columns, _] = s.output;
+    ConvShape { output: [rows, columns, outputs], group_output: outputs, ..*s }
 }
 
 /// Elements of the weights as this kernel reads them; 0 where it takes them as they are.
@@ -112,14 +126,42 @@ pub fn conv(
     }
     let frame = frame(s);
     let (space, narrow) = workspace.split_at_mut_checked(frame.copied(false))?;
-    let source = vector.run(Fill { frame, x, scale: None, out: space })?;
+    let source = frame.fill(vector, x, None, space)?;
+    if let Some(stage) = stage(s, vector, frame) {
+        let (values, narrow) = narrow.split_at_mut_checked(stage.elements())?;
+        let mut narrow = narrow.chunks_exact_mut(rows(s) * LANES);
+        vector.all(stage.parts(values).map_while(|(first, outputs, y)| {
+            let w = run(w, first * rows(s), outputs * rows(s))?;
+            let (s, end, narrow) = (with_outputs(s, outputs), Epilogue::NONE, narrow.next()?);
+            Some(Part { s, source, w, end, first: 0, y, narrow })
+        }))?;
+        return finish(vector, s, stage, values, end, y);
+    }
+    let s = *s;
     let row = s.output[1] * s.output[2];
-    let parts = vector.parts(s, s.output[0]);
-    let mut narrow = narrow.chunks_exact_mut(rows(s) * LANES);
+    let parts = vector.parts(&s, s.output[0]);
+    let mut narrow = narrow.chunks_exact_mut(rows(&s) * LANES);
     vector.all(pieces(y, s.output[0], row, parts).map_while(|(first, y)| {
         let skip = end.skip.part(first * row, y.len())?;
         let end = Epilogue { skip, ..*end };
         Some(Part { s, source, w, end, first, y, narrow: narrow.next()? })
+    }))
+}
+
+/// The epilogue of what the parts have summed.
+fn finish(
+    vector: &Vector<'_>,
+    s: &ConvShape,
+    stage: Stage,
+    values: &[f32],
+    end: &Epilogue<'_>,
+    y: &mut [f32],
+) -> Option<()> {
+    let row = s.output[1] * s.output[2];
+    let parts = vector.parts(s, s.output[0]);
+    vector.all(pieces(y, s.output[0], row, parts).map_while(|(first, y)| {
+        let end = Epilogue { skip: end.skip.part(first * row, y.len())?, ..*end };
+        Some(stage.finish(values, first, end, y))
     }))
 }
 
@@ -135,7 +177,7 @@ fn tiled(
 ) -> Option<()> {
     let frame = &input_frame(s);
     let (space, rest) = workspace.split_at_mut_checked(frame.copied(false))?;
-    let source = vector.run(Fill { frame: *frame, x, scale: None, out: space })?;
+    let source = frame.fill(vector, x, None, space)?;
     let (weights, rest) = if !prepared.is_empty() {
         (prepared, rest)
     } else {
@@ -145,8 +187,18 @@ fn tiled(
     };
     let weights = weights.as_chunks().0;
     let [rows, columns, outputs] = s.output;
-    let (units, unit) = (rows.div_ceil(2), 2 * columns * outputs);
     let of_thread = thread_elements(s.input[2], [rows, columns]);
+    if let Some(stage) = stage(s, vector, *frame) {
+        let (values, rest) = rest.split_at_mut_checked(stage.elements())?;
+        let mut spaces = rest.chunks_exact_mut(of_thread);
+        vector.all(stage.parts(values).map_while(|(first, outputs, y)| {
+            let weights = weights.get(weight_rows(s.input[2], first)..)?;
+            let (target, end, space) = ([columns, outputs], Epilogue::NONE, spaces.next()?);
+            Some(Tiled { source, frame, weights, first: 0, target, end, y, space })
+        }))?;
+        return finish(vector, s, stage, values, end, y);
+    }
+    let (units, unit) = (rows.div_ceil(2), 2 * columns * outputs);
     let mut spaces = rest.chunks_exact_mut(of_thread);
     let parts = vector.parts(s, units);
     vector.all(pieces(y, units, unit, parts).map_while(|(first, y)| {
@@ -169,7 +221,7 @@ impl Epilogues for Epilogue<'_> {
 
 /// Some rows of the result.
 struct Part<'a> {
-    s: &'a ConvShape,
+    s: ConvShape,
     source: &'a [f32],
     w: &'a [f32],
     end: Epilogue<'a>,
@@ -186,7 +238,7 @@ impl Kernel for Part<'_> {
     fn call<S: Simd>(mut self, simd: S) -> Option<()> {
         let s = self.s;
         let rows = self.y.len() / (s.output[1] * s.output[2]).max(1);
-        let chunk = chunk(s.strides[0] * frame(s).row() + s.output[1] * s.output[2]);
+        let chunk = chunk(s.strides[0] * frame(&s).row() + s.output[1] * s.output[2]);
         for first in (0..rows).step_by(chunk) {
             let chunk = [first, chunk.min(rows - first)];
             if s.depthwise() {
@@ -209,13 +261,13 @@ impl Part<'_> {
     #[inline(always)]
     fn dense<S: Simd>(&mut self, simd: S, chunk: [usize; 2]) -> Option<()> {
         let s = self.s;
-        let taps = taps(s);
+        let taps = taps(&s);
         for group in 0..s.groups {
             for block in (0..s.group_output).step_by(LANES) {
                 let channel = group * s.group_output + block;
                 let width = LANES.min(s.group_output - block);
                 let lattice = self.lattice(group * s.group_input, channel, chunk);
-                let w = run(self.w, channel * rows(s), width * rows(s))?;
+                let w = run(self.w, channel * rows(&s), width * rows(&s))?;
                 let w = if width == LANES {
                     w
                 } else {
@@ -234,8 +286,8 @@ impl Part<'_> {
     /// One output per group: lanes run along the channels.
     #[inline(always)]
     fn depthwise<S: Simd>(&mut self, simd: S, chunk: [usize; 2]) -> Option<()> {
-        let taps = taps(self.s);
-        let weights = self.w.as_chunks().0.chunks_exact(rows(self.s).max(1));
+        let taps = taps(&self.s);
+        let weights = self.w.as_chunks().0.chunks_exact(rows(&self.s).max(1));
         for (block, weights) in weights.enumerate() {
             let channel = block * LANES;
             let lattice = self.lattice(channel, channel, chunk);
@@ -247,7 +299,7 @@ impl Part<'_> {
     }
 
     fn lattice(&self, input: usize, output: usize, [first, rows]: [usize; 2]) -> Lattice {
-        let whole = lattice(self.s, input, output);
+        let whole = lattice(&self.s, input, output);
         Lattice {
             size: [rows, whole.size[1]],
             source: whole.source + (self.first + first) * whole.source_step[0],

@@ -10,7 +10,8 @@ use gradgate_bundle::shape::ConvShape;
 use super::activation::gradient;
 use super::conv::chunk;
 use super::lattice::{Lattice, Taps};
-use super::source::{Fill, Frame};
+use super::source::Frame;
+use super::staged::Stage;
 use super::tile::{Finish, Pass};
 use super::winograd::conv::{Epilogues, Part as Tiled, Weights, cotangent_frame};
 use super::winograd::conv::{fits_input_gradient, thread_elements, weight_rows};
@@ -79,10 +80,12 @@ pub fn workspace(s: &ConvShape, vector: &Vector<'_>) -> usize {
     let numerics = vector.numerics;
     let weights = if vector.prepared { 0 } else { prepared_elements(s, numerics) };
     if !is_tiled(s, numerics) {
-        return frame(s).copied(true) + weights;
+        let staged = stage(s, vector, frame(s)).map_or(0, |stage| stage.elements());
+        return frame(s).copied(true) + weights + staged;
     }
     let of_thread = thread_elements(s.output[2], [s.input[0], s.input[1]]);
-    cotangent_frame(s).copied(true) + weights + vector.threads() * of_thread
+    let staged = stage(s, vector, cotangent_frame(s)).map_or(0, |stage| stage.elements());
+    cotangent_frame(s).copied(true) + weights + staged + vector.threads() * of_thread
 }
 
 /// Rows `[ky][kx][co]` of sixteen input channels from `block` of the group on.
@@ -178,24 +181,62 @@ pub fn conv_input_gradient(
         return scalar(s, g, w, scale, end, dx);
     }
     let frame = frame(s);
-    let (space, tiles) = workspace.split_at_mut_checked(frame.copied(scale.is_some()))?;
-    let source = vector.run(Fill { frame, x: g, scale, out: space })?;
-    let weights = if s.depthwise() {
-        w
+    let (space, rest) = workspace.split_at_mut_checked(frame.copied(scale.is_some()))?;
+    let source = frame.fill(vector, g, scale, space)?;
+    let (weights, rest) = if s.depthwise() {
+        (w, rest)
     } else if transposed.is_empty() {
-        let tiles = tiles.get_mut(..transposed_elements(s))?;
+        let (tiles, rest) = rest.split_at_mut_checked(transposed_elements(s))?;
         transpose_all(s, w, tiles)?;
-        &*tiles
+        (&*tiles, rest)
     } else {
-        transposed
+        (transposed, rest)
     };
     let weights = weights.as_chunks().0;
+    if let Some(stage) = stage(s, vector, frame) {
+        let (values, _) = rest.split_at_mut_checked(stage.elements())?;
+        vector.all(stage.parts(values).map_while(|(first, inputs, dx)| {
+            let weights = weights.get(first / LANES * rows(s)..)?;
+            let (s, end) = (with_inputs(s, inputs), GradientEnd::NONE);
+            Some(Part { s, frame, source, weights, end, first: 0, dx })
+        }))?;
+        return finish(vector, s, stage, values, end, dx);
+    }
+    let s = *s;
     let unit = s.strides[0] * s.input[1] * s.input[2];
     let units = s.input[0].div_ceil(s.strides[0]);
-    let parts = parts(vector, s, end, units, unit);
+    let parts = parts(vector, &s, end, units, unit);
     vector.all(pieces(dx, units, unit, parts).map_while(|(first, dx)| {
         let end = end.part(first * unit, dx.len())?;
         Some(Part { s, frame, source, weights, end, first, dx })
+    }))
+}
+
+/// The result before its epilogue, where threads take channels.
+fn stage(s: &ConvShape, vector: &Vector<'_>, frame: Frame) -> Option<Stage> {
+    Stage::of(vector, s, s.input, frame.elements())
+}
+
+/// The layer with so many of its inputs.
+fn with_inputs(s: &ConvShape, inputs: usize) -> ConvShape {
+    let [rows, columns, _] = s.input;
+    ConvShape { input: [rows, columns, inputs], group_input: inputs, ..*s }
+}
+
+/// The epilogue of what the parts have summed.
+fn finish(
+    vector: &Vector<'_>,
+    s: &ConvShape,
+    stage: Stage,
+    values: &[f32],
+    end: &GradientEnd<'_>,
+    dx: &mut [f32],
+) -> Option<()> {
+    let row = s.input[1] * s.input[2];
+    let parts = parts(vector, s, end, s.input[0], row);
+    vector.all(pieces(dx, s.input[0], row, parts).map_while(|(first, dx)| {
+        let end = end.part(first * row, dx.len())?;
+        Some(stage.finish(values, first, end, dx))
     }))
 }
 
@@ -224,7 +265,7 @@ fn tiled(
 ) -> Option<()> {
     let frame = &cotangent_frame(s);
     let (space, rest) = workspace.split_at_mut_checked(frame.copied(scale.is_some()))?;
-    let source = vector.run(Fill { frame: *frame, x: g, scale, out: space })?;
+    let source = frame.fill(vector, g, scale, space)?;
     let (weights, rest) = if !prepared.is_empty() {
         (prepared, rest)
     } else {
@@ -235,8 +276,18 @@ fn tiled(
     };
     let weights = weights.as_chunks().0;
     let [rows, columns, inputs] = s.input;
-    let (units, unit) = (rows.div_ceil(2), 2 * columns * inputs);
     let of_thread = thread_elements(s.output[2], [rows, columns]);
+    if let Some(stage) = stage(s, vector, *frame) {
+        let (values, rest) = rest.split_at_mut_checked(stage.elements())?;
+        let mut spaces = rest.chunks_exact_mut(of_thread);
+        vector.all(stage.parts(values).map_while(|(first, inputs, y)| {
+            let weights = weights.get(weight_rows(s.output[2], first)..)?;
+            let (target, end, space) = ([columns, inputs], GradientEnd::NONE, spaces.next()?);
+            Some(Tiled { source, frame, weights, first: 0, target, end, y, space })
+        }))?;
+        return finish(vector, s, stage, values, end, dx);
+    }
+    let (units, unit) = (rows.div_ceil(2), 2 * columns * inputs);
     let mut spaces = rest.chunks_exact_mut(of_thread);
     let parts = parts(vector, s, end, units, unit);
     vector.all(pieces(dx, units, unit, parts).map_while(|(first, y)| {
@@ -259,7 +310,7 @@ impl Epilogues for GradientEnd<'_> {
 
 /// Some rows of the result; the first a multiple of the stride.
 struct Part<'a> {
-    s: &'a ConvShape,
+    s: ConvShape,
     frame: Frame,
     source: &'a [f32],
     weights: &'a [[f32; LANES]],
@@ -274,7 +325,7 @@ impl Kernel for Part<'_> {
 
     #[inline(always)]
     fn call<S: Simd>(self, simd: S) -> Option<()> {
-        let s = self.s;
+        let s = &self.s;
         let line = s.input[1] * s.input[2];
         let rows = self.dx.len() / line.max(1);
         let chunk = chunk(self.frame.row() + s.strides[0] * line) * s.strides[0];

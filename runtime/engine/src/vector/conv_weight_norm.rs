@@ -11,10 +11,10 @@ use gradgate_bundle::shape::ConvShape;
 
 use super::conv::{frame, lattice, rows, taps, widen};
 use super::lattice::{Lattice, Taps};
-use super::source::Fill;
+use super::tile::AHEAD;
 use super::winograd::conv::input_frame;
-use super::winograd::conv_weight_norm::{Input, Outputs, Share, chunk_elements, chunks};
-use super::winograd::conv_weight_norm::{fits, shared_elements, thread_elements};
+use super::winograd::conv_weight_norm::{Input, Outputs, fits, thread_elements};
+use super::winograd::load;
 use super::{Vector, pieces};
 use crate::isa::{Kernel, Numerics, Simd};
 use crate::kernels::conv_weight_norm::{Norms, WeightNorm};
@@ -25,7 +25,7 @@ use crate::kernels::lanes::{run, take, take_mut};
 pub fn workspace(s: &ConvShape, vector: &Vector<'_>) -> usize {
     if is_tiled(s, vector) {
         let of_threads = vector.threads() * thread_elements(s);
-        return input_frame(s).copied(false) + shared_elements(s) + of_threads;
+        return input_frame(s).copied(false) + of_threads;
     }
     frame(s).copied(false) + vector.threads() * of_thread(s)
 }
@@ -66,11 +66,12 @@ pub fn conv_weight_norm(
     }
     if is_tiled(s, vector) {
         tiled(vector, norm, r, q, workspace)?;
-        return norm.finish(r, q, sums);
+        shift_sums(vector, norm, sums)?;
+        return norm.finish_sums(r, q, sums);
     }
     let frame = frame(s);
     let (space, rest) = workspace.split_at_mut_checked(frame.copied(false))?;
-    let source = vector.run(Fill { frame, x: norm.x, scale: None, out: space })?;
+    let source = frame.fill(vector, norm.x, None, space)?;
     // Blocks never cross groups; with many groups a part is a group or more.
     let (units, unit) = match s.groups {
         1 => (s.output[2].div_ceil(LANES), LANES),
@@ -83,7 +84,48 @@ pub fn conv_weight_norm(
     vector.all(pieces.map_while(|((first, r), (_, q))| {
         Some(Part { norm, source, first: first * unit, r, q, space: spaces.next()? })
     }))?;
-    norm.finish(r, q, sums)
+    shift_sums(vector, norm, sums)?;
+    norm.finish_sums(r, q, sums)
+}
+
+/// The cotangent of each output channel, summed over the pixels in raster order.
+fn shift_sums(vector: &Vector<'_>, norm: &WeightNorm<'_>, sums: &mut [f32]) -> Option<()> {
+    let (g, channels) = (norm.g, norm.s.output[2]);
+    let units = channels.div_ceil(LANES);
+    let parts = vector.parts(norm.s, units);
+    vector.all(pieces(sums, units, LANES, parts).map(|(first, sums)| ShiftSums {
+        g,
+        channels,
+        first: first * LANES,
+        sums,
+    }))
+}
+
+/// Some channels of it.
+struct ShiftSums<'a> {
+    g: &'a [f32],
+    channels: usize,
+    /// First channel.
+    first: usize,
+    sums: &'a mut [f32],
+}
+
+impl Kernel for ShiftSums<'_> {
+    type Output = Option<()>;
+
+    #[inline(always)]
+    fn call<S: Simd>(self, simd: S) -> Option<()> {
+        let ShiftSums { g, channels, first, sums } = self;
+        for (block, sums) in sums.chunks_mut(LANES).enumerate() {
+            let at = first + block * LANES;
+            let mut lanes = simd.splat(0.0);
+            for g in g.chunks_exact(channels.max(1)) {
+                lanes = simd.add(lanes, load(simd, g, at, sums.len())?);
+            }
+            store(simd, lanes, sums.len(), sums)?;
+        }
+        Some(())
+    }
 }
 
 /// By Winograd's method.
@@ -97,22 +139,15 @@ fn tiled(
     let s = norm.s;
     let frame = input_frame(s);
     let (space, rest) = workspace.split_at_mut_checked(frame.copied(false))?;
-    let source = vector.run(Fill { frame, x: norm.x, scale: None, out: space })?;
+    let source = frame.fill(vector, norm.x, None, space)?;
     let input = Input { s, source, row: frame.row() };
-    let (shared, rest) = rest.split_at_mut_checked(shared_elements(s))?;
-    if !shared.is_empty() {
-        let (count, length) = (chunks(s), chunk_elements(s));
-        let places = pieces(shared, count, length, vector.parts(s, count));
-        vector.all(places.map(|(first, out)| Share { input, first, out }))?;
-    }
-    let shared = &*shared;
     let mut spaces = rest.chunks_exact_mut(thread_elements(s));
     let units = s.output[2].div_ceil(LANES);
     let parts = vector.parts(s, units);
     let pieces = pieces(r, units, LANES, parts).zip(pieces(q, units, LANES, parts));
     vector.all(pieces.map_while(|((first, r), (_, q))| {
         let (first, space) = (first * LANES, spaces.next()?);
-        Some(Outputs { norm, input, shared, first, r, q, space })
+        Some(Outputs { norm, input, first, r, q, space })
     }))
 }
 
@@ -315,6 +350,11 @@ impl Walk<'_> {
         gradient: &mut Gradient<'_, S::Lanes>,
     ) -> Option<()> {
         let rows = gradient.rows.get_mut(row..)?.first_chunk_mut::<P>()?;
+        if let (true, Some(w)) = (self.is_last, gradient.w) {
+            for w in w.get(row..)?.first_chunk::<P>()? {
+                simd.prefetch(w, AHEAD);
+            }
+        }
         let mut sums = [simd.splat(0.0); P];
         if !self.is_first {
             for p in 0..P {

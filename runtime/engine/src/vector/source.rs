@@ -2,7 +2,9 @@
 
 use gradgate_bundle::op::LANES;
 
+use super::{Vector, pieces};
 use crate::isa::{Kernel, Simd};
+use crate::kernels::lanes::run;
 
 /// Where a tensor lies in a larger one.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,48 +41,67 @@ impl Frame {
     }
 }
 
-/// Copies a tensor into the middle of a larger one, whose borders become +0.
-pub struct Fill<'a> {
-    /// Where it lies.
-    pub frame: Frame,
-    /// The tensor.
-    pub x: &'a [f32],
-    /// Multiplied in, per channel.
-    pub scale: Option<&'a [f32]>,
-    /// [`Frame::copied`] elements.
-    pub out: &'a mut [f32],
-}
-
-impl<'a> Kernel for Fill<'a> {
-    type Output = Option<&'a [f32]>;
-
-    /// The copy, or the tensor itself.
-    #[inline(always)]
-    fn call<S: Simd>(self, _: S) -> Option<&'a [f32]> {
-        let Fill { frame, x, scale, out } = self;
-        if frame.copied(scale.is_some()) == 0 {
+impl Frame {
+    /// The tensor in the middle of `out`, [`Frame::copied`] long, the borders +0, each channel
+    /// times its scale; the tensor itself where there is nothing to do.
+    pub fn fill<'a>(
+        &self,
+        vector: &Vector<'_>,
+        x: &'a [f32],
+        scale: Option<&[f32]>,
+        out: &'a mut [f32],
+    ) -> Option<&'a [f32]> {
+        if self.copied(scale.is_some()) == 0 {
             return Some(x);
         }
+        let out = out.get_mut(..self.elements())?;
+        let rows = self.before[0] + self.inner[0] + self.after[0];
+        let parts = if self.elements() < COPY_MIN { 1 } else { vector.threads() };
+        let lines = pieces(&mut *out, rows, self.row(), parts);
+        vector.all(lines.map(|(first, out)| Lines { frame: *self, x, scale, first, out }))?;
+        Some(out)
+    }
+}
+
+/// Elements under which a copy is not worth waking threads for: some five microseconds.
+const COPY_MIN: usize = 16 << 10;
+
+/// Some rows of the copy.
+struct Lines<'a> {
+    frame: Frame,
+    x: &'a [f32],
+    scale: Option<&'a [f32]>,
+    /// First row.
+    first: usize,
+    out: &'a mut [f32],
+}
+
+impl Kernel for Lines<'_> {
+    type Output = Option<()>;
+
+    #[inline(always)]
+    fn call<S: Simd>(self, _: S) -> Option<()> {
+        let Lines { frame, x, scale, first, out } = self;
         let [rows, columns, channels] = frame.inner;
         let length = columns * channels;
-        let (top, left) = (frame.before[0] * frame.row(), frame.before[1] * channels);
-        let right = frame.after[1] * channels;
-        let (above, rest) = out.get_mut(..frame.elements())?.split_at_mut_checked(top)?;
-        let (inner, below) = rest.split_at_mut_checked(rows * frame.row())?;
-        above.fill(0.0);
-        below.fill(0.0);
-        let lines = inner.chunks_exact_mut(frame.row().max(1));
-        for (line, x) in lines.zip(x.chunks_exact(length.max(1))) {
+        let left = frame.before[1] * channels;
+        for (row, line) in out.chunks_exact_mut(frame.row().max(1)).enumerate() {
+            let row = (first + row).checked_sub(frame.before[0]).filter(|row| *row < rows);
+            let Some(row) = row else {
+                line.fill(0.0);
+                continue;
+            };
+            let x = run(x, row * length, length)?;
             let (start, rest) = line.split_at_mut_checked(left)?;
             let (middle, end) = rest.split_at_mut_checked(length)?;
             start.fill(0.0);
-            end.get_mut(..right)?.fill(0.0);
+            end.fill(0.0);
             match scale {
                 None => middle.copy_from_slice(x),
                 Some(scale) => scaled(x, scale, middle),
             }
         }
-        Some(out)
+        Some(())
     }
 }
 

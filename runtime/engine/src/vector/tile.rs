@@ -12,6 +12,10 @@ use super::lattice::{Lattice, Taps};
 use crate::isa::Simd;
 use crate::kernels::lanes::run;
 
+/// Rows of weights that are asked for ahead of their use: large layers read each of them once a
+/// frame, from memory.
+pub const AHEAD: usize = 32;
+
 /// What happens to the sums of one pixel. A trait and not a closure: closures are functions of
 /// their own, which lack the instruction set wherever the compiler does not inline them.
 pub trait Finish {
@@ -108,6 +112,7 @@ fn accumulate<S: Simd, const P: usize, const DEPTHWISE: bool>(
                 values[p] = pixels[p].get(at..at + taps.run)?;
             }
             for k in 0..taps.run {
+                simd.prefetch(&weights[k], AHEAD);
                 let weight = simd.load(&weights[k]);
                 for p in 0..P {
                     totals[p] = simd.multiply_add(totals[p], simd.splat(values[p][k]), weight);

@@ -109,7 +109,7 @@ fn weight_gradient_line<S: Simd>(simd: S, [a, b, c, d]: [S::Lanes; 4]) -> [S::La
 
 /// Up to sixteen values from element `at` on, the lanes past `width` +0.
 #[inline(always)]
-fn load<S: Simd>(simd: S, from: &[f32], at: usize, width: usize) -> Option<S::Lanes> {
+pub fn load<S: Simd>(simd: S, from: &[f32], at: usize, width: usize) -> Option<S::Lanes> {
     if width == LANES {
         return Some(simd.load(take(from, at)?));
     }

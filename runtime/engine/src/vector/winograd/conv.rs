@@ -7,7 +7,7 @@ use super::{POSITIONS, Row, Source, TILE, Tile, is_plain, load, output_line, pay
 use super::{as_tiles_mut, tiles, values, weight_line, width};
 use crate::isa::{Kernel, Simd};
 use crate::vector::source::Frame;
-use crate::vector::tile::Finish;
+use crate::vector::tile::{AHEAD, Finish};
 
 /// Tiles of a chunk, about: their transformed values should stay in the first two caches, and a
 /// register tile takes up to sixteen.
@@ -191,7 +191,7 @@ impl<E: Epilogues> Kernel for Part<'_, E> {
             let v = Chunk { v, count, first, across };
             let products = rest.get_mut(..count)?;
             let blocks = self.weights.chunks_exact(of_block(channels));
-            for (block, weights) in blocks.enumerate() {
+            for (block, weights) in blocks.take(outputs.div_ceil(LANES)).enumerate() {
                 v.multiply(simd, weights, products)?;
                 let channel = block * LANES;
                 let end = end.block(channel, width(outputs, block));
@@ -254,6 +254,7 @@ impl Chunk<'_> {
             // Four to a turn: sixteen turns are too many for the branch predictor.
             for turn in 0..LANES / 4 {
                 for k in 4 * turn..4 * turn + 4 {
+                    simd.prefetch(&weights[k], AHEAD);
                     let weight = simd.load(&weights[k]);
                     for p in 0..P {
                         let value = simd.splat(v[p][position][k]);

@@ -36,7 +36,7 @@ fn chunk_rows(s: &ConvShape) -> usize {
 }
 
 /// Chunks of the image.
-pub fn chunks(s: &ConvShape) -> usize {
+fn chunks(s: &ConvShape) -> usize {
     tiles([s.output[0], s.output[1]])[0].div_ceil(chunk_rows(s))
 }
 
@@ -46,29 +46,29 @@ fn of_chunk(s: &ConvShape) -> usize {
 }
 
 /// Elements of a chunk of the transformed input.
-pub fn chunk_elements(s: &ConvShape) -> usize {
+fn chunk_elements(s: &ConvShape) -> usize {
     s.input[2].div_ceil(LANES) * of_chunk(s) * TILE
 }
 
-/// Elements of the transformed input that all threads share; 0 where it is read once and every
-/// thread has its own chunk.
-pub fn shared_elements(s: &ConvShape) -> usize {
-    if s.output[2] <= LANES { 0 } else { chunks(s) * chunk_elements(s) }
+/// Whether the transformed input is kept for further blocks of outputs.
+fn keeps_input(s: &ConvShape) -> bool {
+    s.output[2] > LANES
 }
 
-/// Elements of D for a block of outputs.
+/// Elements of D for a block of outputs: of one block of inputs, where the next chunk adds nothing.
 fn gradient_elements(s: &ConvShape) -> usize {
-    s.input[2].div_ceil(LANES) * size_of::<Gradient>() / size_of::<f32>()
+    let blocks = if chunks(s) == 1 { 1 } else { s.input[2].div_ceil(LANES) };
+    blocks * size_of::<Gradient>() / size_of::<f32>()
 }
 
 /// D of a block of inputs and a block of outputs, transformed: `[position][input][output]`.
 type Gradient = [[Row; LANES]; POSITIONS];
 
-/// Elements of workspace for each thread: a chunk of the transformed cotangent, D of a block, and
-/// where it is not shared a chunk of the transformed input.
+/// Elements of workspace for each thread: a chunk of the transformed cotangent, D, and the
+/// transformed input. Threads do not share that: it costs little, and another core's cache is far.
 pub fn thread_elements(s: &ConvShape) -> usize {
-    let own = if shared_elements(s) == 0 { chunk_elements(s) } else { 0 };
-    of_chunk(s) * TILE + gradient_elements(s) + own
+    let kept = if keeps_input(s) { chunks(s) } else { 1 };
+    of_chunk(s) * TILE + gradient_elements(s) + kept * chunk_elements(s)
 }
 
 /// The input, its borders filled.
@@ -105,37 +105,12 @@ impl Input<'_> {
     }
 }
 
-/// Transforms some chunks of the shared input.
-pub struct Share<'a> {
-    /// The input.
-    pub input: Input<'a>,
-    /// First chunk.
-    pub first: usize,
-    /// Places of the chunks.
-    pub out: &'a mut [f32],
-}
-
-impl Kernel for Share<'_> {
-    type Output = Option<()>;
-
-    #[inline(always)]
-    fn call<S: Simd>(self, simd: S) -> Option<()> {
-        let chunks = self.out.chunks_exact_mut(chunk_elements(self.input.s));
-        for (chunk, out) in chunks.enumerate() {
-            self.input.transform(simd, self.first + chunk, out)?;
-        }
-        Some(())
-    }
-}
-
 /// Some blocks of output channels.
 pub struct Outputs<'a> {
     /// The norm.
     pub norm: &'a WeightNorm<'a>,
     /// The input.
     pub input: Input<'a>,
-    /// The shared transformed input, or nothing.
-    pub shared: &'a [f32],
     /// First channel.
     pub first: usize,
     /// `|D|^2` of each channel.
@@ -151,7 +126,7 @@ impl Kernel for Outputs<'_> {
 
     #[inline(always)]
     fn call<S: Simd>(self, simd: S) -> Option<()> {
-        let Outputs { norm, input, shared, first, r, q, space } = self;
+        let Outputs { norm, input, first, r, q, space } = self;
         let s = norm.s;
         let (cotangent, rest) = space.split_at_mut_checked(of_chunk(s) * TILE)?;
         let cotangent = as_tiles_mut(cotangent);
@@ -159,25 +134,29 @@ impl Kernel for Outputs<'_> {
         let gradient = gradient.as_chunks_mut().0.as_chunks_mut().0.as_chunks_mut().0;
         for (block, (r, q)) in r.chunks_mut(LANES).zip(q.chunks_mut(LANES)).enumerate() {
             let channel = first + block * LANES;
-            for chunk in 0..chunks(s) {
-                let v = if shared.is_empty() {
-                    input.transform(simd, chunk, own)?;
-                    &*own
-                } else {
-                    shared.get(chunk * chunk_elements(s)..)?
-                };
-                let rows = input.rows(chunk);
-                let count = transform(simd, norm, [channel, r.len()], rows, cotangent)?;
-                let (v, g) = (as_tiles(v).chunks_exact(count), cotangent.get(..count)?);
-                for (v, d) in v.zip(&mut *gradient) {
-                    multiply(simd, v, g, chunk, d);
-                }
-            }
             let weights = norm.w.get(channel * 9 * s.input[2]..)?;
             let zero = [simd.splat(0.0); 3];
             let mut sums = Sums { weights, width: r.len(), r: zero, q: zero };
-            for (block, d) in gradient.iter().enumerate() {
-                sums.add(simd, norm, block, d)?;
+            for chunk in 0..chunks(s) {
+                let kept = if keeps_input(s) { chunk * chunk_elements(s) } else { 0 };
+                let v = own.get_mut(kept..)?.get_mut(..chunk_elements(s))?;
+                if block == 0 || !keeps_input(s) {
+                    input.transform(simd, chunk, v)?;
+                }
+                let rows = input.rows(chunk);
+                let count = transform(simd, norm, [channel, r.len()], rows, cotangent)?;
+                let (v, g) = (as_tiles(v).chunks_exact(count), cotangent.get(..count)?);
+                let is_last = chunk + 1 == chunks(s);
+                for (block, v) in v.take(s.input[2].div_ceil(LANES)).enumerate() {
+                    let d = gradient.get_mut(if chunks(s) == 1 { 0 } else { block })?;
+                    if is_last && norm.wants_scale {
+                        sums.prefetch(simd, s.input[2], block);
+                    }
+                    multiply(simd, v, g, chunk, d);
+                    if is_last {
+                        sums.add(simd, norm, block, d)?;
+                    }
+                }
             }
             copy(simd, sums.r, r);
             copy(simd, sums.q, q);
@@ -286,6 +265,17 @@ struct Sums<'a, L> {
 }
 
 impl<L: Copy> Sums<'_, L> {
+    /// Asks for the weights of a block of inputs, which come from memory.
+    #[inline(always)]
+    fn prefetch<S: Simd<Lanes = L>>(&self, simd: S, channels: usize, block: usize) {
+        let rows = self.weights.as_chunks::<LANES>().0;
+        for tap in rows.chunks(channels.max(1)).take(9) {
+            for row in tap.iter().skip(block * LANES).take(LANES) {
+                simd.prefetch(row, 0);
+            }
+        }
+    }
+
     /// Turns D of a block of inputs back and adds it.
     #[inline(always)]
     fn add<S: Simd<Lanes = L>>(
