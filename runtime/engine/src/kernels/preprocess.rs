@@ -2,6 +2,8 @@
 
 use gradgate_bundle::op::PreprocessParams;
 
+use super::lanes::COMPACT;
+
 /// Per value: `v = u8 / 255` (or the value itself), `v = low + v * (high - low)` unless the range
 /// is 0 to 1, `(v - mean) / std` of its channel. Channels are swapped first for BGR.
 pub struct Preprocess {
@@ -38,6 +40,12 @@ impl Preprocess {
     #[inline(always)]
     fn each<T: Copy>(&self, frame: &[T], y: &mut [f32], unit: impl Fn(T) -> f32) {
         let channels = self.channels.max(1);
+        let done = if COMPACT || self.bgr || self.range.is_some() {
+            0
+        } else {
+            self.runs(frame, y, &unit).unwrap_or(0)
+        };
+        let (frame, y) = (frame.get(done..).unwrap_or(&[]), y.get_mut(done..).unwrap_or(&mut []));
         let pixels = frame.chunks_exact(channels);
         for (y, pixel) in y.chunks_exact_mut(channels).zip(pixels) {
             let constants = self.mean.iter().zip(&self.std);
@@ -52,6 +60,28 @@ impl Preprocess {
                 y.iter_mut().zip(pixel.iter().zip(constants)).for_each(set);
             }
         }
+    }
+
+    /// Sixteen pixels at a time, the constants laid out as their values are; returns how many
+    /// values are done.
+    #[inline(always)]
+    fn runs<T: Copy>(&self, frame: &[T], y: &mut [f32], unit: &impl Fn(T) -> f32) -> Option<usize> {
+        const RUN: usize = 16;
+        let (mut means, mut stds) = ([0.0; 4 * RUN], [1.0; 4 * RUN]);
+        for i in 0..RUN * self.channels.min(4) {
+            means[i] = *self.mean.get(i % self.channels)?;
+            stds[i] = *self.std.get(i % self.channels)?;
+        }
+        let length = (RUN * self.channels).clamp(1, 4 * RUN);
+        let (means, stds) = (means.get(..length)?, stds.get(..length)?);
+        let mut done = 0;
+        for (y, values) in y.chunks_exact_mut(length).zip(frame.chunks_exact(length)) {
+            for ((y, v), (mean, std)) in y.iter_mut().zip(values).zip(means.iter().zip(stds)) {
+                *y = (unit(*v) - mean) / std;
+            }
+            done += length;
+        }
+        Some(done)
     }
 }
 
@@ -75,5 +105,25 @@ mod tests {
         p.std[0] = 2.0.into();
         Preprocess::new(&p).floats(&[0.0, 0.25, 0.75, 0.0, 0.5, 1.0], &mut y);
         assert_eq!(y, [0.0, -0.5, -1.0, 0.25, 0.0, -1.0]);
+    }
+
+    #[test]
+    fn runs_of_pixels_are_as_single_ones() {
+        for channels in [1u32, 3] {
+            let mut p = PreprocessParams::new_zeroed();
+            (p.height, p.width, p.channels) = (1.into(), 37.into(), channels.into());
+            (p.low, p.high) = (0.0.into(), 1.0.into());
+            p.mean = [0.5, 0.25, 0.125, 0.0].map(Into::into);
+            p.std = [0.3, 0.2, 0.1, 1.0].map(Into::into);
+            let frame: Vec<u8> = (0..37 * channels).map(|i| (i * 91 % 256) as u8).collect();
+            let mut y = vec![f32::NAN; frame.len()];
+            Preprocess::new(&p).bytes(&frame, &mut y);
+            for (i, (y, v)) in y.iter().zip(&frame).enumerate() {
+                let channel = i % channels as usize;
+                let (mean, std) = (p.mean[channel].get(), p.std[channel].get());
+                let expected = (f32::from(*v) / 255.0 - mean) / std;
+                assert_eq!(y.to_bits(), expected.to_bits(), "value {i} of {channels} channels");
+            }
+        }
     }
 }

@@ -149,10 +149,12 @@ impl Kernel for Outputs<'_> {
                 let is_last = chunk + 1 == chunks(s);
                 for (block, v) in v.take(s.input[2].div_ceil(LANES)).enumerate() {
                     let d = gradient.get_mut(if chunks(s) == 1 { 0 } else { block })?;
-                    if is_last && norm.wants_scale {
-                        sums.prefetch(simd, s.input[2], block);
+                    let wanted = is_last && norm.wants_scale;
+                    let weights = if wanted { sums.weights } else { &[] };
+                    for position in 0..POSITIONS {
+                        prefetch(simd, weights, s.input[2], block * LANES + position);
+                        multiply(simd, v, g, [position, chunk], d);
                     }
-                    multiply(simd, v, g, chunk, d);
                     if is_last {
                         sums.add(simd, norm, block, d)?;
                     }
@@ -212,17 +214,33 @@ fn transform<S: Simd>(
     Some(rows * across)
 }
 
-/// Adds the tiles of a chunk to D of a block of inputs; it begins with the first chunk.
+/// Asks for the weights of an input, which come from memory and are wanted behind the products.
 #[inline(always)]
-fn multiply<S: Simd>(simd: S, v: &[Tile], g: &[Tile], chunk: usize, d: &mut Gradient) {
-    for position in 0..POSITIONS {
-        if S::ROWS >= 16 {
-            sums::<S, 16, 0>(simd, v, g, [position, chunk], d);
-        } else {
-            sums::<S, 6, 0>(simd, v, g, [position, chunk], d);
-            sums::<S, 6, 6>(simd, v, g, [position, chunk], d);
-            sums::<S, 4, 12>(simd, v, g, [position, chunk], d);
+fn prefetch<S: Simd>(simd: S, weights: &[f32], inputs: usize, input: usize) {
+    let rows = weights.as_chunks::<LANES>().0;
+    for tap in 0..9 {
+        if let Some(row) = rows.get(tap * inputs + input) {
+            simd.prefetch(row, 0);
         }
+    }
+}
+
+/// Adds the tiles of a chunk to a position of D of a block of inputs; it begins with the first
+/// chunk.
+#[inline(always)]
+fn multiply<S: Simd>(
+    simd: S,
+    v: &[Tile],
+    g: &[Tile],
+    [position, chunk]: [usize; 2],
+    d: &mut Gradient,
+) {
+    if S::ROWS >= 16 {
+        sums::<S, 16, 0>(simd, v, g, [position, chunk], d);
+    } else {
+        sums::<S, 6, 0>(simd, v, g, [position, chunk], d);
+        sums::<S, 6, 6>(simd, v, g, [position, chunk], d);
+        sums::<S, 4, 12>(simd, v, g, [position, chunk], d);
     }
 }
 
@@ -265,17 +283,6 @@ struct Sums<'a, L> {
 }
 
 impl<L: Copy> Sums<'_, L> {
-    /// Asks for the weights of a block of inputs, which come from memory.
-    #[inline(always)]
-    fn prefetch<S: Simd<Lanes = L>>(&self, simd: S, channels: usize, block: usize) {
-        let rows = self.weights.as_chunks::<LANES>().0;
-        for tap in rows.chunks(channels.max(1)).take(9) {
-            for row in tap.iter().skip(block * LANES).take(LANES) {
-                simd.prefetch(row, 0);
-            }
-        }
-    }
-
     /// Turns D of a block of inputs back and adds it.
     #[inline(always)]
     fn add<S: Simd<Lanes = L>>(
