@@ -115,13 +115,15 @@ mod tests {
             (p.low, p.high) = (0.0.into(), 1.0.into());
             p.mean = [0.5, 0.25, 0.125, 0.0].map(Into::into);
             p.std = [0.3, 0.2, 0.1, 1.0].map(Into::into);
-            let frame: Vec<u8> = (0..37 * channels).map(|i| (i * 91 % 256) as u8).collect();
-            let mut y = vec![f32::NAN; frame.len()];
-            Preprocess::new(&p).bytes(&frame, &mut y);
-            for (i, (y, v)) in y.iter().zip(&frame).enumerate() {
+            let mut frame = [0; 37 * 3];
+            frame.iter_mut().enumerate().for_each(|(i, v)| *v = (i * 91 % 256) as u8);
+            let mut y = [f32::NAN; 37 * 3];
+            let y = &mut y[..37 * channels as usize];
+            Preprocess::new(&p).bytes(&frame[..y.len()], y);
+            for (i, (y, v)) in y.iter().zip(frame).enumerate() {
                 let channel = i % channels as usize;
                 let (mean, std) = (p.mean[channel].get(), p.std[channel].get());
-                let expected = (f32::from(*v) / 255.0 - mean) / std;
+                let expected = (f32::from(v) / 255.0 - mean) / std;
                 assert_eq!(y.to_bits(), expected.to_bits(), "value {i} of {channels} channels");
             }
         }
