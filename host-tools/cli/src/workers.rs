@@ -1,13 +1,19 @@
 //! Threads that share one frame.
 
-use std::sync::OnceLock;
+use std::hint;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 use anyhow::{Context, Result};
 use gradgate_engine::compute::Workers;
-use rayon::{ThreadPool, ThreadPoolBuilder};
+use rayon::{ThreadPool, ThreadPoolBuilder, Yield};
 
 /// A pool for the engine's parts of a step.
-pub struct Pool(ThreadPool);
+pub struct Pool {
+    threads: ThreadPool,
+    /// Held while the threads wait awake for one caller's frames.
+    awake: Mutex<()>,
+}
 
 impl Pool {
     /// The pool of this process, made at the first call; `None` for a single thread.
@@ -20,24 +26,61 @@ impl Pool {
         if POOL.get().is_none() {
             let pool = ThreadPoolBuilder::new().num_threads(threads).build();
             let pool = pool.with_context(|| format!("no {threads} threads"))?;
-            return Ok(Some(POOL.get_or_init(|| Pool(pool))));
+            let pool = || Pool { threads: pool, awake: Mutex::new(()) };
+            return Ok(Some(POOL.get_or_init(pool)));
         }
         Ok(POOL.get())
     }
 
-    /// Runs `work` on a thread of the pool: from there, parts of a step start without waking it.
+    /// Runs `work` on a thread of the pool, and keeps the others awake meanwhile: a verdict has
+    /// some sixty steps of two or three parts each, and a thread that sleeps between them takes
+    /// longer to come back than many a step lasts (20 us a part in a virtual machine).
     pub fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        self.0.install(work)
+        self.threads.install(|| {
+            // A second caller's threads would wait for the first one's.
+            let Ok(_awake) = self.awake.try_lock() else { return work() };
+            let (started, ended) = (AtomicUsize::new(1), AtomicBool::new(false));
+            rayon::in_place_scope(|scope| {
+                let _end = End(&ended);
+                for _ in 1..self.count() {
+                    scope.spawn(|_| wait_awake(&started, &ended));
+                }
+                // This thread must not take such a task itself: it would never end.
+                while started.load(Ordering::Acquire) < self.count() {
+                    hint::spin_loop();
+                }
+                work()
+            })
+        })
+    }
+}
+
+/// Ends the waiting, also when the work panics.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// Takes up parts of steps until the end.
+fn wait_awake(started: &AtomicUsize, ended: &AtomicBool) {
+    started.fetch_add(1, Ordering::AcqRel);
+    while !ended.load(Ordering::Acquire) {
+        if rayon::yield_now() != Some(Yield::Executed) {
+            hint::spin_loop();
+        }
     }
 }
 
 impl Workers for Pool {
     fn count(&self) -> usize {
-        self.0.current_num_threads()
+        self.threads.current_num_threads()
     }
 
     fn run(&self, tasks: &mut [&mut (dyn FnMut() + Send)]) {
-        self.0.in_place_scope(|scope| {
+        self.threads.in_place_scope(|scope| {
             let mut tasks = tasks.iter_mut();
             let own = tasks.next();
             for task in tasks {
