@@ -9,6 +9,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tract_onnx::prelude::*;
+use tract_onnx::tract_hir::infer::DimFact;
+use tract_onnx::tract_hir::internal::{DimLike, Factoid, TractErrorContext};
 
 /// As the root manifest pins it.
 const VERSION: &str = "tract 0.23.9";
