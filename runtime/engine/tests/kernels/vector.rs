@@ -98,7 +98,7 @@ impl Expected {
     ) -> [Vec<f32>; 3] {
         let Expected { data, w, gate, .. } = self;
         let s = &data.s;
-        let mut space = vec![f32::NAN; 4 << 20];
+        let mut space = vec![f32::NAN; 1 << 20];
         let mut y = data.g.clone();
         let end = Epilogue {
             scale: index.is_multiple_of(2).then_some(&data.scale),
@@ -160,7 +160,10 @@ fn vector_kernels_equal_the_scalar_ones() {
         for isa in Isa::available() {
             for numerics in [Numerics::Exact, Numerics::Fast] {
                 let mut alone = None;
-                for workers in pools {
+                // Emulated, this test takes minutes: fast kernels with as many threads as needed to
+                // show that they do not matter.
+                let pools = if numerics == Numerics::Fast { &pools[..2] } else { &pools[..] };
+                for &workers in pools {
                     let compute = Compute { isa: Some(isa), numerics, workers, prepared: &[] };
                     let what = format!("{case:?} {compute:?}");
                     let vector = Vector::new(&compute).unwrap();
@@ -169,9 +172,11 @@ fn vector_kernels_equal_the_scalar_ones() {
                         compare(&what, numerics, found, expected);
                     }
                     assert_eq!(*alone.get_or_insert(found.clone()), found, "{what}: threads");
-                    let [kept, turned] = expected.prepared(isa, numerics);
-                    let with = expected.compute(Some(&vector), index, [&kept, &turned]);
-                    assert_eq!(with, found, "{what}: prepared weights");
+                    if workers.is_none() {
+                        let [kept, turned] = expected.prepared(isa, numerics);
+                        let with = expected.compute(Some(&vector), index, [&kept, &turned]);
+                        assert_eq!(with, found, "{what}: prepared weights");
+                    }
                 }
             }
         }
