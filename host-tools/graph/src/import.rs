@@ -161,8 +161,8 @@ pub fn import_bytes(
 ) -> Result<Imported, ImportError> {
     let limits = &options.limits;
     if bytes.len() as u64 > limits.file_bytes {
-        let what = "size in bytes of the model".to_owned();
-        return Err(ImportError::Limit { what, limit: limits.file_bytes });
+        let (what, found) = ("size in bytes of the model".to_owned(), bytes.len() as u64);
+        return Err(ImportError::Limit { what, found, limit: limits.file_bytes });
     }
     wire::check(bytes, limits)?;
     let model = ModelProto::decode(bytes).map_err(|e| ImportError::Malformed(e.to_string()))?;
@@ -170,8 +170,9 @@ pub fn import_bytes(
         return Err(ImportError::Malformed("it holds no graph".into()));
     };
     let opset = structure::opset(&model)?;
+    limits.check(graph)?;
     let stored = structure::stored(graph)?;
-    structure::check_order(graph, &stored, limits)?;
+    structure::check_order(graph, &stored)?;
     let external = External::read(&model, folder, limits)?;
     let mut imported = Imported {
         graph: Graph::default(),
@@ -182,15 +183,23 @@ pub fn import_bytes(
         normalisation_inside: false,
         producer: format!("{} {}", model.producer_name, model.producer_version).trim().to_owned(),
     };
-    convert(graph, stored, &external, options, &mut imported)?;
+    let source = Source { file: graph, bytes: bytes.len() + external.bytes(), external: &external };
+    convert(source, stored, options, &mut imported)?;
     Ok(imported)
+}
+
+/// A decoded model.
+struct Source<'a> {
+    file: &'a GraphProto,
+    /// Of the model and its external data.
+    bytes: usize,
+    external: &'a External,
 }
 
 /// Fills in the graph and everything that depends on it.
 fn convert(
-    file: &GraphProto,
+    Source { file, bytes, external }: Source<'_>,
     stored: HashMap<&str, &TensorProto>,
-    external: &External,
     options: &ImportOptions,
     imported: &mut Imported,
 ) -> Result<(), ImportError> {
@@ -206,7 +215,7 @@ fn convert(
             remedy: "export a classifier that takes one image".into(),
         });
     };
-    let mut builder = Builder::new(imported.opset, &options.limits, stored, external);
+    let mut builder = Builder::new(imported.opset, &options.limits, bytes, stored, external);
     builder.graph.name.clone_from(&file.name);
     let (shape, batch) = head::image(input, options)?;
     builder.batch = batch;
@@ -254,7 +263,7 @@ fn add_all<'a>(
 fn whole_error(fault: Fault, name: &str) -> ImportError {
     match fault {
         Fault::Whole(error) => error,
-        Fault::Limit { what, limit } => ImportError::Limit { what, limit },
+        Fault::Limit { what, found, limit } => ImportError::Limit { what, found, limit },
         Fault::Invalid(reason) | Fault::Unsupported { reason, .. } => ImportError::Model {
             reason: format!("`{name}`: {reason}"),
             remedy: "choose another output".into(),

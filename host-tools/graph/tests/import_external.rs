@@ -103,3 +103,13 @@ fn links_out_of_the_folder_are_refused() {
     std::fs::hard_link(&outside, inside.join("hard.bin")).expect("link");
     folder.assert_refused(&external("hard.bin", "", ""), "hard links");
 }
+
+#[cfg(unix)]
+#[test]
+fn sockets_and_devices_are_refused() {
+    let folder = Folder::new("devices");
+    let socket = folder.0.join("model/socket.bin");
+    let _listens = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
+    folder.assert_refused(&external("socket.bin", "", ""), "not a regular file");
+    folder.assert_refused(&external("/dev/zero", "", ""), "own folder");
+}

@@ -26,6 +26,8 @@ pub(super) struct Builder<'a> {
     pub batch: usize,
     /// Bounds.
     pub limits: &'a Limits,
+    /// Bounds of constants, which grow with the model.
+    pub constant_limits: Limits,
     /// Constants that are trainable wherever they are applied: initializers and their moves.
     pub trainable: HashSet<ValueId>,
     /// Biases that had to become an addition.
@@ -41,10 +43,11 @@ pub(super) struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    /// An empty graph over stored tensors.
+    /// An empty graph over stored tensors of a model of so many bytes.
     pub fn new(
         opset: i64,
         limits: &'a Limits,
+        bytes: usize,
         stored: HashMap<&'a str, &'a TensorProto>,
         external: &'a External,
     ) -> Self {
@@ -53,6 +56,7 @@ impl<'a> Builder<'a> {
             opset,
             batch: 1,
             limits,
+            constant_limits: limits.of_constants(bytes),
             trainable: HashSet::new(),
             biases: HashSet::new(),
             refused: Vec::new(),
@@ -87,9 +91,11 @@ impl<'a> Builder<'a> {
 
     fn charge(&mut self, elements: usize) -> Outcome<()> {
         self.elements = self.elements.saturating_add(elements);
-        if self.elements > self.limits.total_elements {
+        let limit = self.constant_limits.total_elements;
+        if self.elements > limit {
             let what = "element count of all constants".to_owned();
-            return Err(Fault::Limit { what, limit: self.limits.total_elements as u64 });
+            let (found, limit) = (self.elements as u64, limit as u64);
+            return Err(Fault::Limit { what, found, limit });
         }
         Ok(())
     }
@@ -101,10 +107,11 @@ impl<'a> Builder<'a> {
                 self.work = self.work.saturating_add(constant.data.len());
             }
         }
-        let limit = self.limits.total_elements.saturating_mul(WORK_FACTOR);
+        let limit = self.constant_limits.total_elements.saturating_mul(WORK_FACTOR);
         if self.work > limit {
             let what = "element count of all constant operands".to_owned();
-            return Err(Fault::Limit { what, limit: limit as u64 });
+            let (found, limit) = (self.work as u64, limit as u64);
+            return Err(Fault::Limit { what, found, limit });
         }
         Ok(())
     }
@@ -121,9 +128,9 @@ impl<'a> Builder<'a> {
             Err(Fault::Invalid(reason)) => {
                 return Err(ImportError::Node { node: name, op, reason });
             }
-            Err(Fault::Limit { what, limit }) => {
+            Err(Fault::Limit { what, found, limit }) => {
                 let what = format!("node `{name}` ({op}): {what}");
-                return Err(ImportError::Limit { what, limit });
+                return Err(ImportError::Limit { what, found, limit });
             }
             Err(Fault::Whole(error)) => return Err(error),
         };

@@ -18,6 +18,8 @@ pub enum ImportError {
     Limit {
         /// What is counted, and of which value or node.
         what: String,
+        /// How many there are, at least: counting ends past the limit.
+        found: u64,
         /// The limit.
         limit: u64,
     },
@@ -73,7 +75,9 @@ impl fmt::Display for ImportError {
         match self {
             Self::File { file, reason } => write!(f, "file `{file}`: {reason}"),
             Self::Malformed(reason) => write!(f, "not a valid ONNX model: {reason}"),
-            Self::Limit { what, limit } => write!(f, "{what} exceeds the limit of {limit}"),
+            Self::Limit { what, found, limit } => {
+                write!(f, "{what} is {found}, over the limit of {limit}")
+            }
             Self::Tensor { name, reason } => write!(f, "tensor `{name}`: {reason}"),
             Self::Node { node, op, reason } => write!(f, "node `{node}` ({op}): {reason}"),
             Self::Model { reason, remedy } => write!(f, "{reason}; {remedy}"),
@@ -103,6 +107,8 @@ pub(super) enum Fault {
     Limit {
         /// What is counted.
         what: String,
+        /// How many there are, at least.
+        found: u64,
         /// The limit.
         limit: u64,
     },
@@ -144,7 +150,7 @@ mod tests {
         let text = ImportError::Unsupported(vec![node.clone(), node]).to_string();
         assert!(text.starts_with("2 node(s)"), "{text}");
         assert!(text.contains("`rnn` (LSTM)") && text.contains("leave it out"), "{text}");
-        let text = ImportError::Limit { what: "nodes".into(), limit: 3 }.to_string();
-        assert_eq!(text, "nodes exceeds the limit of 3");
+        let text = ImportError::Limit { what: "node count".into(), found: 4, limit: 3 }.to_string();
+        assert_eq!(text, "node count is 4, over the limit of 3");
     }
 }

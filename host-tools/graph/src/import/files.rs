@@ -30,7 +30,8 @@ fn read_bounded(file: File, limit: u64, name: &str) -> Result<Vec<u8>, ImportErr
         reason: format!("cannot be read: {e}"),
     })?;
     if bytes.len() as u64 > limit {
-        return Err(ImportError::Limit { what: format!("size in bytes of file `{name}`"), limit });
+        let (what, found) = (format!("size in bytes of file `{name}`"), bytes.len() as u64);
+        return Err(ImportError::Limit { what, found, limit });
     }
     Ok(bytes)
 }
@@ -97,6 +98,11 @@ impl External {
             format!("bytes {offset} + {length} lie outside `{location}` of {have} bytes")
         })?;
         Ok(&bytes[offset..end])
+    }
+
+    /// Bytes of all files.
+    pub fn bytes(&self) -> usize {
+        self.files.values().map(Vec::len).sum()
     }
 
     /// SHA-256 over the model's bytes, then, per external file in order of its name: the name's

@@ -130,7 +130,7 @@ fn remedy(op: &str) -> String {
 pub(super) fn convert(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
     let depends = call.inputs.iter().flatten().any(|input| matches!(input, Binding::Frame(_)));
     if !depends {
-        return folded(fold::evaluate(call, builder.limits)?);
+        return folded(fold::evaluate(call, &builder.constant_limits)?);
     }
     match call.proto.op_type.as_str() {
         "Conv" => window::convolution(builder, call),

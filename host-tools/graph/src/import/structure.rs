@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 
 use super::call::node_name;
 use super::error::ImportError;
-use super::limits::Limits;
 use crate::proto::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 
 /// Oldest and newest version of the default operator set that is understood.
@@ -62,16 +61,11 @@ pub(super) fn inputs<'a>(
     graph.input.iter().filter(|input| !stored.contains_key(input.name.as_str())).collect()
 }
 
-/// Refuses too many nodes, names with two producers, undefined names and a wrong order.
+/// Refuses names with two producers, undefined names and a wrong order.
 pub(super) fn check_order(
     graph: &GraphProto,
     stored: &HashMap<&str, &TensorProto>,
-    limits: &Limits,
 ) -> Result<(), ImportError> {
-    if graph.node.len() > limits.nodes {
-        let what = format!("the graph's node count of {}", graph.node.len());
-        return Err(ImportError::Limit { what, limit: limits.nodes as u64 });
-    }
     let mut known: HashSet<&str> = stored.keys().copied().collect();
     for input in inputs(graph, stored) {
         if !known.insert(&input.name) {

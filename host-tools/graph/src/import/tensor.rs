@@ -15,13 +15,15 @@ pub(super) fn read(
 ) -> Outcome<Constant> {
     let name = &tensor.name;
     let refuse = |reason: String| Fault::Whole(ImportError::Tensor { name: name.clone(), reason });
-    let shape = shape(&tensor.dims).map_err(refuse)?;
-    let count = limits.volume(&shape).map_err(|fault| match fault {
-        Fault::Limit { what, limit } => {
-            Fault::Limit { what: format!("tensor `{name}`: {what}"), limit }
+    let named = |fault| match fault {
+        Fault::Limit { what, found, limit } => {
+            Fault::Limit { what: format!("tensor `{name}`: {what}"), found, limit }
         }
         other => other,
-    })?;
+    };
+    limits.rank(tensor.dims.len()).map_err(named)?;
+    let shape = shape(&tensor.dims).map_err(refuse)?;
+    let count = limits.volume(&shape).map_err(named)?;
     let data = elements(tensor, count, external).map_err(refuse)?;
     if data.len() != count {
         return Err(refuse(format!("holds {} elements, shape {shape:?}", data.len())));

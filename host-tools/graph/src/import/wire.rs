@@ -66,7 +66,17 @@ impl Meter<'_> {
         self.messages += 1;
         if self.messages > self.limits.messages {
             let what = "number of messages and strings in the file".into();
-            return Err(ImportError::Limit { what, limit: self.limits.messages });
+            let (found, limit) = (self.messages, self.limits.messages);
+            return Err(ImportError::Limit { what, found, limit });
+        }
+        Ok(())
+    }
+
+    fn nesting(&self, depth: usize) -> Result<(), ImportError> {
+        if depth > self.limits.nesting {
+            let what = "depth of messages inside one another (subgraphs of subgraphs)".into();
+            let (found, limit) = (depth as u64, self.limits.nesting as u64);
+            return Err(ImportError::Limit { what, found, limit });
         }
         Ok(())
     }
@@ -75,7 +85,8 @@ impl Meter<'_> {
         self.packed += bytes;
         if self.packed > self.limits.packed_bytes {
             let what = "size in bytes of the packed integers in the file".into();
-            return Err(ImportError::Limit { what, limit: self.limits.packed_bytes });
+            let (found, limit) = (self.packed, self.limits.packed_bytes);
+            return Err(ImportError::Limit { what, found, limit });
         }
         Ok(())
     }
@@ -114,8 +125,8 @@ fn take<'a>(bytes: &mut &'a [u8], length: u64) -> Result<&'a [u8], ImportError> 
 /// Refuses bytes that are no protobuf or that would grow beyond the limits when decoded.
 pub(super) fn check(bytes: &[u8], limits: &Limits) -> Result<(), ImportError> {
     let mut meter = Meter { limits, messages: 0, packed: 0 };
-    let mut open = vec![(Kind::Model, bytes)];
-    while let Some((kind, mut bytes)) = open.pop() {
+    let mut open = vec![(Kind::Model, 1, bytes)];
+    while let Some((kind, depth, mut bytes)) = open.pop() {
         while !bytes.is_empty() {
             let key = varint(&mut bytes)?;
             match key & 7 {
@@ -129,7 +140,8 @@ pub(super) fn check(bytes: &[u8], limits: &Limits) -> Result<(), ImportError> {
                     match field(kind, key >> 3) {
                         Field::Message(inner) => {
                             meter.message()?;
-                            open.push((inner, body));
+                            meter.nesting(depth + 1)?;
+                            open.push((inner, depth + 1, body));
                         }
                         Field::Text => meter.message()?,
                         Field::Packed => meter.packed(length)?,
@@ -180,6 +192,9 @@ mod tests {
         for _ in 0..2_000 {
             bytes = wrap(1, &wrap(5, &wrap(6, &bytes)));
         }
-        assert_eq!(check(&wrap(7, &bytes), &Limits::default()), Ok(()));
+        let limits = Limits { nesting: 10_000, ..Limits::default() };
+        assert_eq!(check(&wrap(7, &bytes), &limits), Ok(()));
+        let error = check(&wrap(7, &bytes), &Limits::default()).expect_err("nested");
+        assert!(error.to_string().contains("33, over the limit of 32"), "{error}");
     }
 }

@@ -118,7 +118,7 @@ pub(super) fn cast(call: &Call) -> Outcome<Binding> {
 pub(super) fn cast_like(builder: &Builder, call: &Call) -> Outcome<Binding> {
     call.arity(2, 2)?;
     match (call.input(0), call.input(1)) {
-        (Some(Binding::Constant(_)), _) => folded(fold::evaluate(call, builder.limits)?),
+        (Some(Binding::Constant(_)), _) => folded(fold::evaluate(call, &builder.constant_limits)?),
         (_, Some(Binding::Constant(like))) if is_shape_data(like) => unsupported(
             "values of the network are cast to integers",
             "export the model in float32 (PyTorch: model.float())",
