@@ -33,7 +33,7 @@ impl Frame {
         (self.before[0] + self.inner[0] + self.after[0]) * self.row()
     }
 
-    /// Elements of the copy that [`Fill`] makes, 0 where the tensor serves as it is.
+    /// Elements of the copy that [`Frame::fill`] makes, 0 where the tensor serves as it is.
     pub fn copied(&self, scaled: bool) -> usize {
         let bare = self.before == [0; 2] && self.after == [0; 2];
         // What lies behind it begins on a cache line again.
