@@ -1,6 +1,7 @@
 //! What the whole-path tests share: models and reference data, bundles in memory, executors.
 
 pub mod cases;
+pub mod doors;
 pub mod evaluation;
 pub mod executor;
 pub mod reference;

@@ -3,6 +3,7 @@
 //! `cargo xtask test` is the one test command: continuous integration checks the same.
 //! Depends on no crate of the workspace, so that it builds when they do not.
 
+mod fuzz;
 mod golden;
 mod kernel_counts;
 mod no_panic;
@@ -55,6 +56,12 @@ const COMMANDS: &[Command] = &[
         arguments: "[--bundle B.gate [--frame F.bin]]",
         about: "run the board under QEMU, compare its bits with the host's",
         run: qemu::run,
+    },
+    Command {
+        name: "fuzz",
+        arguments: "[TARGET ..] [--runs N] [--seconds N] | --seeds",
+        about: "search the doors of untrusted bytes for what breaks them",
+        run: fuzz::run,
     },
     Command { name: "golden", arguments: "", about: "regenerate golden files", run: golden::run },
     Command {

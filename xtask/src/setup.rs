@@ -63,6 +63,7 @@ const PACKAGES: &[Package] = &[
 /// Programs that make things nicer, never installed from here.
 const OPTIONAL: &[(&str, &str)] = &[
     ("cargo-nextest", "faster test runs; else `cargo test`"),
+    ("cargo-fuzz", "`cargo xtask fuzz`"),
     ("cargo-deny", "licence and advisory checks; else that stage is skipped"),
     ("valgrind", "counts instructions for `cargo xtask kernel-counts`"),
 ];

@@ -113,3 +113,18 @@ fn sockets_and_devices_are_refused() {
     folder.assert_refused(&external("socket.bin", "", ""), "not a regular file");
     folder.assert_refused(&external("/dev/zero", "", ""), "own folder");
 }
+
+/// Opening a pipe that nobody writes to would wait for ever.
+#[cfg(unix)]
+#[test]
+fn pipes_are_refused_without_opening_them() {
+    let folder = Folder::new("pipes");
+    let pipe = folder.0.join("model/pipe.bin");
+    match std::process::Command::new("mkfifo").arg(&pipe).status() {
+        Ok(made) if made.success() => {}
+        other => return eprintln!("SKIPPED: mkfifo makes no pipe: {other:?}"),
+    }
+    folder.assert_refused(&external("pipe.bin", "", ""), "not a regular file");
+    let model = import_file(&pipe, &ImportOptions::default()).expect_err("a pipe");
+    assert!(model.to_string().contains("not a regular file"), "{model}");
+}

@@ -33,6 +33,7 @@ pub fn check(sources: &[Source]) -> Result<Vec<Finding>> {
     };
     let mut actual = manifest_edges(&repo::root())?;
     actual.extend(manifest_edges(&repo::boards())?);
+    actual.extend(manifest_edges(&repo::root().join("tests/fuzz"))?);
     Ok(compare(&map.text, &actual))
 }
 

@@ -24,7 +24,7 @@ const SHARED: &[(&str, &str)] = &[
 ];
 
 /// Lock files: the same sources must give the same program.
-const LOCK_FILES: [&str; 2] = ["Cargo.lock", "firmware/boards/Cargo.lock"];
+const LOCK_FILES: [&str; 3] = ["Cargo.lock", "firmware/boards/Cargo.lock", "tests/fuzz/Cargo.lock"];
 
 /// Files of a mirror without a namesake among the ops, and entries of [`SHARED`] without a file.
 pub fn check_mirrors(paths: &[&str]) -> Vec<Finding> {

@@ -1,0 +1,190 @@
+//! The doors that untrusted bytes come in by: one function each, shared by the fuzz targets of
+//! tests/fuzz and by the test that replays their seeds.
+//!
+//! A door reads bytes as the product does, uses what was accepted as far as that is cheap, and says
+//! whether it was. [`Door::check`] also counts memory. What goes wrong is a panic: a fuzzer and a
+//! test both see it.
+
+mod bundle;
+pub mod mutate;
+
+use std::path::{Path, PathBuf};
+
+use allocation_counter::measure;
+use gradgate_detect::references::References;
+use gradgate_detect::{DetectorFile, FeatureSet};
+use gradgate_frames::OpenOptions;
+use gradgate_graph::import::{ImportOptions, import_bytes, summary};
+
+/// A way in.
+pub struct Door {
+    /// Name of the fuzz target and of the folder of its seeds.
+    pub name: &'static str,
+    /// Further folders with files that are seeds as they are, from the repository's root.
+    pub more_seeds: &'static [&'static str],
+    /// Reads the bytes; whether they were accepted.
+    read: fn(&[u8]) -> bool,
+    /// The most bytes of memory, at any one time, that reading these bytes may take.
+    memory: fn(&[u8]) -> usize,
+}
+
+/// All of them.
+pub const DOORS: [Door; 5] = [
+    Door {
+        name: "bundle",
+        more_seeds: &["runtime/bundle/tests/golden"],
+        read: bundle::read,
+        // A copy at a multiple of 16 bytes and the arena of `bundle::ARENA_MAX`: the reader itself
+        // takes nothing, which is asserted where it is called.
+        memory: |bytes| 2 * bytes.len() + (128 << 10),
+    },
+    Door {
+        name: "import",
+        more_seeds: &["tests/golden/onnx"],
+        read: import,
+        // An empty message of two bytes becomes some 300 in a list that doubles as it grows. The
+        // rest is what `CONSTANTS` allows, an integer being eight bytes, twice while it is moved.
+        memory: |bytes| 512 * bytes.len() + 16 * CONSTANTS + (64 << 10),
+    },
+    Door {
+        name: "images",
+        more_seeds: &[],
+        read: images,
+        memory: |bytes| {
+            // Deflate packs 1032 to 1; the list of what is unpacked doubles as it grows.
+            let packed = if bytes.starts_with(&[0x1f, 0x8b]) { 4 * 1032 } else { 0 };
+            (64 + packed) * bytes.len() + 64 * PIXELS + (1 << 20)
+        },
+    },
+    Door { name: "features", more_seeds: &[], read: features, memory: of_text },
+    Door { name: "detector", more_seeds: &[], read: detector, memory: of_text },
+];
+
+/// Elements of constants that the import may make: 2^20 would only slow the search down.
+const CONSTANTS: usize = 1 << 18;
+
+/// Pixels of a picture, as above.
+const PIXELS: usize = 1 << 14;
+
+/// JSON: a character of a list becomes an element with its bookkeeping.
+fn of_text(bytes: &[u8]) -> usize {
+    128 * bytes.len() + (64 << 10)
+}
+
+impl Door {
+    /// The door of this name.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn named(name: &str) -> &'static Door {
+        let found = DOORS.iter().find(|door| door.name == name);
+        found.unwrap_or_else(|| panic!("no door is called {name}"))
+    }
+
+    /// Reads the bytes; whether they were accepted.
+    ///
+    /// # Panics
+    /// When the reader panics, contradicts itself, or takes more memory than stated.
+    pub fn check(&self, bytes: &[u8]) -> bool {
+        let mut accepted = false;
+        let taken = measure(|| accepted = (self.read)(bytes)).bytes_max;
+        let (name, length, most) = (self.name, bytes.len(), (self.memory)(bytes));
+        assert!(
+            taken <= most as u64,
+            "{name}: {length} bytes made the reader take {taken} bytes, {most} at most"
+        );
+        accepted
+    }
+
+    /// All seeds, in the order of their names.
+    ///
+    /// # Panics
+    /// When a folder cannot be read.
+    pub fn seeds(&self) -> Vec<(String, Vec<u8>)> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let own = format!("tests/fuzz/seeds/{}", self.name);
+        let folders = std::iter::once(own.as_str()).chain(self.more_seeds.iter().copied());
+        let list = |folder: &str| -> Vec<PathBuf> {
+            let entries = root.join(folder).read_dir().unwrap_or_else(|e| panic!("{folder}: {e}"));
+            entries.map(|entry| entry.expect("readable").path()).collect()
+        };
+        let mut paths: Vec<PathBuf> = folders.flat_map(list).collect();
+        paths.sort();
+        let read = |path: PathBuf| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            (name, std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display())))
+        };
+        paths.into_iter().map(read).collect()
+    }
+}
+
+fn import(bytes: &[u8]) -> bool {
+    let mut options = ImportOptions::default();
+    options.limits.elements = CONSTANTS / 4;
+    options.limits.total_elements = CONSTANTS;
+    match import_bytes(bytes, None, &options) {
+        Ok(imported) => {
+            summary(&imported);
+            true
+        }
+        Err(error) => {
+            assert!(!error.to_string().is_empty());
+            false
+        }
+    }
+}
+
+/// Picture files and datasets come in by their path.
+fn images(bytes: &[u8]) -> bool {
+    let thread = std::thread::current().id();
+    let name = format!("gradgate-door-{}-{thread:?}", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    std::fs::write(&path, bytes).expect("a file for the reader");
+    let mut options = OpenOptions::new(8, 8, 3);
+    options.max_pixels = PIXELS as u64;
+    options.limit = Some(4);
+    let accepted = match gradgate_frames::open(std::slice::from_ref(&path), &options) {
+        Ok(frames) => frames.iter().all(|frame| frame.is_ok()),
+        Err(error) => {
+            assert!(!error.to_string().is_empty());
+            false
+        }
+    };
+    std::fs::remove_file(&path).expect("the reader leaves its file");
+    accepted
+}
+
+/// Feature files and references, which share their container.
+fn features(bytes: &[u8]) -> bool {
+    let set = FeatureSet::from_bytes(bytes);
+    if let Ok(set) = &set {
+        let again = set.to_bytes().expect("what was read can be written");
+        assert!(
+            FeatureSet::from_bytes(&again).ok().as_ref() == Some(set),
+            "a feature file changed"
+        );
+    }
+    let references = References::from_bytes(bytes);
+    if let Ok(references) = &references {
+        let again = references.to_bytes().expect("what was read can be written");
+        let read = References::from_bytes(&again).ok();
+        assert!(read.as_ref() == Some(references), "references changed");
+    }
+    set.is_ok() || references.is_ok()
+}
+
+fn detector(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return false;
+    };
+    let Ok(file) = DetectorFile::from_json(text) else {
+        return false;
+    };
+    assert!(!file.detector.threshold.is_nan(), "a threshold that is not a number was read");
+    let again = file.to_json().expect("what was read can be written");
+    let read = DetectorFile::from_json(&again).expect("what was written can be read");
+    assert_eq!(read.to_json().ok(), Some(again), "a detector file changed");
+    let mut blobs = Vec::new();
+    file.to_bundle(&mut blobs);
+    true
+}
