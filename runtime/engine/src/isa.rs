@@ -105,8 +105,11 @@ pub trait Simd: Copy {
     /// Accumulators of a register tile: with a weight and a broadcast beside them they fill the
     /// registers.
     const TILE: usize;
-    /// Accumulators where all values of a tile are read from one address on.
+    /// Accumulators where one address, or a few, lead to all values of a tile.
     const ROWS: usize;
+    /// Blocks of sixteen weights that one broadcast value serves: where a block is one register,
+    /// two of them take half the loads for each multiply-add.
+    const BLOCKS: usize;
     /// All lanes alike.
     fn splat(self, value: f32) -> Self::Lanes;
     /// Sixteen neighbours.

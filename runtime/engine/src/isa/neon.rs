@@ -27,6 +27,7 @@ impl<const FUSED: bool> Simd for Neon<FUSED> {
     /// 24 accumulators, 4 weights and a broadcast: 29 of 32 registers.
     const TILE: usize = 6;
     const ROWS: usize = 6;
+    const BLOCKS: usize = 1;
 
     #[inline(always)]
     fn splat(self, value: f32) -> Self::Lanes {

@@ -10,6 +10,7 @@ impl Simd for Portable {
     type Lanes = [f32; 16];
     const TILE: usize = 4;
     const ROWS: usize = 4;
+    const BLOCKS: usize = 1;
 
     #[inline(always)]
     fn splat(self, value: f32) -> [f32; 16] {

@@ -88,6 +88,7 @@ impl<const FUSED: bool> Simd for Avx2<FUSED> {
     /// 12 accumulators, 2 weights and a broadcast: 15 of 16 registers.
     const TILE: usize = 6;
     const ROWS: usize = 6;
+    const BLOCKS: usize = 1;
 
     #[inline(always)]
     fn splat(self, value: f32) -> Self::Lanes {
@@ -170,6 +171,7 @@ impl<const FUSED: bool> Simd for Avx512<FUSED> {
     /// of weights among more pixels.
     const TILE: usize = 12;
     const ROWS: usize = 16;
+    const BLOCKS: usize = 2;
 
     #[inline(always)]
     fn splat(self, value: f32) -> __m512 {

@@ -263,21 +263,35 @@ impl Part<'_> {
         let s = self.s;
         let taps = taps(&s);
         for group in 0..s.groups {
-            for block in (0..s.group_output).step_by(LANES) {
+            let mut block = 0;
+            while block < s.group_output {
                 let channel = group * s.group_output + block;
-                let width = LANES.min(s.group_output - block);
                 let lattice = self.lattice(group * s.group_input, channel, chunk);
+                let left = s.group_output - block;
+                let width = LANES.min(left);
                 let w = run(self.w, channel * rows(&s), width * rows(&s))?;
+                let end = ConvEnd { end: &self.end, channel, width };
+                if S::BLOCKS >= 2 && left >= 2 * LANES {
+                    let channel = channel + LANES;
+                    let second = run(self.w, channel * rows(&s), width * rows(&s))?;
+                    let weights = [w.as_chunks().0, second.as_chunks().0];
+                    let pass =
+                        Pass { taps: &taps, lattice: &lattice, source: self.source, weights };
+                    let ends = [&end, &ConvEnd { end: &self.end, channel, width }];
+                    pass.run::<S, false>(simd, self.y, ends)?;
+                    block += 2 * LANES;
+                    continue;
+                }
                 let w = if width == LANES {
                     w
                 } else {
                     widen(w, width, self.narrow);
                     &*self.narrow
                 };
-                let weights = w.as_chunks().0;
+                let weights = [w.as_chunks().0];
                 let pass = Pass { taps: &taps, lattice: &lattice, source: self.source, weights };
-                let end = ConvEnd { end: &self.end, channel, width };
-                pass.run::<S, false>(simd, self.y, &end)?;
+                pass.run::<S, false>(simd, self.y, [&end])?;
+                block += width;
             }
         }
         Some(())
@@ -291,9 +305,10 @@ impl Part<'_> {
         for (block, weights) in weights.enumerate() {
             let channel = block * LANES;
             let lattice = self.lattice(channel, channel, chunk);
+            let weights = [weights];
             let pass = Pass { taps: &taps, lattice: &lattice, source: self.source, weights };
             let end = ConvEnd { end: &self.end, channel, width: LANES };
-            pass.run::<S, true>(simd, self.y, &end)?;
+            pass.run::<S, true>(simd, self.y, [&end])?;
         }
         Some(())
     }

@@ -359,17 +359,26 @@ fn blocks<S: Simd>(
         let end = InputEnd { end, width: LANES };
         for (block, weights) in weights.chunks_exact(taps).enumerate() {
             // Sixteen groups take the place of one group with one output.
-            part.phases::<S, true>(simd, weights, [block * LANES; 2], &end, dx)?;
+            part.phases::<S, 1, true>(simd, [weights], [block * LANES; 2], &end, dx)?;
         }
         return Some(());
     }
     let mut weights = weights.chunks_exact(rows(s));
     for group in 0..s.groups {
-        for block in (0..s.group_input).step_by(LANES) {
+        let mut block = 0;
+        while block < s.group_input {
             let width = LANES.min(s.group_input - block);
             let end = InputEnd { end, width };
             let channels = [group * s.group_output, group * s.group_input + block];
-            part.phases::<S, false>(simd, weights.next()?, channels, &end, dx)?;
+            let first = weights.next()?;
+            if S::BLOCKS >= 2 && s.group_input - block >= 2 * LANES {
+                let both = [first, weights.next()?];
+                part.phases::<S, 2, false>(simd, both, channels, &end, dx)?;
+                block += 2 * LANES;
+            } else {
+                part.phases::<S, 1, false>(simd, [first], channels, &end, dx)?;
+                block += width;
+            }
         }
     }
     Some(())
@@ -390,10 +399,10 @@ struct Rows<'a> {
 impl Rows<'_> {
     /// Sixteen input channels; `channels` are the first of the cotangent's and of the result's.
     #[inline(always)]
-    fn phases<S: Simd, const DEPTHWISE: bool>(
+    fn phases<S: Simd, const B: usize, const DEPTHWISE: bool>(
         &self,
         simd: S,
-        weights: &[[f32; LANES]],
+        weights: [&[[f32; LANES]]; B],
         channels: [usize; 2],
         end: &InputEnd<'_>,
         dx: &mut [f32],
@@ -404,7 +413,7 @@ impl Rows<'_> {
             for column in 0..s.strides[1].min(s.input[1]) {
                 let (taps, lattice) = self.geometry([row, column], run, channels);
                 let pass = Pass { taps: &taps, lattice: &lattice, source: self.source, weights };
-                pass.run::<S, DEPTHWISE>(simd, dx, end)?;
+                pass.run::<S, DEPTHWISE>(simd, dx, [end; B])?;
             }
         }
         Some(())

@@ -331,6 +331,7 @@ impl Walk<'_> {
             };
         }
         tiles!(12);
+        tiles!(9);
         tiles!(6);
         tiles!(4);
         tiles!(3);

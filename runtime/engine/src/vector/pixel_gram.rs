@@ -195,8 +195,8 @@ impl Kernel for Part<'_> {
                 target_step: [0, side.stride],
             };
             let source = side.values;
-            let pass = Pass { taps: &taps, lattice: &lattice, source, weights };
-            pass.run::<S, false>(simd, matrix, &Store)?;
+            let pass = Pass { taps: &taps, lattice: &lattice, source, weights: [weights] };
+            pass.run::<S, false>(simd, matrix, [&Store])?;
         }
         Some(())
     }

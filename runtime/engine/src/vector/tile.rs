@@ -23,35 +23,36 @@ pub trait Finish {
     fn finish<S: Simd>(&self, simd: S, sums: S::Lanes, at: usize, y: &mut [f32]) -> Option<()>;
 }
 
-/// Sixteen channels of all pixels.
-pub struct Pass<'a> {
+/// `B` blocks of sixteen channels of all pixels.
+pub struct Pass<'a, const B: usize> {
     /// Taps of a pixel.
     pub taps: &'a Taps,
     /// Pixels.
     pub lattice: &'a Lattice,
     /// What they read.
     pub source: &'a [f32],
-    /// Rows of the block.
-    pub weights: &'a [[f32; LANES]],
+    /// Rows of each block.
+    pub weights: [&'a [[f32; LANES]]; B],
 }
 
-impl Pass<'_> {
+impl<const B: usize> Pass<'_, B> {
     /// All pixels.
     #[inline(always)]
     pub fn run<S: Simd, const DEPTHWISE: bool>(
         &self,
         simd: S,
         y: &mut [f32],
-        finish: &impl Finish,
+        finish: [&impl Finish; B],
     ) -> Option<()> {
+        let accumulators = if B == 1 { S::TILE } else { S::ROWS };
         let mut walk = self.lattice.walk();
         let mut left = self.lattice.pixels();
         macro_rules! tiles {
             ($pixels:literal) => {
-                while $pixels <= S::TILE && left >= $pixels {
+                while $pixels * B <= accumulators && left >= $pixels {
                     let (sources, targets) = walk.take::<$pixels>();
-                    let mut sums = [simd.splat(0.0); $pixels];
-                    accumulate::<S, $pixels, DEPTHWISE>(
+                    let mut sums = [[simd.splat(0.0); $pixels]; B];
+                    accumulate::<S, $pixels, B, DEPTHWISE>(
                         simd,
                         self.taps,
                         self.source,
@@ -59,14 +60,17 @@ impl Pass<'_> {
                         self.weights,
                         &mut sums,
                     )?;
-                    for (sum, target) in sums.into_iter().zip(targets) {
-                        finish.finish(simd, sum, target, y)?;
+                    for b in 0..B {
+                        for p in 0..$pixels {
+                            finish[b].finish(simd, sums[b][p], targets[p] + b * LANES, y)?;
+                        }
                     }
                     left -= $pixels;
                 }
             };
         }
         tiles!(12);
+        tiles!(8);
         tiles!(6);
         tiles!(4);
         tiles!(2);
@@ -75,15 +79,15 @@ impl Pass<'_> {
     }
 }
 
-/// Adds to `sums[p]` the terms of the pixel whose lowest tap lies at `sources[p]`.
+/// Adds to `sums[b][p]` the terms of the pixel whose lowest tap lies at `sources[p]`.
 #[inline(always)]
-fn accumulate<S: Simd, const P: usize, const DEPTHWISE: bool>(
+fn accumulate<S: Simd, const P: usize, const B: usize, const DEPTHWISE: bool>(
     simd: S,
     taps: &Taps,
     source: &[f32],
     sources: [usize; P],
-    weights: &[[f32; LANES]],
-    sums: &mut [S::Lanes; P],
+    weights: [&[[f32; LANES]]; B],
+    sums: &mut [[S::Lanes; P]; B],
 ) -> Option<()> {
     if taps.is_empty() {
         return Some(());
@@ -98,12 +102,17 @@ fn accumulate<S: Simd, const P: usize, const DEPTHWISE: bool>(
     for row in 0..taps.grid[0] {
         for column in 0..taps.grid[1] {
             let at = taps.place(row, column);
-            let weights = weights.get(taps.weight_row(row, column)..)?.get(..taps.run)?;
+            let mut rows = [&[][..]; B];
+            for b in 0..B {
+                rows[b] = weights[b].get(taps.weight_row(row, column)..)?.get(..taps.run)?;
+            }
             if DEPTHWISE {
-                let weight = simd.load(weights.first()?);
-                for p in 0..P {
-                    let value = simd.load(pixels[p].get(at..at + LANES)?.first_chunk()?);
-                    totals[p] = simd.multiply_add(totals[p], value, weight);
+                for b in 0..B {
+                    let weight = simd.load(rows[b].first()?);
+                    for p in 0..P {
+                        let value = simd.load(pixels[p].get(at..at + LANES)?.first_chunk()?);
+                        totals[b][p] = simd.multiply_add(totals[b][p], value, weight);
+                    }
                 }
                 continue;
             }
@@ -112,10 +121,16 @@ fn accumulate<S: Simd, const P: usize, const DEPTHWISE: bool>(
                 values[p] = pixels[p].get(at..at + taps.run)?;
             }
             for k in 0..taps.run {
-                simd.prefetch(&weights[k], AHEAD);
-                let weight = simd.load(&weights[k]);
+                let mut weights = [simd.splat(0.0); B];
+                for b in 0..B {
+                    simd.prefetch(&rows[b][k], AHEAD);
+                    weights[b] = simd.load(&rows[b][k]);
+                }
                 for p in 0..P {
-                    totals[p] = simd.multiply_add(totals[p], simd.splat(values[p][k]), weight);
+                    let value = simd.splat(values[p][k]);
+                    for b in 0..B {
+                        totals[b][p] = simd.multiply_add(totals[b][p], value, weights[b]);
+                    }
                 }
             }
         }

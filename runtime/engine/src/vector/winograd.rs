@@ -40,11 +40,12 @@ type Values<L> = [[L; 4]; 4];
 /// Sixteen channels.
 pub type Row = [f32; LANES];
 
-/// Sixteen channels of a transformed tile: `[position][channel]`.
-pub type Tile = [Row; POSITIONS];
+/// Sixteen channels of a transformed tile: `[position][channel]`, and a row that nobody reads.
+/// One position of all tiles would otherwise fall into a sixteenth of the first cache's sets.
+pub type Tile = [Row; POSITIONS + 1];
 
 /// Elements of a [`Tile`].
-pub const TILE: usize = POSITIONS * LANES;
+pub const TILE: usize = (POSITIONS + 1) * LANES;
 
 /// The buffer as transformed tiles.
 pub fn as_tiles(values: &[f32]) -> &[Tile] {

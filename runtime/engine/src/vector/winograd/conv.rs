@@ -66,8 +66,11 @@ fn chunk(across: usize) -> usize {
 pub fn thread_elements(channels: usize, target: [usize; 2]) -> usize {
     let [rows, across] = tiles(target);
     let tiles = chunk(across).min(rows) * across;
-    (channels.div_ceil(LANES) + 1) * tiles * TILE
+    (channels.div_ceil(LANES) + BLOCKS_MAX) * tiles * TILE
 }
+
+/// Blocks of results at a time, at most.
+const BLOCKS_MAX: usize = 2;
 
 /// Transforms a block of weights.
 pub struct Weights<'a> {
@@ -180,94 +183,153 @@ impl<E: Epilogues> Kernel for Part<'_, E> {
         let rows = y.len() / (columns * outputs).max(1);
         let [down, across] = tiles([rows, columns]);
         let source = Source { values: self.source, row: self.frame.row(), channels, across };
+        let blocks = channels.div_ceil(LANES);
+        let results = Results { rows, columns, channels: outputs };
         for first in (0..down).step_by(chunk(across)) {
             let part = chunk(across).min(down - first);
             let count = part * across;
-            let blocks = channels.div_ceil(LANES);
-            let (v, rest) = as_tiles_mut(space).split_at_mut_checked(blocks * count)?;
-            for (block, v) in v.chunks_exact_mut(count).enumerate() {
+            let tiles = as_tiles_mut(space).get_mut(..(blocks + BLOCKS_MAX) * count)?;
+            for (block, v) in tiles.chunks_exact_mut(count).take(blocks).enumerate() {
                 source.transform(simd, block, [self.first + first, part], v)?;
             }
-            let v = Chunk { v, count, first, across };
-            let products = rest.get_mut(..count)?;
-            let blocks = self.weights.chunks_exact(of_block(channels));
-            for (block, weights) in blocks.take(outputs.div_ceil(LANES)).enumerate() {
-                v.multiply(simd, weights, products)?;
-                let channel = block * LANES;
-                let end = end.block(channel, width(outputs, block));
-                v.finish(simd, products, &end, [rows, columns, outputs], channel, y)?;
-            }
+            let mut chunk = Chunk { tiles, count, blocks, first, across };
+            chunk.all(simd, self.weights, &results, &end, y)?;
         }
         Some(())
     }
 }
 
+/// Rows, columns and channels of the result's part.
+struct Results {
+    rows: usize,
+    columns: usize,
+    channels: usize,
+}
+
 /// Transformed tiles.
 struct Chunk<'a> {
-    v: &'a [Tile],
+    /// Blocks of source channels, then room for products.
+    tiles: &'a mut [Tile],
+    /// Tiles of a block.
     count: usize,
+    /// Blocks of source channels.
+    blocks: usize,
     /// First row of tiles within the result's part.
     first: usize,
     across: usize,
 }
 
 impl Chunk<'_> {
-    /// Products of a block of results, summed over the channels.
+    /// All results.
     #[inline(always)]
-    fn multiply<S: Simd>(&self, simd: S, weights: &[Row], products: &mut [Tile]) -> Option<()> {
-        let rows = weights.len() / POSITIONS;
+    fn all<S: Simd>(
+        &mut self,
+        simd: S,
+        weights: &[Row],
+        results: &Results,
+        end: &impl Epilogues,
+        y: &mut [f32],
+    ) -> Option<()> {
+        let blocks = results.channels.div_ceil(LANES);
+        let of_block = POSITIONS * LANES * self.blocks;
+        // Where all results come at once, their products take the place of what they came from:
+        // with sixteen channels all of it stays in the first cache.
+        let in_place = blocks <= S::BLOCKS.min(self.blocks);
+        let to = if in_place { 0 } else { self.blocks * self.count };
         let mut done = 0;
-        macro_rules! tiles {
-            ($tiles:literal) => {
-                while $tiles <= S::ROWS && self.count - done >= $tiles {
-                    for position in 0..POSITIONS {
-                        let weights = weights.get(position * rows..)?.get(..rows)?;
-                        self.sums::<S, $tiles>(simd, position, done, weights, products)?;
-                    }
-                    done += $tiles;
-                }
-            };
+        while done < blocks {
+            let weights = weights.get(done * of_block..)?;
+            let now = if S::BLOCKS >= 2 && blocks - done >= 2 { 2 } else { 1 };
+            if now == 2 {
+                self.multiply::<S, 2>(simd, weights, to)?;
+            } else {
+                self.multiply::<S, 1>(simd, weights, to)?;
+            }
+            for products in self.tiles.get(to..)?.chunks_exact(self.count).take(now) {
+                let channel = done * LANES;
+                let end = end.block(channel, width(results.channels, done));
+                self.finish(simd, products, &end, results, channel, y)?;
+                done += 1;
+            }
         }
-        tiles!(16);
-        tiles!(8);
-        tiles!(6);
-        tiles!(4);
-        tiles!(2);
-        tiles!(1);
+        Some(())
+    }
+
+    /// Products of `B` blocks of results, summed over the channels, to the tiles from `to` on.
+    #[inline(always)]
+    fn multiply<S: Simd, const B: usize>(
+        &mut self,
+        simd: S,
+        weights: &[Row],
+        to: usize,
+    ) -> Option<()> {
+        let rows = self.blocks * LANES;
+        for position in 0..POSITIONS {
+            let mut of_blocks = [&[][..]; B];
+            for b in 0..B {
+                of_blocks[b] = weights.get((b * POSITIONS + position) * rows..)?.get(..rows)?;
+            }
+            let mut done = 0;
+            macro_rules! tiles {
+                ($tiles:literal) => {
+                    while $tiles * B <= S::ROWS && self.count - done >= $tiles {
+                        let sums = self.sums::<S, $tiles, B>(simd, position, done, of_blocks)?;
+                        for b in 0..B {
+                            let first = to + b * self.count + done;
+                            let tiles = self.tiles.get_mut(first..)?.first_chunk_mut::<$tiles>()?;
+                            for p in 0..$tiles {
+                                simd.store(sums[b][p], &mut tiles[p][position]);
+                            }
+                        }
+                        done += $tiles;
+                    }
+                };
+            }
+            tiles!(16);
+            tiles!(8);
+            tiles!(6);
+            tiles!(4);
+            tiles!(2);
+            tiles!(1);
+        }
         Some(())
     }
 
     /// One position of `P` tiles from `first` on.
     #[inline(always)]
-    fn sums<S: Simd, const P: usize>(
+    fn sums<S: Simd, const P: usize, const B: usize>(
         &self,
         simd: S,
         position: usize,
         first: usize,
-        weights: &[Row],
-        products: &mut [Tile],
-    ) -> Option<()> {
-        let mut sums = [simd.splat(0.0); P];
-        let blocks = self.v.chunks_exact(self.count);
-        for (v, weights) in blocks.zip(weights.as_chunks::<LANES>().0) {
+        weights: [&[Row]; B],
+    ) -> Option<[[S::Lanes; P]; B]> {
+        let mut sums = [[simd.splat(0.0); P]; B];
+        let blocks = self.tiles.chunks_exact(self.count).take(self.blocks);
+        for (block, v) in blocks.enumerate() {
             let v = v.get(first..)?.first_chunk::<P>()?;
+            let mut rows = [&[[0.0; LANES]; LANES]; B];
+            for b in 0..B {
+                rows[b] = take_rows(weights[b], block * LANES)?;
+            }
             // Four to a turn: sixteen turns are too many for the branch predictor.
             for turn in 0..LANES / 4 {
                 for k in 4 * turn..4 * turn + 4 {
-                    simd.prefetch(&weights[k], AHEAD);
-                    let weight = simd.load(&weights[k]);
+                    let mut weights = [simd.splat(0.0); B];
+                    for b in 0..B {
+                        simd.prefetch(&rows[b][k], AHEAD);
+                        weights[b] = simd.load(&rows[b][k]);
+                    }
                     for p in 0..P {
                         let value = simd.splat(v[p][position][k]);
-                        sums[p] = simd.multiply_add(sums[p], value, weight);
+                        for b in 0..B {
+                            sums[b][p] = simd.multiply_add(sums[b][p], value, weights[b]);
+                        }
                     }
                 }
             }
         }
-        let products = products.get_mut(first..)?.first_chunk_mut::<P>()?;
-        for p in 0..P {
-            simd.store(sums[p], &mut products[p][position]);
-        }
-        Some(())
+        Some(sums)
     }
 
     /// Transforms the products back and ends them.
@@ -277,12 +339,12 @@ impl Chunk<'_> {
         simd: S,
         products: &[Tile],
         end: &impl Finish,
-        [rows, columns, channels]: [usize; 3],
+        results: &Results,
         channel: usize,
         y: &mut [f32],
     ) -> Option<()> {
-        let right = channels;
-        let below = columns * channels;
+        let Results { rows, columns, channels: right } = *results;
+        let below = columns * right;
         for (down, line) in products.chunks_exact(self.across.max(1)).enumerate() {
             let row = 2 * (self.first + down);
             let is_below = row + 1 < rows;
@@ -304,6 +366,12 @@ impl Chunk<'_> {
         }
         Some(())
     }
+}
+
+/// Sixteen rows from `first` on.
+#[inline(always)]
+fn take_rows(rows: &[Row], first: usize) -> Option<&[Row; LANES]> {
+    rows.get(first..)?.first_chunk()
 }
 
 /// `A' m A`
