@@ -17,6 +17,10 @@ pub trait Executor {
     fn name(&self) -> &'static str;
     /// Features of one frame.
     fn features(&self, expanded: &Expanded, frame: &[u8]) -> Features;
+    /// Features of several frames, for executors that take long to load.
+    fn of_frames(&self, expanded: &Expanded, frames: &[Vec<u8>]) -> Vec<Features> {
+        frames.iter().map(|frame| self.features(expanded, frame)).collect()
+    }
 }
 
 /// The f64 reference interpreter.
@@ -139,10 +143,17 @@ impl Executor for TractExecutor {
     }
 
     fn features(&self, expanded: &Expanded, frame: &[u8]) -> Features {
+        self.of_frames(expanded, &[frame.to_vec()]).swap_remove(0)
+    }
+
+    fn of_frames(&self, expanded: &Expanded, frames: &[Vec<u8>]) -> Vec<Features> {
         let compiled = compile(expanded, false);
         let model = tract_model(&compiled, &[]);
         let mut session = model.session().unwrap_or_else(|e| panic!("session: {e}"));
-        wide(&session.run(Frame::U8(frame)).unwrap_or_else(|e| panic!("run: {e}")))
+        let mut run = |frame: &Vec<u8>| {
+            wide(&session.run(Frame::U8(frame)).unwrap_or_else(|e| panic!("run: {e}")))
+        };
+        frames.iter().map(&mut run).collect()
     }
 }
 

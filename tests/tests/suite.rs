@@ -53,22 +53,30 @@ fn cosines(expected: &Features, got: &Features) -> Result<f64, String> {
     worst("alignments", &with_one(&expected.alignments), &with_one(&got.alignments), 1.0)
 }
 
-/// What differs between the executors and the interpreter on one frame.
-fn differences(expanded: &Expanded, frame: &[u8]) -> Vec<String> {
-    let e = InterpExecutor.features(expanded, frame);
+/// What differs between the executors and the interpreter on some frames.
+fn differences(expanded: &Expanded, frames: &[Vec<u8>]) -> Vec<String> {
+    let expected = InterpExecutor.of_frames(expanded, frames);
     let of = |executor: &&dyn Executor| {
-        let g = executor.features(expanded, frame);
-        let results = [
-            worst("logits", &e.logits, &g.logits, 1.0),
-            worst("squared_norms", &e.squared_norms, &g.squared_norms, NORM_FLOOR),
-            worst("activation_norms", &e.activation_norms, &g.activation_norms, NORM_FLOOR),
-            worst("penultimate", &e.penultimate, &g.penultimate, 1.0),
-            cosines(&e, &g),
-        ];
+        let got = executor.of_frames(expanded, frames);
+        assert_eq!(got.len(), frames.len(), "{}", executor.name());
+        let pairs = expected.iter().zip(&got);
+        let errors: Vec<String> = pairs.flat_map(|(e, g)| difference(e, g)).collect();
         let name = executor.name();
-        results.into_iter().filter_map(Result::err).map(move |error| format!("{name}: {error}"))
+        errors.into_iter().map(move |error| format!("{name}: {error}"))
     };
     EXECUTORS.iter().flat_map(of).collect()
+}
+
+/// What differs on one frame.
+fn difference(e: &Features, g: &Features) -> impl Iterator<Item = String> {
+    let results = [
+        worst("logits", &e.logits, &g.logits, 1.0),
+        worst("squared_norms", &e.squared_norms, &g.squared_norms, NORM_FLOOR),
+        worst("activation_norms", &e.activation_norms, &g.activation_norms, NORM_FLOOR),
+        worst("penultimate", &e.penultimate, &g.penultimate, 1.0),
+        cosines(e, g),
+    ];
+    results.into_iter().filter_map(Result::err)
 }
 
 fn elements(case: &Case) -> usize {
@@ -83,10 +91,9 @@ fn executors_agree_with_the_interpreter() {
             let references = references(&case.graph);
             let expanded = expand_aligned(&case.graph, &label, &Taps::all(), &references).unwrap();
             let mut rng = Rng(42);
-            for _ in 0..3 {
-                let found = differences(&expanded, &rng.bytes(elements(&case)));
-                failures.extend(found.into_iter().map(|error| format!("{}: {error}", case.name)));
-            }
+            let frames: Vec<Vec<u8>> = (0..3).map(|_| rng.bytes(elements(&case))).collect();
+            let found = differences(&expanded, &frames);
+            failures.extend(found.into_iter().map(|error| format!("{}: {error}", case.name)));
         }
     }
     assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
@@ -142,7 +149,7 @@ fn a_parameter_alone_has_the_norm_that_it_has_among_all() {
         let mut check = |tap: &str, expected: &[f64]| {
             let some = expand(&case.graph, &Label::Ones, &Taps::parse(tap)).unwrap();
             let got = InterpExecutor.features(&some, &frame).squared_norms;
-            let mut found = differences(&some, &frame);
+            let mut found = differences(&some, std::slice::from_ref(&frame));
             found.extend(worst("interp", expected, &got, NORM_FLOOR).err());
             let name = case.name;
             failures.extend(found.into_iter().map(|error| format!("{name}, tap {tap}: {error}")));
