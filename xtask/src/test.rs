@@ -43,10 +43,6 @@ const STAGES: &[Entry] = &[
     ("dependencies", true, deny_stage),
 ];
 
-/// The stage that runs only when it is named: it builds tract twice, for this machine and for
-/// aarch64, and nothing else needs that.
-const BY_NAME: [&str; 2] = ["tract", "tract on aarch64"];
-
 /// The subcommand.
 pub fn run(args: &[String]) -> Result<bool> {
     let mut quick = false;
@@ -64,7 +60,6 @@ pub fn run(args: &[String]) -> Result<bool> {
         let stage = Stage::start(name)?;
         let left_out = match only {
             Some(only) => (only != *name).then_some("left out by --only"),
-            None if BY_NAME.contains(name) => Some("builds tract for minutes: name it with --only"),
             None => (quick && !in_quick).then_some("left out by --quick"),
         };
         let outcome = match left_out {
@@ -124,14 +119,14 @@ fn tidy_stage(stage: &Stage) -> Result<Outcome> {
     }
 }
 
-/// Without tract and with it: what no build of a day compiles must not break unseen.
 fn clippy_stage(stage: &Stage) -> Result<Outcome> {
-    let lints = |features: &[String]| {
-        let mut command = cargo(&["clippy", "--all-targets", "--locked"]);
-        command.args(features).args(["--", "-D", "warnings"]);
-        command
-    };
-    stage.run(&mut [lints(&["--workspace".to_owned()]), lints(&with_tract(&TRACT_CRATES))])
+    stage.run(&mut [clippy(&["--workspace".to_owned()])])
+}
+
+fn clippy(selection: &[String]) -> Command {
+    let mut command = cargo(&["clippy", "--all-targets", "--locked"]);
+    command.args(selection).args(["--", "-D", "warnings"]);
+    command
 }
 
 fn tests_stage(stage: &Stage) -> Result<Outcome> {
@@ -211,13 +206,14 @@ fn emulate_arm_linux(command: &mut Command) {
     command.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", runner);
 }
 
-/// tract stands behind a feature, so that nothing else waits for its build: here what differs with
-/// the feature.
+/// tract stands behind a feature, so that nothing else waits for its build: here lints and tests of
+/// what differs with the feature.
 fn tract_stage(stage: &Stage) -> Result<Outcome> {
     let mut selection = with_tract(&TRACT_CRATES);
+    let lints = clippy(&selection);
     let tests = ["--lib", "--test=suite", "--test=parity", "--test=tract", "--test=cli"];
     selection.extend(tests.map(str::to_owned));
-    stage.run(&mut [test_runner(&selection)])
+    stage.run(&mut [lints, test_runner(&selection)])
 }
 
 /// Every case of the suite through tract's kernels for ARM. The rest of the suite builds hundreds
