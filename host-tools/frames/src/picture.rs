@@ -12,7 +12,7 @@ mod pnm;
 use std::io::{Cursor, Read};
 use std::path::Path;
 
-use image::{DynamicImage, ImageFormat, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
 use crate::error::{FramesError, Problem};
 use crate::fit::Raw;
@@ -64,10 +64,26 @@ fn decode(bytes: &[u8], max_pixels: u64) -> Result<Raw, Problem> {
     // The decoded samples (16 bits, 4 channels at worst) and as much again to work in.
     limits.max_alloc = Some(max_pixels.saturating_mul(16).saturating_add(64 << 20));
     reader.limits(limits);
-    let image = reader.decode().map_err(|error| {
+    let failed = |error: ImageError| {
         Problem::new("", format!("it cannot be decoded ({error})"), "repair or replace the file")
-    })?;
-    Ok(plain(image))
+    };
+    let decoder = reader.into_decoder().map_err(failed)?;
+    check_agreement(header, decoder.dimensions())?;
+    Ok(plain(DynamicImage::from_decoder(decoder).map_err(failed)?))
+}
+
+/// Two readers of one header may understand it differently: a size that only one of them saw has
+/// been held against no limit.
+fn check_agreement(header: Header, (width, height): (u32, u32)) -> Result<(), Problem> {
+    let decoded = Header { width: width.into(), height: height.into() };
+    if decoded != header {
+        let what = format!(
+            "its header can be read as {} x {} or as {width} x {height} pixels",
+            header.width, header.height
+        );
+        return Err(Problem::new("", what, "write the file anew"));
+    }
+    Ok(())
 }
 
 fn check_size(header: Header, max_pixels: u64) -> Result<(), Problem> {

@@ -151,6 +151,18 @@ fn sizes_are_refused_before_decoding() {
     assert!(decode(&small, 3).is_err());
 }
 
+/// The decoder joins digits around a comment and ends comments at a carriage return too.
+#[test]
+fn headers_with_two_meanings_are_refused() {
+    let two = [&b"P5 1#\n5 1 255\n"[..], &[7; 15]].concat();
+    let problem = decode(&two, 64).unwrap_err();
+    assert!(problem.what.contains("1 x 5 or as 15 x 1"), "{problem:?}");
+    let large = b"P2\n#\r22100\n1499 2 0255\n";
+    let problem = decode(large, 1 << 14).unwrap_err();
+    assert!(problem.what.starts_with("a picture of 22100 x 1499"), "{problem:?}");
+    assert!(decode(b"P2\n# grey\r2 1\n255\n7 8\n", 64).is_ok());
+}
+
 #[test]
 fn foreign_jpeg_variants_are_named() {
     let file = encoded(ImageFormat::Jpeg, &gradient(192), 8, 8, ExtendedColorType::Rgb8);

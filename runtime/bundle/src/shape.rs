@@ -52,7 +52,7 @@ pub enum ShapeError {
     TooLarge,
     /// An activation, kind, method or flag number that this version does not know.
     Number,
-    /// A strided box leaves its tensor.
+    /// A strided box leaves its tensor, or has more indices than elements to sum or to write.
     Box,
     /// Gram is asked for where it is not defined.
     Method,

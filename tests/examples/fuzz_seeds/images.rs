@@ -62,6 +62,7 @@ pub fn seeds() -> Vec<Seed> {
         seed("attack-truncated.png", &png[..png.len() - 20]),
         seed("attack-truncated.jpg", &jpeg[..jpeg.len() / 2]),
         seed("attack-large.ppm", "P6\n4294967295 4294967295\n255\n"),
+        seed("attack-two_sizes.pgm", "P2\n#\r22100\n1499 2 0255\n"),
         seed("attack-overflow.idx", idx([u32::MAX; 3], 0)),
         seed("attack-bomb.idx.gz", gzipped(&idx([200_000, 1, 1], 100_000).repeat(4))),
         seed("attack-overflow.safetensors", safetensors(lying, 0)),

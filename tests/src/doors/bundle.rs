@@ -15,8 +15,8 @@ use zerocopy::{FromBytes, IntoBytes};
 /// Larger arenas, in f32 elements, are not run.
 const ARENA_MAX: usize = 16 << 10;
 
-/// Plans with more element pairs are not run: no kernel but the pools does more work than the
-/// product of its two largest tensors.
+/// Plans with more element pairs are not run: no kernel does more work than the product of its two
+/// largest tensors.
 const PAIRS_MAX: u64 = 1 << 22;
 
 /// Reads the bundle as it is; then makes its lengths and digests right, loads it, and runs it where

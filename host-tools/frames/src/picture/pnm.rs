@@ -42,7 +42,7 @@ fn skip_blanks(bytes: &[u8], at: &mut usize) {
     while let Some(&byte) = bytes.get(*at) {
         if byte == b'#' {
             let rest = bytes.get(*at..).unwrap_or_default();
-            *at += rest.iter().position(|&b| b == b'\n').unwrap_or(rest.len());
+            *at += rest.iter().position(|b| matches!(b, b'\n' | b'\r')).unwrap_or(rest.len());
         } else if byte.is_ascii_whitespace() {
             *at += 1;
         } else {

@@ -60,7 +60,10 @@ pub(super) fn reduce(p: &ReduceParams) -> Result<[usize; OPERANDS], ShapeError> 
     let reduced = box_reach(0, &p.reduced, &p.reduced_strides)?;
     let reach = kept.checked_add(reduced).and_then(|n| n.checked_sub(1));
     let x = reach.filter(|&n| n < ELEMENT_LIMIT).ok_or(ShapeError::TooLarge)?;
-    Ok(places(&[x, box_elements(&p.kept)?]))
+    let (y, summands) = (box_elements(&p.kept)?, box_elements(&p.reduced)?);
+    // Strides of zero would let a few elements be summed for hours.
+    y.checked_mul(summands).filter(|&n| n <= x).ok_or(ShapeError::Box)?;
+    Ok(places(&[x, y]))
 }
 
 /// Operands of a copy.
@@ -71,7 +74,7 @@ pub(super) fn copy(p: &CopyParams) -> Result<[usize; OPERANDS], ShapeError> {
     let (x, y) = (product(&[p.x_elements])?, product(&[p.y_elements])?);
     let reads = box_reach(p.x_offset.get(), &p.dims, &p.x_strides)?;
     let writes = box_reach(p.y_offset.get(), &p.dims, &p.y_strides)?;
-    if reads > x || writes > y {
+    if reads > x || writes > y || box_elements(&p.dims)? > y {
         return Err(ShapeError::Box);
     }
     Ok(places(&[x, y]))
@@ -102,6 +105,40 @@ mod tests {
         for (offset, dims, strides, elements, expected) in cases {
             let covers = covers_exactly(offset, &words(dims), &words(strides), elements);
             assert_eq!(covers, expected, "{offset} {dims:?} {strides:?} {elements}");
+        }
+    }
+
+    #[test]
+    fn boxes_with_more_indices_than_elements_are_refused() {
+        let (rows, columns) = (words([1, 1, 1, 1, 1, 4]), words([1, 1, 1, 1, 1, 3]));
+        let (dense, wide, none) = (words([1; 6]), words([4; 6]), words([0; 6]));
+        let long = words([1, 1, 1, 1, 1 << 27, 1]);
+        let cases = [
+            (rows, dense, columns, wide, true),
+            (columns, wide, rows, dense, true),
+            (rows, dense, columns, none, false),
+            (rows, dense, long, none, false),
+            (long, none, rows, dense, false),
+            (rows, dense, columns, dense, false),
+        ];
+        for (kept, kept_strides, reduced, reduced_strides, expected) in cases {
+            let p = ReduceParams { kind: 0.into(), kept, kept_strides, reduced, reduced_strides };
+            let error = reduce(&p).err();
+            assert_eq!(error, (!expected).then_some(ShapeError::Box), "{p:?}");
+        }
+        for (dims, y_strides, expected) in [(rows, dense, true), (long, none, false)] {
+            let p = CopyParams {
+                fills: 0.into(),
+                fill: 0.0.into(),
+                dims,
+                x_offset: 0.into(),
+                x_strides: none,
+                y_offset: 0.into(),
+                y_strides,
+                x_elements: 1.into(),
+                y_elements: 4.into(),
+            };
+            assert_eq!(copy(&p).err(), (!expected).then_some(ShapeError::Box), "{p:?}");
         }
     }
 
