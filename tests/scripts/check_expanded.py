@@ -7,6 +7,9 @@ model EXPANDED.onnx REFERENCE [FOLDER]
                                    (safetensors: images, logits, squared_norms); of each frame
                                    beyond the limit FOLDER gets FRAME.image (f32), FRAME.norms
                                    (f64) and FRAME.masks (a byte per unit of the outputs relu/..)
+family EXPANDED.onnx REFERENCE     prints the errors of a network of `cargo xtask families` as lines
+                                   key=value: its parameters stand in the file's metadata, norms
+                                   far below the frame's largest count against a part of that
 
 Needs numpy, onnx, onnxruntime, safetensors. Exits 1 with the reason on standard error.
 """
@@ -26,6 +29,8 @@ OP_TOLERANCE = 1e-5
 MEDIAN_LIMIT = 1e-5
 FRAME_LIMIT = 1e-4
 KINKED_FRAMES = 3 / 32
+# Of the largest norm of the frame: what a zero gradient keeps of rounding is less.
+FLOOR = 1e-8
 
 
 def session(path):
@@ -140,12 +145,38 @@ def check_model(path, reference, folder=None):
         sys.exit(f"{path}: the logits differ by more than {MEDIAN_LIMIT:g}")
 
 
+def check_family(path, reference):
+    """Columns are found by the parameters' names; nothing is judged here."""
+    from safetensors import safe_open
+
+    with safe_open(reference, "np") as file:
+        names = file.metadata()["parameters"].split(",")
+        frames, wanted = file.get_tensor("images"), file.get_tensor("squared_norms")
+        logits = file.get_tensor("logits")
+    runner = session(path)
+    columns = runner.get_modelmeta().custom_metadata_map["gradgate.parameters"].split(",")
+    wanted = wanted[:, [names.index(name) for name in columns]]
+    floor = FLOOR * wanted.max(axis=1, keepdims=True)
+    image = runner.get_inputs()[0].name
+    errors = []
+    for frame, norms, least, z in zip(frames, wanted, floor, logits):
+        pixels = frame[None].astype("f4") / np.float32(255)
+        got = runner.run(["squared_norms", "logits"], {image: pixels})
+        norm_error = (np.abs(got[0][0] - norms) / np.maximum(np.abs(norms), least)).max()
+        errors.append(max(norm_error, np.abs(got[1][0] - z).max() / np.abs(z).max()))
+    errors = np.array(errors)
+    print(f"ort_median={np.median(errors):.3e}\nort_worst={errors.max():.3e}")
+    print(f"ort_within={int((errors <= FRAME_LIMIT).sum())}")
+
+
 def main(arguments):
     match arguments:
         case ["cases", folder]:
             check_cases(folder)
         case ["model", path, reference, *folder] if len(folder) <= 1:
             check_model(path, reference, *folder)
+        case ["family", path, reference]:
+            check_family(path, reference)
         case _:
             sys.exit(__doc__)
 

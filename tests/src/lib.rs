@@ -4,6 +4,7 @@ pub mod cases;
 pub mod doors;
 pub mod evaluation;
 pub mod executor;
+pub mod families;
 pub mod reference;
 pub mod rng;
 

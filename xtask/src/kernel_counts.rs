@@ -62,7 +62,7 @@ pub fn run(args: &[String]) -> Result<bool> {
         text += &format!("{}\n", table(&name, &sums));
     }
     println!("{text}");
-    page::write("kernel-counts", &text)?;
+    page::write(page::PERFORMANCE, "kernel-counts", &text)?;
     Ok(true)
 }
 

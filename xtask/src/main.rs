@@ -3,6 +3,7 @@
 //! `cargo xtask test` is the one test command: continuous integration checks the same.
 //! Depends on no crate of the workspace, so that it builds when they do not.
 
+mod families;
 mod fuzz;
 mod golden;
 mod kernel_counts;
@@ -75,6 +76,12 @@ const COMMANDS: &[Command] = &[
         arguments: "[--quick | --only NETWORK]",
         about: "time beside onnxruntime, tract and PyTorch; writes docs/performance.md",
         run: peers::run,
+    },
+    Command {
+        name: "families",
+        arguments: "[NETWORK ..]",
+        about: "many families against PyTorch's float64 features; writes docs/families.md",
+        run: families::run,
     },
     Command {
         name: "kernel-counts",

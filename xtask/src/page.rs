@@ -1,4 +1,4 @@
-//! The generated parts of docs/performance.md, each between two marks; people write the rest.
+//! The generated parts of the pages in docs, each between two marks; people write the rest.
 
 use std::fs;
 
@@ -6,16 +6,17 @@ use anyhow::{Context, Result};
 
 use crate::repo;
 
-const PAGE: &str = "docs/performance.md";
+/// The page of times and counts.
+pub const PERFORMANCE: &str = "docs/performance.md";
 
-/// Puts `text` between the marks `<!-- NAME: begin -->` and `<!-- NAME: end -->`.
-pub fn write(name: &str, text: &str) -> Result<()> {
-    let path = repo::root().join(PAGE);
+/// Puts `text` between the marks `<!-- NAME: begin -->` and `<!-- NAME: end -->` of a page.
+pub fn write(page_path: &str, name: &str, text: &str) -> Result<()> {
+    let path = repo::root().join(page_path);
     let page = fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?;
     let page = replaced(&page, name, text)
-        .with_context(|| format!("{PAGE} has no marks {:?}", marks(name)))?;
+        .with_context(|| format!("{page_path} has no marks {:?}", marks(name)))?;
     fs::write(&path, page).with_context(|| format!("{}", path.display()))?;
-    println!("written: {PAGE}");
+    println!("written: {page_path}");
     Ok(())
 }
 
@@ -55,10 +56,15 @@ mod tests {
     }
 
     #[test]
-    fn the_page_has_all_marks() {
-        let page = fs::read_to_string(repo::root().join(PAGE)).expect("the page");
-        for name in ["bench-peers", "kernel-counts"] {
-            assert!(replaced(&page, name, "").is_some(), "{name}");
+    fn the_pages_have_all_marks() {
+        let marks = [
+            (PERFORMANCE, "bench-peers"),
+            (PERFORMANCE, "kernel-counts"),
+            ("docs/families.md", "families"),
+        ];
+        for (path, name) in marks {
+            let page = fs::read_to_string(repo::root().join(path)).expect("the page");
+            assert!(replaced(&page, name, "").is_some(), "{path}: {name}");
         }
     }
 

@@ -8,7 +8,7 @@
 mod agree;
 mod features;
 mod frame;
-mod machine;
+pub mod machine;
 mod ratio;
 mod report;
 mod rounds;
@@ -164,7 +164,7 @@ pub fn run(args: &[String]) -> Result<bool> {
         println!("{}{reason}", skips::MARK);
     }
     if whole {
-        page::write("bench-peers", &text)?;
+        page::write(page::PERFORMANCE, "bench-peers", &text)?;
     }
     Ok(true)
 }

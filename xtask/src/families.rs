@@ -1,0 +1,118 @@
+//! `cargo xtask families`: networks of many families, by both PyTorch exporters, against PyTorch's
+//! own float64 features; writes docs/families.md.
+//!
+//! tests/scripts/families.py makes the networks, the example `family` of gradgate-tests imports,
+//! expands, interprets and runs one in a process of its own, and onnxruntime runs what it expanded.
+//! What is refused gets its row too.
+
+mod row;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::{oracle, page, process, repo, setup};
+use row::Figures;
+
+/// The page that the table stands on.
+const PAGE: &str = "docs/families.md";
+
+/// Python files that decide what is exported.
+const SCRIPTS: [&str; 2] = ["tests/scripts/families.py", "tests/scripts/families_small.py"];
+
+/// Frames that the interpreter takes: it is slow, and every frame exercises every op.
+const FRAMES: &str = "2";
+
+/// Longest time that one network may take.
+const LIMIT: Duration = Duration::from_secs(15 * 60);
+
+/// The subcommand.
+pub fn run(args: &[String]) -> Result<bool> {
+    if !oracle::is_ready(true)? {
+        bail!("PyTorch is not installed: `cargo xtask setup --with-torch`");
+    }
+    export()?;
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--locked", "--release", "--package=gradgate-tests"]);
+    setup::step(cargo.args(["--example", "family"]).current_dir(repo::root()))?;
+    let models = chosen(&folder(), args)?;
+    let mut rows = Vec::new();
+    for model in &models {
+        let figures = measure(model)?;
+        println!("{}", figures.line());
+        rows.push(figures);
+    }
+    let text = row::page(&rows);
+    println!("{text}");
+    if args.is_empty() {
+        page::write(PAGE, "families", &text)?;
+    }
+    Ok(rows.iter().all(Figures::holds))
+}
+
+/// Networks and what was made of them.
+fn folder() -> PathBuf {
+    repo::target().join("families")
+}
+
+/// Writes the networks, unless these very scripts did.
+fn export() -> Result<()> {
+    let text = SCRIPTS.map(|script| fs::read_to_string(repo::root().join(script)));
+    let [first, second] = text;
+    let text = first.context(SCRIPTS[0])? + &second.context(SCRIPTS[1])?;
+    let stamp = folder().join("exported-by.txt");
+    if fs::read_to_string(&stamp).is_ok_and(|by| by == text) {
+        return Ok(());
+    }
+    let mut python = Command::new(oracle::python());
+    setup::step(python.arg(repo::root().join(SCRIPTS[0])).arg(folder()))?;
+    fs::write(&stamp, text).with_context(|| format!("{}", stamp.display()))
+}
+
+/// The exported files, those of the named networks if names are given.
+fn chosen(folder: &Path, names: &[String]) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).with_context(|| format!("{}", folder.display()))?;
+    let mut models = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        let (network, exporter) = row::names(&path);
+        let wanted = names.is_empty() || names.contains(&network);
+        let is_model = path.extension().is_some_and(|e| e == "onnx") && !exporter.contains('.');
+        if is_model && wanted {
+            models.push(path);
+        }
+    }
+    models.sort();
+    if models.is_empty() {
+        bail!("no network of {} is called {}", folder.display(), names.join(" or "));
+    }
+    Ok(models)
+}
+
+/// All figures of one exported file.
+fn measure(model: &Path) -> Result<Figures> {
+    let (network, exporter) = row::names(model);
+    let reference = folder().join(format!("{network}.reference.safetensors"));
+    let expanded = folder().join(format!("{network}.{exporter}.expanded.onnx"));
+    let mut ours = Command::new(repo::target().join("release/examples/family"));
+    ours.arg(model).arg(&reference).arg(&expanded).arg(FRAMES);
+    let (end, text) = process::run_captured(&mut ours, LIMIT)?;
+    let mut figures = Figures::new(&network, &exporter);
+    figures.add(&text);
+    if !end.success() && !figures.is_refused() {
+        figures.add(&format!("refused={end}"));
+    }
+    if figures.is_refused() {
+        return Ok(figures);
+    }
+    let mut check = Command::new(oracle::python());
+    check.arg(repo::root().join("tests/scripts/check_expanded.py"));
+    check.arg("family").arg(&expanded).arg(&reference);
+    let (_, text) = process::run_captured(&mut check, LIMIT)?;
+    figures.add(&text);
+    fs::remove_file(&expanded).with_context(|| format!("{}", expanded.display()))?;
+    Ok(figures)
+}
