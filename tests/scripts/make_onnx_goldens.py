@@ -303,6 +303,54 @@ def activations():
         m.save(outputs=("probabilities",))
 
 
+# Name of the golden: operator, opset, attributes; `of` says what the operand is made from.
+FUNCTIONS = {
+    "exp": ("Exp", 13, {}),
+    "log": ("Log", 13, {"of": "positive"}),
+    "sqrt": ("Sqrt", 13, {"of": "positive"}),
+    "neg": ("Neg", 13, {}),
+    "tanh": ("Tanh", 13, {}),
+    "erf": ("Erf", 13, {}),
+    "elu": ("Elu", 9, {"alpha": 0.75}),
+    "selu": ("Selu", 9, {}),
+    "softplus": ("Softplus", 13, {}),
+    "hard_sigmoid": ("HardSigmoid", 9, {}),
+    "hard_sigmoid_sixth": ("HardSigmoid", 13, {"alpha": 1 / 6, "beta": 0.5}),
+    "hard_swish": ("HardSwish", 14, {}),
+    "gelu": ("Gelu", 20, {}),
+    "gelu_tanh": ("Gelu", 20, {"approximate": "tanh"}),
+    "mish": ("Mish", 18, {}),
+    "pow_square": ("Pow", 13, {"by": 2.0}),
+    "pow_cube": ("Pow", 13, {"by": 3.0}),
+    "pow_root": ("Pow", 13, {"by": 0.5, "of": "positive"}),
+    "pow_fraction": ("Pow", 13, {"by": -1.3, "of": "positive"}),
+    "prelu": ("PRelu", 16, {"slopes": (4, 1, 1)}),
+    "prelu_single": ("PRelu", 16, {"slopes": (1,)}),
+    "log_softmax": ("LogSoftmax", 13, {"axis": 1}),
+    "log_softmax_last": ("LogSoftmax", 13, {}),
+}
+
+
+def functions():
+    """One function of one variable each, behind a convolution; operands span about -4..4."""
+    for name, (op, opset, attributes) in FUNCTIONS.items():
+        attributes = dict(attributes)
+        of, by = attributes.pop("of", None), attributes.pop("by", None)
+        slopes = attributes.pop("slopes", None)
+
+        def body(m, x):
+            if of == "positive":
+                square = m.node("Mul", [x, x], "square")
+                x = m.node("Add", [square, m.init("quarter", np.float32(0.25))], "positive")
+            operands = [x]
+            if by is not None:
+                operands.append(m.init("exponent", np.float32(by)))
+            if slopes:
+                operands.append(m.init("slope", weights(*slopes)))
+            return m.node(op, operands, "function", **attributes)
+        small("function_" + name, opset=opset, body=body)
+
+
 def refused():
     """Valid or broken models that must be refused with a reason."""
     def training_bn(m, x):
@@ -318,7 +366,7 @@ def refused():
     small("training_bn_9", opset=9, body=old_training_bn, expected=False)
 
     def two(m, x):
-        return m.node("Tanh", [m.node("HardSwish", [m.node("Relu", [x], "fine")], "swish")], "tanh")
+        return m.node("Softsign", [m.node("Celu", [m.node("Relu", [x], "fine")], "celu")], "soft")
     small("unsupported_two", body=two, expected=False)
     small("dead_branch", body=lambda m, x: (m.node("Tanh", [x], "dead"), x)[1])
     small("batch_8", batch=8, body=lambda m, x: m.node(
@@ -381,6 +429,34 @@ def tiny_resnet():
     write_expected("tiny", image, logits, parameters=[n for n, _ in model.named_parameters()])
 
 
+def torch_activations():
+    """Activations as both PyTorch exporters write them."""
+    import torch
+    import torch.nn as nn
+
+    torch.manual_seed(5)
+    layers = []
+    for activation in (nn.GELU(), nn.GELU("tanh"), nn.SiLU(), nn.Hardswish(), nn.Hardsigmoid(),
+                       nn.PReLU(4), nn.PReLU(), nn.ELU(0.5), nn.SELU(), nn.Tanh(), nn.Mish(),
+                       nn.LogSoftmax(1)):
+        layers += [nn.Conv2d(4 if layers else 3, 4, 1), activation]
+    model = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 4)).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(2)
+    image = torch.rand(1, 3, 8, 8)
+    # Before opset 20 Gelu is written out.
+    kinds = {"torchscript": dict(dynamo=False, do_constant_folding=False, opset_version=17),
+             "dynamo": dict(dynamo=True, external_data=False, opset_version=18, optimize=False)}
+    for name, options in kinds.items():
+        path = os.path.join(FOLDER, f"activations_{name}.onnx")
+        torch.onnx.export(model, (image,), path, input_names=["image"], output_names=["logits"],
+                          **options)
+        strip(path)
+    write_expected("activations", image, model(image).detach(),
+                   parameters=[n for n, _ in model.named_parameters()])
+
+
 def recipe():
     """The export recipe exactly as the importer shows it."""
     source = os.path.join(os.path.dirname(os.path.abspath(__file__)),
@@ -428,7 +504,9 @@ def main():
     shared()
     activations()
     refused()
+    functions()
     tiny_resnet()
+    torch_activations()
     for entry in sorted(os.listdir(FOLDER)):
         size = os.path.getsize(os.path.join(FOLDER, entry))
         assert size < 100_000, (entry, size)

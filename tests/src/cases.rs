@@ -1,5 +1,6 @@
 //! Small classifiers, one per behaviour: the suite's data. Weights are random from the case's name.
 
+mod functions;
 pub mod random;
 mod structures;
 
@@ -132,6 +133,7 @@ pub fn cases() -> Vec<Case> {
     cases.extend(activations_and_pools());
     cases.extend(few_pixels());
     cases.extend(structures::structures());
+    cases.extend(functions::functions());
     cases
 }
 

@@ -13,6 +13,7 @@ mod conv;
 mod detector;
 mod elementwise;
 mod error;
+mod function;
 mod gemm;
 mod max_pool;
 mod names;

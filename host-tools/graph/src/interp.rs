@@ -8,6 +8,7 @@ mod batch_norm;
 mod concat;
 mod conv;
 mod elementwise;
+mod function;
 mod gemm;
 mod max_pool;
 mod reduce;
@@ -171,6 +172,8 @@ pub(crate) fn evaluate(op: &Op, o: &[Operand<'_>], output: &[usize]) -> Vec<f64>
         | Op::ClipGradient { .. }
         | Op::Sigmoid
         | Op::SigmoidGradient => unary::evaluate(op, o),
+        Op::Function(f) => function::evaluate(*f, o[0]),
+        Op::FunctionGradient(f) => function::gradient(*f, o[0], o[1]),
         Op::Softmax { axis } => softmax::evaluate(*axis, o[0]),
         Op::SoftmaxGradient { axis } => softmax::gradient(*axis, o[0], o[1]),
         Op::MaxPool(pool) => max_pool::evaluate(pool, o[0], output),

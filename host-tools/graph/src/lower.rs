@@ -191,11 +191,14 @@ impl<'g> Lowering<'g> {
                 self.batch_norm_scale_gradient(node, *epsilon)
             }
             Op::Add | Op::Sub | Op::Mul | Op::Div => self.elementwise(node),
-            Op::Relu | Op::LeakyRelu { .. } | Op::Clip { .. } | Op::Sigmoid => self.unary(node),
+            Op::Relu | Op::LeakyRelu { .. } | Op::Clip { .. } | Op::Sigmoid | Op::Function(_) => {
+                self.unary(node)
+            }
             Op::ReluGradient
             | Op::LeakyReluGradient { .. }
             | Op::ClipGradient { .. }
-            | Op::SigmoidGradient => self.unary_gradient(node),
+            | Op::SigmoidGradient
+            | Op::FunctionGradient(_) => self.unary_gradient(node),
             Op::Softmax { axis } | Op::SoftmaxGradient { axis } => self.softmax(node, *axis),
             Op::MaxPool(pool)
             | Op::AveragePool(pool)

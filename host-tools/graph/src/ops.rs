@@ -12,6 +12,7 @@ pub(crate) mod check;
 pub mod concat;
 pub mod conv;
 pub mod elementwise;
+pub mod function;
 pub mod gemm;
 pub mod max_pool;
 pub mod pad;
@@ -25,6 +26,7 @@ pub mod transpose;
 pub mod unary;
 
 pub use conv::Conv;
+pub use function::Function;
 pub use pool::Pool;
 
 use crate::expand::Backward;
@@ -122,6 +124,10 @@ pub enum Op {
     Sigmoid,
     /// `y = sigmoid(x), g`
     SigmoidGradient,
+    /// `x`
+    Function(Function),
+    /// `x` or the result ([`Function::by_result`]), `g`
+    FunctionGradient(Function),
     /// `x`
     Softmax {
         /// Axis, counted from 0.
@@ -241,6 +247,8 @@ impl Op {
             Op::ClipGradient { .. } => "ClipGradient",
             Op::Sigmoid => "Sigmoid",
             Op::SigmoidGradient => "SigmoidGradient",
+            Op::Function(function) => function.name(),
+            Op::FunctionGradient(function) => function.gradient_name(),
             Op::Softmax { .. } => "Softmax",
             Op::SoftmaxGradient { .. } => "SoftmaxGradient",
             Op::MaxPool(_) => "MaxPool",
@@ -284,11 +292,14 @@ impl Op {
             Op::GemmInputGradient { transpose_b } => gemm::input_gradient_shape(*transpose_b, s),
             Op::GemmWeightGradient { transpose_b } => gemm::weight_gradient_shape(*transpose_b, s),
             Op::Add | Op::Sub | Op::Mul | Op::Div => elementwise::shape(s),
-            Op::Relu | Op::LeakyRelu { .. } | Op::Clip { .. } | Op::Sigmoid => unary::shape(s),
+            Op::Relu | Op::LeakyRelu { .. } | Op::Clip { .. } | Op::Sigmoid | Op::Function(_) => {
+                unary::shape(s)
+            }
             Op::ReluGradient
             | Op::LeakyReluGradient { .. }
             | Op::ClipGradient { .. }
-            | Op::SigmoidGradient => unary::gradient_shape(s),
+            | Op::SigmoidGradient
+            | Op::FunctionGradient(_) => unary::gradient_shape(s),
             Op::Softmax { axis } => softmax::shape(*axis, s),
             Op::SoftmaxGradient { axis } => softmax::gradient_shape(*axis, s),
             Op::MaxPool(pool) | Op::AveragePool(pool) => pool::shape(pool, s),
@@ -344,6 +355,7 @@ impl Op {
             Op::Relu | Op::LeakyRelu { .. } | Op::Clip { .. } | Op::Sigmoid => {
                 unary::gradient(b, node, g)
             }
+            Op::Function(function) => function::gradient(*function, b, node, g),
             Op::Softmax { axis } => softmax::gradient(*axis, b, node, g),
             Op::MaxPool(pool) => max_pool::gradient(pool, b, node, g),
             Op::AveragePool(pool) => average_pool::gradient(pool, b, node, g),
@@ -365,6 +377,7 @@ impl Op {
             | Op::LeakyReluGradient { .. }
             | Op::ClipGradient { .. }
             | Op::SigmoidGradient
+            | Op::FunctionGradient(_)
             | Op::SoftmaxGradient { .. }
             | Op::MaxPoolGradient(_)
             | Op::AveragePoolGradient { .. }

@@ -114,6 +114,7 @@ pub fn layers(graph: &Graph) -> Vec<ValueId> {
                     | Op::LeakyRelu { .. }
                     | Op::Clip { .. }
                     | Op::Sigmoid
+                    | Op::Function(_)
             );
             if !continues {
                 break;

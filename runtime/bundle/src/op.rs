@@ -68,8 +68,8 @@ opcodes! {
     Binary = 8,
     /// `x -> y`. [`UnaryParams`].
     Unary = 9,
-    /// `x or y, g -> dx`: y, the result, for Relu and Sigmoid; for Mask what the step of that name
-    /// wrote; x for the others. [`UnaryParams`].
+    /// `x or y, g -> dx`: y, the result, for Relu, Sigmoid, Exp, Sqrt and Tanh; for Mask what the
+    /// step of that name wrote; x for the others. [`UnaryParams`].
     UnaryGradient = 10,
     /// `x -> y`. [`SoftmaxParams`].
     Softmax = 11,
@@ -161,9 +161,9 @@ params! {
         groups: U16,
         /// [`Activation`] number: of `Conv`'s result, or of `ConvInputGradient`'s gate; else 0.
         activation: U16,
-        /// Clip's lower bound, or LeakyRelu's slope.
+        /// Clip's lower bound, LeakyRelu's slope, or a function's first constant.
         low: F32,
-        /// Clip's upper bound.
+        /// Clip's upper bound, or a function's second constant.
         high: F32,
     }
     /// As [`ConvParams`] and the features written; [`NONE`] for one that is not tapped.
@@ -191,9 +191,9 @@ params! {
         channels: U32,
         /// [`Activation`] number.
         activation: U32,
-        /// Clip's lower bound, or LeakyRelu's slope.
+        /// Clip's lower bound, LeakyRelu's slope, or a function's first constant.
         low: F32,
-        /// Clip's upper bound.
+        /// Clip's upper bound, or a function's second constant.
         high: F32,
     }
     /// Norms of a stand-alone normalisation.
@@ -224,9 +224,9 @@ params! {
         kind: U32,
         /// Elements.
         elements: U32,
-        /// Clip's lower bound, or LeakyRelu's slope.
+        /// Clip's lower bound, LeakyRelu's slope, or a function's first constant.
         low: F32,
-        /// Clip's upper bound.
+        /// Clip's upper bound, or a function's second constant.
         high: F32,
     }
     /// Softmax over the middle of a box `[outer, axis, inner]`.
@@ -353,6 +353,38 @@ numbered! {
         Sigmoid = 4,
         /// A gradient alone: Relu's, at a mask in place of its result.
         Mask = 5,
+        /// e to the x.
+        Exp = 6,
+        /// Natural logarithm.
+        Log = 7,
+        /// Square root.
+        Sqrt = 8,
+        /// Hyperbolic tangent.
+        Tanh = 9,
+        /// Error function.
+        Erf = 10,
+        /// `high * x` above zero, else `high * low * (exp(x) - 1)`: Elu, Selu.
+        Elu = 11,
+        /// `ln(1 + exp(x))`
+        Softplus = 12,
+        /// `low * x + high` between 0 and 1.
+        HardSigmoid = 13,
+        /// `x * (x + 3) / 6` between -3 and 3, 0 below, x above.
+        HardSwish = 14,
+        /// x times the normal distribution's probability of less.
+        Gelu = 15,
+        /// The same by its approximation through tanh.
+        GeluTanh = 16,
+        /// x to the power of `low`.
+        Pow = 17,
+    }
+}
+
+impl Activation {
+    /// Whether it is one of the functions that an engine may lack, and that no step fuses: all
+    /// from [`Activation::Exp`] on.
+    pub fn is_function(self) -> bool {
+        self as u32 >= Activation::Exp as u32
     }
 }
 

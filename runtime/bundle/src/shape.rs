@@ -4,11 +4,13 @@
 //! The planner sizes buffers with these rules, the loader compares every record against them, and
 //! kernels then rely on them. All arithmetic is checked: parameters may come from outside.
 
+mod activation;
 mod boxes;
 mod conv;
 mod in_place;
 mod pool;
 
+use activation::{activation, gate, mask_words};
 pub use boxes::{box_elements, box_reach, covers_exactly};
 use boxes::{copy, reduce};
 use conv::conv_alignment;
@@ -17,11 +19,11 @@ pub use in_place::in_place;
 pub use pool::PoolShape;
 
 use zerocopy::FromBytes;
-use zerocopy::little_endian::{F32, U16, U32};
+use zerocopy::little_endian::{U16, U32};
 
 use crate::op::{
     Activation, AffineNormParams, AffineParams, BinaryKind, BinaryParams, ConvAlignmentParams,
-    ConvParams, ConvWeightNormParams, CopyParams, MASK_BITS, MaskParams, NONE, OpCode, PoolParams,
+    ConvParams, ConvWeightNormParams, CopyParams, MaskParams, NONE, OpCode, PoolParams,
     PreprocessParams, ReduceParams, SoftmaxParams, SquaredNormParams, UnaryParams,
 };
 use crate::read::Bundle;
@@ -321,38 +323,6 @@ fn times(total: usize, length: usize) -> Result<usize, ShapeError> {
     total.checked_mul(length).filter(|&n| n < ELEMENT_LIMIT).ok_or(ShapeError::TooLarge)
 }
 
-/// Constants may be infinite (a Clip with one bound), but never NaN.
-#[inline(never)]
-fn known(number: u32, low: F32, high: F32) -> Result<Activation, ShapeError> {
-    if low.get().is_nan() || high.get().is_nan() {
-        return Err(ShapeError::Number);
-    }
-    Activation::from_number(number).ok_or(ShapeError::Number)
-}
-
-/// One that has values.
-#[inline(never)]
-fn activation(number: u32, low: F32, high: F32) -> Result<(), ShapeError> {
-    match known(number, low, high)? {
-        Activation::Mask => Err(ShapeError::Number),
-        _ => Ok(()),
-    }
-}
-
-/// Elements of a mask over `n` elements; `div_ceil` may stay a function that can panic.
-fn mask_words(n: usize) -> usize {
-    n / MASK_BITS + usize::from(!n.is_multiple_of(MASK_BITS))
-}
-
-/// Elements of what an activation's gradient over `n` elements is taken at.
-#[inline(never)]
-fn gate(number: u32, low: F32, high: F32, n: usize) -> Result<usize, ShapeError> {
-    Ok(match known(number, low, high)? {
-        Activation::Mask => mask_words(n),
-        _ => n,
-    })
-}
-
 fn preprocess(p: &PreprocessParams) -> Result<[usize; OPERANDS], ShapeError> {
     let known = matches!(p.channels.get(), 1 | 3) && p.bgr.get() <= 1;
     if !known || (p.bgr.get() == 1 && p.channels.get() != 3) {
@@ -487,7 +457,7 @@ mod tests {
     fn unknown_numbers_and_huge_counts_are_refused() {
         let mut p: UnaryParams = zeroed();
         p.elements = 8.into();
-        p.kind = 9.into();
+        p.kind = 99.into();
         assert_eq!(Parameters::Unary(&p).elements(), Err(ShapeError::Number));
         p.kind = 1.into();
         p.elements = (1 << 28).into();

@@ -5,7 +5,7 @@ mod liveness;
 use gradgate_bundle::Bundle;
 use gradgate_bundle::detector::FeatureShape;
 use gradgate_bundle::header::names;
-use gradgate_bundle::op::{NONE, OpCode};
+use gradgate_bundle::op::{Activation, NONE, OpCode};
 use gradgate_bundle::record::{StepRecord, TensorKind, TensorRecord};
 use gradgate_bundle::shape::{Parameters, Role, ShapeError, operands};
 
@@ -61,6 +61,9 @@ fn check_step(bundle: &Bundle<'_>, step: usize, record: &StepRecord) -> Result<(
     let opcode = OpCode::from_number(record.opcode.get()).ok_or(refused(ShapeError::Number))?;
     let parameters = Parameters::of(bundle, record).ok_or(refused(ShapeError::Number))?;
     let elements = parameters.elements().map_err(refused)?;
+    if let Some(kind) = lacking(&parameters, cfg!(feature = "functions")) {
+        return Err(LoadError::Function { step, kind });
+    }
     if let Parameters::Preprocess(p) = parameters
         && [p.height, p.width, p.channels] != bundle.manifest().input
     {
@@ -100,6 +103,11 @@ fn check_step(bundle: &Bundle<'_>, step: usize, record: &StepRecord) -> Result<(
         }
     }
     Ok(())
+}
+
+/// The function that a step asks for and an engine without functions lacks.
+fn lacking(parameters: &Parameters<'_>, functions: bool) -> Option<Activation> {
+    if functions { None } else { parameters.activation().filter(|kind| kind.is_function()) }
 }
 
 /// Where a step has a convolution's weight. It must be a constant, which the bundle's reader found

@@ -3,6 +3,7 @@
 use core::fmt;
 
 use gradgate_bundle::detector::DetectorError;
+use gradgate_bundle::op::Activation;
 use gradgate_bundle::shape::ShapeError;
 
 /// What is wrong with an operand.
@@ -35,6 +36,13 @@ pub enum LoadError {
         step: usize,
         /// What is wrong.
         error: ShapeError,
+    },
+    /// A step needs a function that this engine was built without (feature `functions`).
+    Function {
+        /// Step index.
+        step: usize,
+        /// Which.
+        kind: Activation,
     },
     /// A `Preprocess` step for another frame than the manifest states.
     FrameShape {
@@ -93,6 +101,9 @@ impl fmt::Display for LoadError {
             ),
             LoadError::Parameters { step, error } => {
                 write!(f, "step {step}: parameters are refused ({error:?})")
+            }
+            LoadError::Function { step, kind } => {
+                write!(f, "step {step}: this engine was built without the function {kind:?}")
             }
             LoadError::FrameShape { step } => {
                 write!(f, "step {step}: preprocesses another frame size than the manifest states")

@@ -18,6 +18,8 @@ mod conv_weight;
 pub mod conv_weight_gradient;
 pub mod conv_weight_norm;
 pub mod copy;
+#[cfg(feature = "functions")]
+pub mod function;
 pub mod lanes;
 pub mod mask;
 pub mod max_pool;

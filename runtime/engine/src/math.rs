@@ -5,6 +5,9 @@
 //! zeros and subnormals are defined below. Polynomials are those of Cephes (expf, logf, tanhf; S.
 //! Moshier).
 
+#[cfg(feature = "functions")]
+pub mod special;
+
 const LN_2_HIGH: f32 = 0.693_359_4;
 const LN_2_LOW: f32 = -2.121_944_4e-4;
 
@@ -25,17 +28,23 @@ pub fn exp(x: f32) -> f32 {
     let (high, low) = (x - steps * LN_2_HIGH, steps * LN_2_LOW);
     let r = high - low;
     let r_rest = (high - r) - low;
-    let mut p = 1.987_569_1e-4f32;
-    p = p * r + 1.398_199_9e-3;
-    p = p * r + 8.333_452e-3;
-    p = p * r + 4.166_579_6e-2;
-    p = p * r + 1.666_666_5e-1;
-    p = p * r + 0.5;
+    let p = exp_tail(r);
     let one_and_r = 1.0 + r;
     let rest = (r - (one_and_r - 1.0)) + r_rest;
     let y = one_and_r + (p * (r * r) + rest);
     let half = k / 2;
     (y * power_of_two(half)) * power_of_two(k - half)
+}
+
+/// `(exp(r) - 1 - r) / (r * r)` for |r| up to half of ln 2.
+#[inline(always)]
+fn exp_tail(r: f32) -> f32 {
+    let mut p = 1.987_569_1e-4f32;
+    p = p * r + 1.398_199_9e-3;
+    p = p * r + 8.333_452e-3;
+    p = p * r + 4.166_579_6e-2;
+    p = p * r + 1.666_666_5e-1;
+    p * r + 0.5
 }
 
 /// Natural logarithm: -Inf at both zeros, NaN below them, +Inf at +Inf.
@@ -69,6 +78,13 @@ pub fn ln(x: f32) -> f32 {
     let steps = exponent as f32;
     let low = (f * z * p + steps * LN_2_LOW) - 0.5 * z;
     (f + low) + steps * LN_2_HIGH
+}
+
+/// `ln(1 + x)` for x >= 0, accurate for small x, too (Kahan): a confident frame's doubt is far
+/// below the spacing of floats at 1, where scores would otherwise tie or jump.
+pub fn ln_above_one(x: f32) -> f32 {
+    let sum = 1.0 + x;
+    if sum == 1.0 { x } else { ln(sum) * (x / (sum - 1.0)) }
 }
 
 /// Hyperbolic tangent: -1 and 1 at the infinities; keeps the sign of zero.

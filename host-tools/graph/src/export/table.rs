@@ -2,8 +2,8 @@
 
 use super::site::Site;
 use super::{
-    alignment, average_pool, batch_norm, concat, conv, elementwise, gemm, max_pool, pad, reduce,
-    reshape, slice, softmax, squared_norm, transpose, unary,
+    alignment, average_pool, batch_norm, concat, conv, elementwise, function, gemm, max_pool, pad,
+    reduce, reshape, slice, softmax, squared_norm, transpose, unary,
 };
 use crate::ops::Op;
 
@@ -31,6 +31,8 @@ pub(super) fn emit(op: &Op, site: &mut Site<'_>) {
         Op::Clip { min, max } => unary::emit_clip(*min, *max, site),
         Op::ClipGradient { min, max } => unary::emit_clip_gradient(*min, *max, site),
         Op::SigmoidGradient => unary::emit_sigmoid_gradient(site),
+        Op::Function(function) => function::emit(*function, site),
+        Op::FunctionGradient(function) => function::emit_gradient(*function, site),
         Op::Softmax { axis } => softmax::emit(*axis, site),
         Op::SoftmaxGradient { axis } => softmax::emit_gradient(*axis, site),
         Op::MaxPool(pool) => max_pool::emit(pool, site),

@@ -30,7 +30,7 @@ pub(super) struct Builder<'a> {
     pub constant_limits: Limits,
     /// Constants that are trainable wherever they are applied: initializers and their moves.
     pub trainable: HashSet<ValueId>,
-    /// Biases that had to become an addition.
+    /// Trainable even if of one element: biases that had to become an addition, slopes of PRelu.
     pub biases: HashSet<ValueId>,
     /// Nodes refused so far.
     pub refused: Vec<UnsupportedNode>,

@@ -2,6 +2,7 @@
 
 mod dense;
 mod elementwise;
+mod function;
 mod movement;
 mod window;
 
@@ -23,25 +24,41 @@ const CONVERTED: &[&str] = &[
     "Conv",
     "Div",
     "Dropout",
+    "Elu",
+    "Erf",
+    "Exp",
     "Flatten",
+    "Gelu",
     "Gemm",
     "GlobalAveragePool",
+    "HardSigmoid",
+    "HardSwish",
     "Identity",
     "LeakyRelu",
+    "Log",
+    "LogSoftmax",
     "MatMul",
     "MaxPool",
+    "Mish",
     "Mul",
+    "Neg",
+    "PRelu",
     "Pad",
+    "Pow",
     "ReduceMean",
     "Relu",
     "Reshape",
+    "Selu",
     "Shape",
     "Sigmoid",
     "Size",
     "Slice",
     "Softmax",
+    "Softplus",
+    "Sqrt",
     "Squeeze",
     "Sub",
+    "Tanh",
     "Transpose",
     "Unsqueeze",
 ];
@@ -61,7 +78,6 @@ const FOLDED: &[&str] = &[
     "Less",
     "Max",
     "Min",
-    "Neg",
     "Not",
     "Or",
     "Range",
@@ -69,7 +85,6 @@ const FOLDED: &[&str] = &[
     "ReduceMin",
     "ReduceProd",
     "ReduceSum",
-    "Sqrt",
     "Where",
 ];
 
@@ -102,9 +117,9 @@ fn remedy(op: &str) -> String {
         "If" | "Loop" | "Scan" => {
             "export the model without control flow (trace it instead of scripting it)"
         }
-        "HardSwish" | "HardSigmoid" | "Elu" | "Selu" | "Gelu" | "Mish" | "Softplus" | "Tanh"
-        | "PRelu" | "Celu" | "Swish" | "Erf" => {
-            "use Relu, LeakyRelu, Clip (ReLU6) or Sigmoid as activation"
+        "Celu" | "Swish" | "ThresholdedRelu" | "Softsign" | "Shrink" => {
+            "use Relu, HardSwish, Gelu, Elu or another supported activation, or write it out: \
+             Swish is x * Sigmoid(x)"
         }
         "LayerNormalization"
         | "GroupNormalization"
@@ -112,9 +127,7 @@ fn remedy(op: &str) -> String {
         | "LRN"
         | "LpNormalization"
         | "MeanVarianceNormalization" => "use BatchNormalization instead",
-        "ArgMax" | "TopK" | "LogSoftmax" => {
-            "choose a value before it as output, such as the logits"
-        }
+        "ArgMax" | "TopK" => "choose a value before it as output, such as the logits",
         "GlobalMaxPool" | "ReduceMax" | "LpPool" | "GlobalLpPool" => {
             "use MaxPool, AveragePool or GlobalAveragePool instead"
         }
@@ -143,6 +156,13 @@ pub(super) fn convert(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
         "Relu" | "LeakyRelu" | "Sigmoid" => elementwise::activation(builder, call),
         "Clip" => elementwise::clip(builder, call),
         "Softmax" => elementwise::softmax(builder, call),
+        "Exp" | "Log" | "Sqrt" | "Tanh" | "Erf" | "Elu" | "Selu" | "Softplus" | "HardSigmoid"
+        | "HardSwish" | "Gelu" => function::function(builder, call),
+        "Neg" => function::negation(builder, call),
+        "Pow" => function::power(builder, call),
+        "Mish" => function::mish(builder, call),
+        "PRelu" => function::prelu(builder, call),
+        "LogSoftmax" => function::log_softmax(builder, call),
         "Identity" => call.frame(0).map(Binding::Frame),
         "Dropout" => elementwise::dropout(call),
         "Cast" => elementwise::cast(call),

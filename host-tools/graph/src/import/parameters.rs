@@ -9,7 +9,7 @@ use crate::ops::Op;
 /// to the image itself.
 ///
 /// `initializers` are the constants that are stored as initializers; `biases` those that are
-/// trainable although they are applied by an addition of one element.
+/// trainable although they may have one element: biases that became an addition, slopes.
 pub(super) fn collect(
     graph: &Graph,
     initializers: &HashSet<ValueId>,

@@ -105,6 +105,7 @@ fn gate_after(a: &Analysis<'_>, linear: NodeId, value: ValueId) -> Option<NodeId
             | Op::LeakyReluGradient { .. }
             | Op::ClipGradient { .. }
             | Op::SigmoidGradient
+            | Op::FunctionGradient(_)
     );
     let by_cotangent = a.graph.nodes[reader.0 as usize].inputs.get(1) == Some(&value);
     (gates && by_cotangent).then_some(reader)

@@ -10,7 +10,7 @@ use super::backward::InputGradient;
 use super::fuse::Group;
 use super::{Kind, LowerError, Lowering};
 use crate::graph::{Graph, Node, ValueId};
-use crate::ops::{Conv, Op};
+use crate::ops::{Conv, Function, Op};
 use crate::schedule::TensorId;
 
 /// A Conv or Gemm node's geometry and the layout of its weight in the model.
@@ -344,7 +344,25 @@ pub(super) fn activation_of(op: &Op) -> (Activation, f32, f32) {
         }
         Op::Clip { min, max } | Op::ClipGradient { min, max } => (Activation::Clip, *min, *max),
         Op::Sigmoid | Op::SigmoidGradient => (Activation::Sigmoid, 0.0, 0.0),
+        Op::Function(function) | Op::FunctionGradient(function) => function_of(*function),
         _ => (Activation::Identity, 0.0, 0.0),
+    }
+}
+
+fn function_of(function: Function) -> (Activation, f32, f32) {
+    match function {
+        Function::Exp => (Activation::Exp, 0.0, 0.0),
+        Function::Log => (Activation::Log, 0.0, 0.0),
+        Function::Sqrt => (Activation::Sqrt, 0.0, 0.0),
+        Function::Tanh => (Activation::Tanh, 0.0, 0.0),
+        Function::Erf => (Activation::Erf, 0.0, 0.0),
+        Function::Elu { alpha, gamma } => (Activation::Elu, alpha, gamma),
+        Function::Softplus => (Activation::Softplus, 0.0, 0.0),
+        Function::HardSigmoid { alpha, beta } => (Activation::HardSigmoid, alpha, beta),
+        Function::HardSwish => (Activation::HardSwish, 0.0, 0.0),
+        Function::Gelu => (Activation::Gelu, 0.0, 0.0),
+        Function::GeluTanh => (Activation::GeluTanh, 0.0, 0.0),
+        Function::Pow { exponent } => (Activation::Pow, exponent, 0.0),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Every op without windows, exported alone, in onnxruntime against the f64 interpreter.
 
 use crate::cases::{Case, Operand, case, constant, frame, run};
-use gradgate_graph::ops::{Conv, Op};
+use gradgate_graph::ops::{Conv, Function, Op};
 
 fn channel_cases() -> Vec<Case> {
     let positive = |n| Operand::Positive(vec![n]);
@@ -129,6 +129,38 @@ fn bounded_cases() -> Vec<Case> {
     cases
 }
 
+/// Slopes above 1 carry the operands, which are in -1..1, past the bounds.
+fn function_cases() -> Vec<Case> {
+    let x = || frame([1, 3, 4, 5]);
+    let positive = || Operand::Positive(vec![1, 3, 4, 5]);
+    let mut cases = Vec::new();
+    for (name, function, of) in [
+        ("plain", Function::Exp, x()),
+        ("plain", Function::Log, positive()),
+        ("plain", Function::Sqrt, positive()),
+        ("plain", Function::Tanh, x()),
+        ("plain", Function::Erf, x()),
+        ("plain", Function::Elu { alpha: 0.7, gamma: 1.0 }, x()),
+        ("selu", Function::Elu { alpha: 1.67, gamma: 1.05 }, x()),
+        ("plain", Function::Softplus, x()),
+        ("plain", Function::HardSigmoid { alpha: 0.2, beta: 0.5 }, x()),
+        ("steep", Function::HardSigmoid { alpha: 3.0, beta: 0.25 }, x()),
+        ("plain", Function::HardSwish, x()),
+        ("plain", Function::Gelu, x()),
+        ("plain", Function::GeluTanh, x()),
+        ("cube", Function::Pow { exponent: 3.0 }, x()),
+        ("root", Function::Pow { exponent: 0.3 }, positive()),
+        ("inverse", Function::Pow { exponent: -2.0 }, positive()),
+    ] {
+        let lower = function.name().to_lowercase();
+        let value = Op::Function(function);
+        cases.push(case(&format!("{lower}.{name}"), value, vec![of.clone()]));
+        let gradient = Op::FunctionGradient(function);
+        cases.push(case(&format!("{lower}_gradient.{name}"), gradient, vec![of, x()]));
+    }
+    cases
+}
+
 fn reduction_cases() -> Vec<Case> {
     let x = || frame([1, 3, 4, 5]);
     let mut cases = Vec::new();
@@ -201,6 +233,7 @@ fn in_onnxruntime() {
         gemm_cases(),
         pointwise_cases(),
         bounded_cases(),
+        function_cases(),
         reduction_cases(),
         slice_cases(),
         layout_cases(),

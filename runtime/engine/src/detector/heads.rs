@@ -112,7 +112,7 @@ fn energy_distance(head: &Energy, logits: &[f32]) -> Result<Scored, Fault> {
 fn doubt(logits: &[f32]) -> f32 {
     if let [single] = logits {
         let magnitude = if *single < 0.0 { -single } else { *single };
-        return ln_above_one(math::exp(-magnitude));
+        return math::ln_above_one(math::exp(-magnitude));
     }
     let (top, class) = (largest(logits), predicted(logits) as usize);
     let mut others = Sum::new();
@@ -121,15 +121,7 @@ fn doubt(logits: &[f32]) -> f32 {
             others.add(math::exp(logit - top));
         }
     }
-    ln_above_one(others.total())
-}
-
-/// `ln(1 + x)` for x >= 0, accurate for small x, too (Kahan): a confident frame's doubt is far
-/// below
-/// the spacing of floats at 1, where scores would otherwise tie or jump.
-fn ln_above_one(x: f32) -> f32 {
-    let sum = 1.0 + x;
-    if sum == 1.0 { x } else { math::ln(sum) * (x / (sum - 1.0)) }
+    math::ln_above_one(others.total())
 }
 
 fn composite(

@@ -6,6 +6,8 @@
 
 use gradgate_bundle::op::Activation;
 
+#[cfg(feature = "functions")]
+use super::function;
 use crate::math::exp;
 
 /// An activation with its constants.
@@ -13,9 +15,9 @@ use crate::math::exp;
 pub struct Act {
     /// Which.
     pub kind: Activation,
-    /// Clip's lower bound, or LeakyRelu's slope.
+    /// Clip's lower bound, LeakyRelu's slope, or a function's first constant.
     pub low: f32,
-    /// Clip's upper bound.
+    /// Clip's upper bound, or a function's second constant.
     pub high: f32,
 }
 
@@ -45,11 +47,17 @@ impl Act {
                 if x >= high { high + not_finite(x) } else { x }
             }),
             Activation::Sigmoid => each(values, |x| 1.0 / (1.0 + exp(-x)) + not_finite(x)),
+            #[cfg(feature = "functions")]
+            _ => function::apply(self, values),
+            // The loader refuses them.
+            #[cfg(not(feature = "functions"))]
+            _ => {}
         }
     }
 
-    /// `g` through the derivative at `v`: the result for Relu and Sigmoid, else the input. A `v`
-    /// that is NaN gives NaN. `None` for Mask, whose gate is no vector of values.
+    /// `g` through the derivative at `v`: the result for Relu and Sigmoid, else the input; for
+    /// functions see their module. A `v` that is NaN gives NaN. `None` for Mask, whose gate is no
+    /// vector of values.
     #[cfg_attr(not(target_arch = "arm"), inline(always))]
     #[cfg_attr(target_arch = "arm", inline(never))]
     pub fn gradient(&self, v: &[f32], g: &mut [f32]) -> Option<()> {
@@ -64,6 +72,10 @@ impl Act {
             }),
             Activation::Sigmoid => pairs(v, g, |y, g| g * (y * (1.0 - y))),
             Activation::Mask => return None,
+            #[cfg(feature = "functions")]
+            _ => return function::gradient(self, v, g),
+            #[cfg(not(feature = "functions"))]
+            _ => return None,
         }
         Some(())
     }

@@ -16,7 +16,7 @@ pub fn apply<S: Simd>(simd: S, act: &Act, x: S::Lanes) -> S::Lanes {
             let x = simd.select(x, low, bounded(simd, low, x), x);
             simd.select(high, x, bounded(simd, high, x), x)
         }
-        Activation::LeakyRelu | Activation::Sigmoid | Activation::Mask => {
+        _ => {
             let mut values = [0.0; LANES];
             simd.store(x, &mut values);
             act.apply(&mut values);
@@ -46,8 +46,6 @@ pub fn gradient<S: Simd>(simd: S, act: &Act, v: S::Lanes, g: S::Lanes) -> Option
             let below = simd.select(v, low, zero, above);
             Some(simd.select(high, v, zero, below))
         }
-        Activation::Identity | Activation::LeakyRelu | Activation::Sigmoid | Activation::Mask => {
-            None
-        }
+        _ => None,
     }
 }

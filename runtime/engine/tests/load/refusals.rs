@@ -1,7 +1,7 @@
 //! Every refusal of the loader, by name.
 
 use gradgate_bundle::Bundle;
-use gradgate_bundle::op::NONE;
+use gradgate_bundle::op::{Activation, NONE};
 use gradgate_bundle::shape::ShapeError;
 use gradgate_engine::{Engine, Frame, LoadError, OperandFault};
 
@@ -29,10 +29,28 @@ fn parameters_that_make_no_sense_are_refused() {
     assert_eq!(error, LoadError::Parameters { step: PAD, error: ShapeError::Box });
     let error = refusal(|n| n.norm.method = 1.into());
     assert_eq!(error, LoadError::Parameters { step: WEIGHT_NORM, error: ShapeError::Method });
-    let error = refusal(|n| n.conv.activation = 9.into());
+    let error = refusal(|n| n.conv.activation = 99.into());
     assert_eq!(error, LoadError::Parameters { step: CONV, error: ShapeError::Number });
     let error = refusal(|n| n.binary.dims[0] = 0.into());
     assert_eq!(error, LoadError::Parameters { step: BINARY, error: ShapeError::Zero });
+}
+
+/// The feature's absence is the whole difference: `cargo test --no-default-features`.
+#[test]
+fn functions_are_refused_by_name_where_the_engine_lacks_them() {
+    for kind in [Activation::Exp, Activation::HardSwish, Activation::Pow] {
+        let mut net = Net::new();
+        net.unary.kind = (kind as u32).into();
+        let bytes = net.bytes();
+        let loaded = Engine::load(Bundle::parse(&bytes).unwrap());
+        if cfg!(feature = "functions") {
+            assert!(loaded.is_ok(), "{kind:?}: {:?}", loaded.err());
+            continue;
+        }
+        let error = loaded.expect_err("no such kernel");
+        assert_eq!(error, LoadError::Function { step: UNARY, kind });
+        assert!(error.to_string().contains(&format!("{kind:?}")), "{error}");
+    }
 }
 
 #[test]

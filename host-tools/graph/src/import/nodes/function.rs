@@ -1,0 +1,161 @@
+//! Functions of one variable, and operators that are compositions of them.
+
+use super::super::builder::{Builder, is_shape_data};
+use super::super::call::{Binding, Call, axis};
+use super::super::error::{Outcome, invalid, unsupported};
+use crate::graph::{Tensor, ValueId};
+use crate::ops::{Function, Op, Pool};
+
+/// Whole exponents up to this are products in the engine, for operands below zero as well.
+const EXPONENT_MAX: f32 = 64.0;
+
+/// Operators of one operand that are one function.
+pub(super) fn function(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
+    call.arity(1, 1)?;
+    let function = match call.proto.op_type.as_str() {
+        "Exp" => Function::Exp,
+        "Log" => Function::Log,
+        "Sqrt" => Function::Sqrt,
+        "Tanh" => Function::Tanh,
+        "Erf" => Function::Erf,
+        "Elu" => Function::Elu { alpha: call.float_or("alpha", 1.0)?, gamma: 1.0 },
+        "Selu" => Function::Elu {
+            alpha: call.float_or("alpha", 1.673_263_2)?,
+            gamma: call.float_or("gamma", 1.050_701)?,
+        },
+        "Softplus" => Function::Softplus,
+        "HardSigmoid" => Function::HardSigmoid {
+            alpha: call.float_or("alpha", 0.2)?,
+            beta: call.float_or("beta", 0.5)?,
+        },
+        "HardSwish" => Function::HardSwish,
+        _ => match call.text_or("approximate", "none")? {
+            "none" => Function::Gelu,
+            "tanh" => Function::GeluTanh,
+            other => return invalid(format!("attribute `approximate` is `{other}`")),
+        },
+    };
+    builder.push(call, Op::Function(function), &[call.frame(0)?])
+}
+
+/// Neg: a product with -1.
+pub(super) fn negation(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
+    call.arity(1, 1)?;
+    let minus_one = builder.graph.add_constant(format!("{}/-1", call.name()), Tensor::scalar(-1.0));
+    builder.push(call, Op::Mul, &[call.frame(0)?, minus_one])
+}
+
+/// Pow by one constant: 1, 2 and 1/2 by what they are.
+pub(super) fn power(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
+    call.arity(2, 2)?;
+    let x = call.frame(0)?;
+    let Some(Binding::Constant(exponent)) = call.input(1) else {
+        return unsupported(
+            "the exponent depends on the image",
+            "raise to a constant power, or write the product out",
+        );
+    };
+    let count = exponent.data.len();
+    if count != 1 {
+        let reason = format!("the exponent has {count} elements");
+        return unsupported(reason, "raise to one constant power");
+    }
+    let exponent = match is_shape_data(exponent) {
+        true => exponent.ints()?[0] as f32,
+        false => exponent.floats()?[0],
+    };
+    let whole_and_far = exponent.fract() == 0.0 && exponent.abs() > EXPONENT_MAX;
+    if exponent == 0.0 || !exponent.is_finite() || whole_and_far {
+        return unsupported(
+            format!("the exponent is {exponent}"),
+            "raise to a power between -64 and 64 other than 0",
+        );
+    }
+    match exponent {
+        1.0 => Ok(Binding::Frame(x)),
+        2.0 => builder.push(call, Op::Mul, &[x, x]),
+        0.5 => builder.push(call, Op::Function(Function::Sqrt), &[x]),
+        _ => builder.push(call, Op::Function(Function::Pow { exponent }), &[x]),
+    }
+}
+
+/// Mish: `x * tanh(softplus(x))`.
+pub(super) fn mish(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
+    call.arity(1, 1)?;
+    let x = call.frame(0)?;
+    let inner = part(builder, call, "softplus", Op::Function(Function::Softplus), &[x])?;
+    let factor = part(builder, call, "tanh", Op::Function(Function::Tanh), &[inner])?;
+    builder.push(call, Op::Mul, &[x, factor])
+}
+
+/// PRelu: `relu(x) + slope * min(x, 0)`, so that the slope is a parameter as any factor.
+pub(super) fn prelu(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
+    call.arity(2, 2)?;
+    let x = call.frame(0)?;
+    let slope = builder.constant(call.required_constant(1)?)?;
+    let [rank, slope_rank] = [x, slope].map(|id| builder.graph.shape(id).len());
+    if slope_rank > rank {
+        return invalid(format!("the slope has {slope_rank} axes, its operand {rank}"));
+    }
+    if builder.trainable.contains(&slope) {
+        builder.biases.insert(slope);
+    }
+    let above = part(builder, call, "above", Op::Relu, &[x])?;
+    let clip = Op::Clip { min: f32::NEG_INFINITY, max: 0.0 };
+    let below = part(builder, call, "below", clip, &[x])?;
+    let scaled = part(builder, call, "scaled", Op::Mul, &[below, slope])?;
+    builder.push(call, Op::Add, &[above, scaled])
+}
+
+/// LogSoftmax: x less its maximum, less the logarithm of the sum of the exponentials of that;
+/// finite wherever x is. The maximum is a pool over a box `[outer, axis, inner]`.
+pub(super) fn log_softmax(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
+    call.arity(1, 1)?;
+    let x = call.frame(0)?;
+    let shape = builder.shape(x);
+    let flattened = call.opset < 13;
+    let axis = axis(call.int_or("axis", if flattened { 1 } else { -1 })?, shape.len())?;
+    if axis == 0 {
+        return unsupported("it runs over the batch axis", "let it run over the classes (axis 1)");
+    }
+    if flattened && shape[axis + 1..].iter().any(|&length| length != 1) {
+        return unsupported(
+            format!("before opset 13 it runs over all axes from {axis} of {shape:?} together"),
+            "export with opset 13 or newer",
+        );
+    }
+    let (length, inner) = (shape[axis], shape[axis + 1..].iter().product());
+    let boxed = vec![1, shape[1..axis].iter().product(), length, inner];
+    let pool = Pool {
+        kernel: [length, 1],
+        strides: [1, 1],
+        pads: [0; 4],
+        dilations: [1, 1],
+        ceil_mode: false,
+        count_include_pad: false,
+    };
+    let mut one = shape.clone();
+    one[axis] = 1;
+    let flat = part(builder, call, "box", Op::Reshape { shape: boxed }, &[x])?;
+    let top = part(builder, call, "pooled", Op::MaxPool(pool), &[flat])?;
+    let top = part(builder, call, "maximum", Op::Reshape { shape: one }, &[top])?;
+    let less = part(builder, call, "less", Op::Sub, &[x, top])?;
+    let e = part(builder, call, "exp", Op::Function(Function::Exp), &[less])?;
+    let sum = Op::ReduceSum { axes: vec![axis], keep_dims: true };
+    let sum = part(builder, call, "sum", sum, &[e])?;
+    let log = part(builder, call, "log", Op::Function(Function::Log), &[sum])?;
+    builder.push(call, Op::Sub, &[less, log])
+}
+
+/// A node inside an operator.
+fn part(
+    builder: &mut Builder,
+    call: &Call,
+    name: &str,
+    op: Op,
+    inputs: &[ValueId],
+) -> Outcome<ValueId> {
+    let node = format!("{}/{name}", call.name());
+    let output = format!("{}/{name}", call.output());
+    builder.push_as(node, output, op, inputs)
+}
