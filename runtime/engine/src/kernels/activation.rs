@@ -64,11 +64,14 @@ impl Act {
         let (low, high) = (self.low, self.high);
         match self.kind {
             Activation::Identity => pairs(v, g, |v, g| if v.is_nan() { v } else { g }),
-            Activation::Relu => pairs(v, g, |y, g| select(y > 0.0, y <= 0.0, y, g, 0.0)),
+            Activation::Relu => pairs(v, g, |y, g| {
+                let above = (y > 0.0) & (y < f32::INFINITY);
+                select(above, y <= 0.0, y, g, not_finite(y))
+            }),
             Activation::LeakyRelu => pairs(v, g, |x, g| select(x > 0.0, x <= 0.0, x, g, low * g)),
             Activation::Clip => pairs(v, g, |x, g| {
                 let inside = (low < x) & (x < high);
-                select(inside, (x <= low) | (x >= high), x, g, 0.0)
+                select(inside, (x <= low) | (x >= high), x, g, not_finite(x))
             }),
             Activation::Sigmoid => pairs(v, g, |y, g| g * (y * (1.0 - y))),
             Activation::Mask => return None,

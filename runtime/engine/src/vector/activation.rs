@@ -38,13 +38,15 @@ pub fn gradient<S: Simd>(simd: S, act: &Act, v: S::Lanes, g: S::Lanes) -> Option
     match act.kind {
         Activation::Relu => {
             let above = simd.select(zero, v, g, v);
-            Some(simd.select(v, zero, zero, above))
+            let above = simd.select(simd.splat(f32::INFINITY), v, v, above);
+            Some(simd.select(v, zero, simd.subtract(v, v), above))
         }
         Activation::Clip => {
             let (low, high) = (simd.splat(act.low), simd.splat(act.high));
             let above = simd.select(low, v, g, v);
-            let below = simd.select(v, low, zero, above);
-            Some(simd.select(high, v, zero, below))
+            let none = simd.subtract(v, v);
+            let below = simd.select(v, low, none, above);
+            Some(simd.select(high, v, none, below))
         }
         _ => None,
     }
