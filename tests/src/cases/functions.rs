@@ -1,4 +1,5 @@
-//! Functions of one variable inside classifiers: each alone, the blocks that are known for them, and
+//! Functions of one variable inside classifiers: each alone, the blocks that are known for
+//! them, and
 //! compositions as importer and exporters write them.
 
 use gradgate_graph::ops::{Conv, Function, Op, Pool};
