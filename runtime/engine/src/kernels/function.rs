@@ -12,7 +12,7 @@ use crate::math::special::{erf, erfc, exp_less_one, power};
 use crate::math::{exp, ln, ln_above_one, sigmoid, sqrt, tanh};
 
 /// Square root of 2 over pi.
-const SQRT_2_OVER_PI: f32 = 0.797_884_56;
+const SQRT_2_OVER_PI: f32 = 0.797_884_6;
 /// Of the cube in Gelu's approximation.
 const CUBE: f32 = 0.044_715;
 /// 1 over the square root of 2 pi: the normal density at 0.

@@ -39,7 +39,7 @@ fn erf_ratio(z: f32) -> f32 {
     p = p * z - 2.685_381_2e-2;
     p = p * z + 1.128_358_5e-1;
     p = p * z - 3.761_262_7e-1;
-    p * z + 1.128_379_2
+    p * z + core::f32::consts::FRAC_2_SQRT_PI
 }
 
 /// erfc of a number of at least 1, or of NaN.
