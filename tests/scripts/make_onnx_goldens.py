@@ -351,6 +351,29 @@ def functions():
         small("function_" + name, opset=opset, body=body)
 
 
+def conditions():
+    """Where over every comparison, with values, numbers and zeros; all results are averaged."""
+    m = Model("conditions", 16)
+    x = conv(m, "image", "conv", 3, 4, pads=[1, 1, 1, 1])
+    y = conv(m, x, "again", 4, 4, pads=[1, 1, 1, 1])
+    quarter, zero = m.init("quarter", np.float32(0.25)), m.init("zero", np.float32(0))
+    bounds = m.init("bounds", weights(4, 1, 1))
+    greater, less = m.node("Greater", [x, y], "greater"), m.node("Less", [x, quarter], "less")
+    equal = m.node("GreaterOrEqual", [bounds, y], "above")
+    opposite = m.node("Not", [m.node("LessOrEqual", [x, x], "always")], "never")
+    as_bool = m.node("Cast", [less], "less_bool", to=TensorProto.BOOL)
+    results = [
+        m.node("Where", [greater, x, y], "maximum"),
+        m.node("Where", [as_bool, zero, x], "threshold"),
+        m.node("Where", [less, y, quarter], "number"),
+        m.node("Where", [equal, bounds, x], "vector"),
+        m.node("Where", [opposite, x, y], "other"),
+        m.node("Where", [less, bounds, zero], "steps"),
+    ]
+    head(m, m.node("Concat", results, "all", axis=1), 24)
+    m.save()
+
+
 def refused():
     """Valid or broken models that must be refused with a reason."""
     def training_bn(m, x):
@@ -438,7 +461,7 @@ def torch_activations():
     layers = []
     for activation in (nn.GELU(), nn.GELU("tanh"), nn.SiLU(), nn.Hardswish(), nn.Hardsigmoid(),
                        nn.PReLU(4), nn.PReLU(), nn.ELU(0.5), nn.SELU(), nn.Tanh(), nn.Mish(),
-                       nn.LogSoftmax(1)):
+                       nn.Softplus(), nn.Softplus(2), nn.LogSoftmax(1)):
         layers += [nn.Conv2d(4 if layers else 3, 4, 1), activation]
     model = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 4)).eval()
     with torch.no_grad():
@@ -505,6 +528,7 @@ def main():
     activations()
     refused()
     functions()
+    conditions()
     tiny_resnet()
     torch_activations()
     for entry in sorted(os.listdir(FOLDER)):

@@ -94,7 +94,7 @@ pub enum Op {
     Div,
     /// `x`
     Relu,
-    /// `y = relu(x), g`: g where y > 0, else 0.
+    /// `y = relu(x), g`: g where y > 0, else 0. Serves Where, too: a gate by any y.
     ReluGradient,
     /// `x`
     LeakyRelu {
@@ -355,6 +355,7 @@ impl Op {
             Op::Relu | Op::LeakyRelu { .. } | Op::Clip { .. } | Op::Sigmoid => {
                 unary::gradient(b, node, g)
             }
+            Op::ReluGradient => unary::gate_gradient(b, node, g),
             Op::Function(function) => function::gradient(*function, b, node, g),
             Op::Softmax { axis } => softmax::gradient(*axis, b, node, g),
             Op::MaxPool(pool) => max_pool::gradient(pool, b, node, g),
@@ -373,7 +374,6 @@ impl Op {
             Op::ConvWeightGradient { .. }
             | Op::BatchNormScaleGradient { .. }
             | Op::GemmWeightGradient { .. }
-            | Op::ReluGradient
             | Op::LeakyReluGradient { .. }
             | Op::ClipGradient { .. }
             | Op::SigmoidGradient

@@ -118,6 +118,18 @@ fn written_out() -> Vec<Case> {
             let x = b.op(Op::Add, &[above, below]);
             b.classify(x)
         }),
+        // Where as the importer writes it, both branches values of the network.
+        case("choice by comparison", 3, 6, |mut b, image| {
+            let x = b.conv(image, 8, 3, same(3), true);
+            let y = b.conv(image, 8, 1, same(1), true);
+            let margin = b.op(Op::Sub, &[x, y]);
+            let z = b.conv(x, 8, 1, same(1), true);
+            let closed = b.op(Op::ReluGradient, &[margin, y]);
+            let other = b.op(Op::Sub, &[y, closed]);
+            let then = b.op(Op::ReluGradient, &[margin, z]);
+            let x = b.op(Op::Add, &[then, other]);
+            b.classify(x)
+        }),
         // LogSoftmax over channels as the importer writes it.
         case("log softmax", 3, 6, |mut b, image| {
             let x = b.conv(image, 8, 3, same(3), true);

@@ -165,7 +165,13 @@ impl<'a> Builder<'a> {
             Binding::Constant(constant) => {
                 self.limits.volume(&constant.shape)?;
                 self.charge(constant.data.len())?;
-                Binding::Constant(Rc::new(Constant { name: call.output(), ..unshared(constant) }))
+                let constant = unshared(constant);
+                let name = if is_renaming(&call, &constant) {
+                    constant.name.clone()
+                } else {
+                    call.output()
+                };
+                Binding::Constant(Rc::new(Constant { name, ..constant }))
             }
             other => other,
         })
@@ -180,6 +186,19 @@ impl<'a> Builder<'a> {
     pub fn push(&mut self, call: &Call, op: Op, inputs: &[ValueId]) -> Outcome<Binding> {
         let id = self.push_as(call.name(), call.output(), op, inputs)?;
         Ok(Binding::Frame(id))
+    }
+
+    /// Appends an operation that is a part of the node: named as the node, then itself.
+    pub fn part(
+        &mut self,
+        call: &Call,
+        name: &str,
+        op: Op,
+        inputs: &[ValueId],
+    ) -> Outcome<ValueId> {
+        let node = format!("{}/{name}", call.name());
+        let output = format!("{}/{name}", call.output());
+        self.push_as(node, output, op, inputs)
     }
 
     /// Appends an operation under names of its own.
@@ -243,6 +262,13 @@ impl<'a> Builder<'a> {
         }
         self.constant(constant).map(Some)
     }
+}
+
+/// Whether a result still is the stored tensor, under another shape: it keeps the name that its
+/// parameter has in training.
+fn is_renaming(call: &Call, result: &Constant) -> bool {
+    result.origin == Origin::Initializer
+        && matches!(call.proto.op_type.as_str(), "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze")
 }
 
 fn unshared(constant: Rc<Constant>) -> Constant {

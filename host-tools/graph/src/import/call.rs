@@ -14,8 +14,21 @@ pub(super) enum Binding {
     Frame(ValueId),
     /// A constant.
     Constant(Rc<Constant>),
+    /// A truth value for every element of a value of the network.
+    Condition(Condition),
     /// The result of a node that was refused.
     Unknown,
+}
+
+/// Whether one value of the network is above another, or a constant; or whether it is not.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Condition {
+    /// Above `less` where the comparison holds.
+    pub more: ValueId,
+    /// The other side.
+    pub less: ValueId,
+    /// Whether the condition is the opposite: at most.
+    pub negated: bool,
 }
 
 /// One node with its operands.
@@ -180,6 +193,10 @@ impl Call<'_> {
     pub fn frame(&self, index: usize) -> Outcome<ValueId> {
         match self.input(index) {
             Some(Binding::Frame(id)) => Ok(*id),
+            Some(Binding::Condition(_)) => unsupported(
+                format!("operand {index} is a comparison of values of the network"),
+                "use comparisons in Where alone, or an activation in their place",
+            ),
             Some(_) => unsupported(
                 format!("operand {index} is a constant where a value of the network is expected"),
                 "simplify the model first, for example with onnxsim",

@@ -1,5 +1,6 @@
 //! Which operators are supported, and their conversion to graph operations.
 
+mod condition;
 mod dense;
 mod elementwise;
 mod function;
@@ -31,10 +32,14 @@ const CONVERTED: &[&str] = &[
     "Gelu",
     "Gemm",
     "GlobalAveragePool",
+    "Greater",
+    "GreaterOrEqual",
     "HardSigmoid",
     "HardSwish",
     "Identity",
     "LeakyRelu",
+    "Less",
+    "LessOrEqual",
     "Log",
     "LogSoftmax",
     "MatMul",
@@ -42,6 +47,7 @@ const CONVERTED: &[&str] = &[
     "Mish",
     "Mul",
     "Neg",
+    "Not",
     "PRelu",
     "Pad",
     "Pow",
@@ -61,6 +67,7 @@ const CONVERTED: &[&str] = &[
     "Tanh",
     "Transpose",
     "Unsqueeze",
+    "Where",
 ];
 
 /// Further operators that are evaluated when all operands are constants.
@@ -74,18 +81,14 @@ const FOLDED: &[&str] = &[
     "Expand",
     "Floor",
     "Gather",
-    "Greater",
-    "Less",
     "Max",
     "Min",
-    "Not",
     "Or",
     "Range",
     "ReduceMax",
     "ReduceMin",
     "ReduceProd",
     "ReduceSum",
-    "Where",
 ];
 
 /// Refuses operators that are supported nowhere; needs no operands, so that it finds them all.
@@ -141,7 +144,8 @@ fn remedy(op: &str) -> String {
 
 /// Converts or evaluates one node whose operands are all known.
 pub(super) fn convert(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
-    let depends = call.inputs.iter().flatten().any(|input| matches!(input, Binding::Frame(_)));
+    let constant = |input: &Binding| matches!(input, Binding::Constant(_));
+    let depends = !call.inputs.iter().flatten().all(constant);
     if !depends {
         return folded(fold::evaluate(call, &builder.constant_limits)?);
     }
@@ -163,6 +167,11 @@ pub(super) fn convert(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
         "Mish" => function::mish(builder, call),
         "PRelu" => function::prelu(builder, call),
         "LogSoftmax" => function::log_softmax(builder, call),
+        "Greater" | "Less" | "GreaterOrEqual" | "LessOrEqual" => {
+            condition::comparison(builder, call)
+        }
+        "Not" => condition::opposite(call),
+        "Where" => condition::select(builder, call),
         "Identity" => call.frame(0).map(Binding::Frame),
         "Dropout" => elementwise::dropout(call),
         "Cast" => elementwise::cast(call),

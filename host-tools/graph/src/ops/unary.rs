@@ -33,6 +33,15 @@ pub fn gradient(b: &mut Backward, node: &Node, g: ValueId) -> Gradients {
     Ok(vec![Some(gradient)])
 }
 
+/// Gradient rule of Relu's gradient: by the cotangent; by what decides the gate it is 0.
+pub fn gate_gradient(b: &mut Backward, node: &Node, h: ValueId) -> Gradients {
+    let gradient = match b.needs(node.inputs[1]) {
+        true => Some(b.emit("gate", Op::ReluGradient, &[node.inputs[0], h])?),
+        false => None,
+    };
+    Ok(vec![None, gradient])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,5 +62,14 @@ mod tests {
                 (op.clone(), vec![O::frame(&shape)])
             });
         }
+    }
+
+    #[test]
+    fn gradient_of_a_gate_matches_differences() {
+        gradients("relu_gradient", |rng: &mut Rng| {
+            let shape = [1, rng.range(1, 4), rng.range(1, 4)];
+            let gate = O { checked: false, ..O::frame(&shape) };
+            (Op::ReluGradient, vec![gate, O::frame(&shape)])
+        });
     }
 }

@@ -92,7 +92,7 @@ pub fn exp_less_one(x: f32) -> f32 {
     exp(x) - 1.0
 }
 
-/// x to a power: NaN below zero, unless the exponent is a whole number up to [`WHOLE_MAX`].
+/// x to a power: NaN below zero, unless the exponent is a whole number up to `WHOLE_MAX`.
 pub fn power(x: f32, exponent: f32) -> f32 {
     let whole = exponent as i32;
     if whole as f32 != exponent || !(-WHOLE_MAX..=WHOLE_MAX).contains(&whole) {

@@ -2,25 +2,57 @@
 
 use super::super::builder::{Builder, folded, is_shape_data};
 use super::super::call::{Binding, Call, axis};
+use super::super::constant::Data;
 use super::super::error::{Outcome, invalid, unsupported};
 use super::super::fold;
+use crate::graph::ValueId;
 use crate::ops::Op;
 use crate::proto::data_type;
 
 /// Add, Sub, Mul, Div with numpy broadcasting that leaves the frame axis where it is.
 pub(super) fn binary(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
-    call.arity(2, 2)?;
-    let mut operands = Vec::with_capacity(2);
-    for index in 0..2 {
-        operands.push(match call.input(index) {
-            Some(Binding::Constant(constant)) if is_shape_data(constant) => {
-                return invalid(format!("`{}` is not float", constant.name));
-            }
-            Some(Binding::Constant(constant)) => builder.constant(constant)?,
-            _ => call.frame(index)?,
-        });
+    let op = match call.proto.op_type.as_str() {
+        "Add" => Op::Add,
+        "Sub" => Op::Sub,
+        "Mul" => Op::Mul,
+        _ => Op::Div,
+    };
+    if let Some(same) = unscaled(call, &op)? {
+        return Ok(same);
     }
-    let [a, b] = [operands[0], operands[1]].map(|id| builder.graph.value(id));
+    let operands = pair(builder, call)?;
+    builder.push(call, op, &operands)
+}
+
+/// Factors and divisors of 1 that exporters leave behind (a scale that is an option of the layer).
+fn unscaled(call: &Call, op: &Op) -> Outcome<Option<Binding>> {
+    let is_one = |index: usize| match call.input(index) {
+        Some(Binding::Constant(c)) => {
+            c.shape.is_empty() && matches!(&c.data, Data::Float(data) if data[..] == [1.0])
+        }
+        _ => false,
+    };
+    let value = match op {
+        Op::Mul | Op::Div if is_one(1) => 0,
+        Op::Mul if is_one(0) => 1,
+        _ => return Ok(None),
+    };
+    call.arity(2, 2)?;
+    call.frame(value).map(Binding::Frame).map(Some)
+}
+
+/// Two operands that broadcast, one of them a value of the network at least.
+pub(super) fn pair(builder: &mut Builder, call: &Call) -> Outcome<[ValueId; 2]> {
+    call.arity(2, 2)?;
+    let mut operand = |index: usize| match call.input(index) {
+        Some(Binding::Constant(constant)) if is_shape_data(constant) => {
+            invalid(format!("`{}` is not float", constant.name))
+        }
+        Some(Binding::Constant(constant)) => builder.constant(constant),
+        _ => call.frame(index),
+    };
+    let operands = [operand(0)?, operand(1)?];
+    let [a, b] = operands.map(|id| builder.graph.value(id));
     let (ranks, frames) = ([a.shape.len(), b.shape.len()], [a.is_frame(), b.is_frame()]);
     let moved = (ranks[0] != ranks[1] && frames == [true, true])
         || (frames == [true, false] && ranks[0] < ranks[1])
@@ -31,13 +63,7 @@ pub(super) fn binary(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
             "give both operands the same rank",
         );
     }
-    let op = match call.proto.op_type.as_str() {
-        "Add" => Op::Add,
-        "Sub" => Op::Sub,
-        "Mul" => Op::Mul,
-        _ => Op::Div,
-    };
-    builder.push(call, op, &operands)
+    Ok(operands)
 }
 
 /// Relu, LeakyRelu, Sigmoid.
@@ -102,9 +128,14 @@ pub(super) fn dropout(call: &Call) -> Outcome<Binding> {
     call.frame(0).map(Binding::Frame)
 }
 
-/// Cast of a value of the network: only float to float.
+/// Cast of a value of the network: only float to float, or a truth value to itself.
 pub(super) fn cast(call: &Call) -> Outcome<Binding> {
     let to = call.int_or("to", 0)?;
+    if let Some(&Binding::Condition(condition)) = call.input(0)
+        && to == i64::from(data_type::BOOL)
+    {
+        return Ok(Binding::Condition(condition));
+    }
     if to != i64::from(data_type::FLOAT) {
         return unsupported(
             format!("values of the network are cast to element type {to}"),

@@ -3,7 +3,7 @@
 use super::super::builder::{Builder, is_shape_data};
 use super::super::call::{Binding, Call, axis};
 use super::super::error::{Outcome, invalid, unsupported};
-use crate::graph::{Tensor, ValueId};
+use crate::graph::Tensor;
 use crate::ops::{Function, Op, Pool};
 
 /// Whole exponents up to this are products in the engine, for operands below zero as well.
@@ -83,8 +83,8 @@ pub(super) fn power(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
 pub(super) fn mish(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
     call.arity(1, 1)?;
     let x = call.frame(0)?;
-    let inner = part(builder, call, "softplus", Op::Function(Function::Softplus), &[x])?;
-    let factor = part(builder, call, "tanh", Op::Function(Function::Tanh), &[inner])?;
+    let inner = builder.part(call, "softplus", Op::Function(Function::Softplus), &[x])?;
+    let factor = builder.part(call, "tanh", Op::Function(Function::Tanh), &[inner])?;
     builder.push(call, Op::Mul, &[x, factor])
 }
 
@@ -92,7 +92,11 @@ pub(super) fn mish(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
 pub(super) fn prelu(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
     call.arity(2, 2)?;
     let x = call.frame(0)?;
-    let slope = builder.constant(call.required_constant(1)?)?;
+    let slope = call.required_constant(1)?;
+    // Exporters add axes before it that broadcasting implies: one shape, however it is applied.
+    let leading = slope.shape.iter().take_while(|&&length| length == 1).count();
+    let own = slope.shape[leading.min(slope.shape.len().saturating_sub(1))..].to_vec();
+    let slope = builder.constant(&slope.with_shape(own))?;
     let [rank, slope_rank] = [x, slope].map(|id| builder.graph.shape(id).len());
     if slope_rank > rank {
         return invalid(format!("the slope has {slope_rank} axes, its operand {rank}"));
@@ -100,10 +104,10 @@ pub(super) fn prelu(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
     if builder.trainable.contains(&slope) {
         builder.biases.insert(slope);
     }
-    let above = part(builder, call, "above", Op::Relu, &[x])?;
+    let above = builder.part(call, "above", Op::Relu, &[x])?;
     let clip = Op::Clip { min: f32::NEG_INFINITY, max: 0.0 };
-    let below = part(builder, call, "below", clip, &[x])?;
-    let scaled = part(builder, call, "scaled", Op::Mul, &[below, slope])?;
+    let below = builder.part(call, "below", clip, &[x])?;
+    let scaled = builder.part(call, "scaled", Op::Mul, &[below, slope])?;
     builder.push(call, Op::Add, &[above, scaled])
 }
 
@@ -136,26 +140,13 @@ pub(super) fn log_softmax(builder: &mut Builder, call: &Call) -> Outcome<Binding
     };
     let mut one = shape.clone();
     one[axis] = 1;
-    let flat = part(builder, call, "box", Op::Reshape { shape: boxed }, &[x])?;
-    let top = part(builder, call, "pooled", Op::MaxPool(pool), &[flat])?;
-    let top = part(builder, call, "maximum", Op::Reshape { shape: one }, &[top])?;
-    let less = part(builder, call, "less", Op::Sub, &[x, top])?;
-    let e = part(builder, call, "exp", Op::Function(Function::Exp), &[less])?;
+    let flat = builder.part(call, "box", Op::Reshape { shape: boxed }, &[x])?;
+    let top = builder.part(call, "pooled", Op::MaxPool(pool), &[flat])?;
+    let top = builder.part(call, "maximum", Op::Reshape { shape: one }, &[top])?;
+    let less = builder.part(call, "less", Op::Sub, &[x, top])?;
+    let e = builder.part(call, "exp", Op::Function(Function::Exp), &[less])?;
     let sum = Op::ReduceSum { axes: vec![axis], keep_dims: true };
-    let sum = part(builder, call, "sum", sum, &[e])?;
-    let log = part(builder, call, "log", Op::Function(Function::Log), &[sum])?;
+    let sum = builder.part(call, "sum", sum, &[e])?;
+    let log = builder.part(call, "log", Op::Function(Function::Log), &[sum])?;
     builder.push(call, Op::Sub, &[less, log])
-}
-
-/// A node inside an operator.
-fn part(
-    builder: &mut Builder,
-    call: &Call,
-    name: &str,
-    op: Op,
-    inputs: &[ValueId],
-) -> Outcome<ValueId> {
-    let node = format!("{}/{name}", call.name());
-    let output = format!("{}/{name}", call.output());
-    builder.push_as(node, output, op, inputs)
 }
