@@ -9,7 +9,7 @@ use gradgate_tests::families::{INTERP_LIMIT, Subject};
 use gradgate_tests::reference::Reference;
 
 /// Networks that must be compiled by now; the others are skipped, with what refuses them.
-const COMPILED: [&str; 21] = [
+const COMPILED: [&str; 23] = [
     "densenet.dynamo",
     "densenet.torchscript",
     "efficientnet.dynamo",
@@ -22,6 +22,8 @@ const COMPILED: [&str; 21] = [
     "mnasnet.torchscript",
     "mobilenet_v2.dynamo",
     "mobilenet_v2.torchscript",
+    "mobilenet_v3.dynamo",
+    "mobilenet_v3.torchscript",
     "regnet_x.dynamo",
     "regnet_x.torchscript",
     "regnet_y.dynamo",
@@ -32,6 +34,13 @@ const COMPILED: [&str; 21] = [
     "squeezenet.dynamo",
     "squeezenet.torchscript",
 ];
+
+/// Networks whose files hold a function's constant in f32 that PyTorch has in float64: the sixth of
+/// HardSigmoid.
+const ROUNDED: [&str; 1] = ["mobilenet_v3"];
+
+/// The interpreter's tolerance for them.
+const ROUNDED_LIMIT: f64 = 1e-7;
 
 fn models() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/families");
@@ -64,7 +73,9 @@ fn every_family_gives_pytorchs_features() {
             }
         };
         let worst = subject.interpret(usize::MAX);
-        assert!(worst <= INTERP_LIMIT, "{name}: the interpreter differs by {worst:.1e}");
+        let rounded = ROUNDED.iter().any(|network| name.starts_with(network));
+        let limit = if rounded { ROUNDED_LIMIT } else { INTERP_LIMIT };
+        assert!(worst <= limit, "{name}: the interpreter differs by {worst:.1e}");
         let run = subject.engine();
         assert!(run.parity.holds(), "{name}: {:?}", run.parity);
         subject.to_onnx().unwrap_or_else(|e| panic!("{name}: {e}"));
