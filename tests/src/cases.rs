@@ -1,5 +1,6 @@
 //! Small classifiers, one per behaviour: the suite's data. Weights are random from the case's name.
 
+mod attention;
 mod functions;
 pub mod random;
 mod structures;
@@ -134,6 +135,7 @@ pub fn cases() -> Vec<Case> {
     cases.extend(few_pixels());
     cases.extend(structures::structures());
     cases.extend(functions::functions());
+    cases.extend(attention::attention());
     cases
 }
 

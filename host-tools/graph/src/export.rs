@@ -15,6 +15,7 @@ mod elementwise;
 mod error;
 mod function;
 mod gemm;
+mod mat_mul;
 mod max_pool;
 mod names;
 mod output;

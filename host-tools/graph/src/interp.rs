@@ -10,6 +10,7 @@ mod conv;
 mod elementwise;
 mod function;
 mod gemm;
+mod mat_mul;
 mod max_pool;
 mod reduce;
 mod slice;
@@ -160,6 +161,9 @@ pub(crate) fn evaluate(op: &Op, o: &[Operand<'_>], output: &[usize]) -> Vec<f64>
         Op::Gemm { transpose_b } => gemm::evaluate(*transpose_b, o, output),
         Op::GemmInputGradient { transpose_b } => gemm::input_gradient(*transpose_b, o, output),
         Op::GemmWeightGradient { transpose_b } => gemm::weight_gradient(*transpose_b, o, output),
+        Op::MatMul { transpose_a, transpose_b } => {
+            mat_mul::evaluate([*transpose_a, *transpose_b], o, output)
+        }
         Op::Add => elementwise::evaluate(o, output, |a, b| a + b),
         Op::Sub => elementwise::evaluate(o, output, |a, b| a - b),
         Op::Mul => elementwise::evaluate(o, output, |a, b| a * b),

@@ -16,6 +16,7 @@ mod elementwise;
 mod fuse;
 mod gemm;
 mod layout;
+mod mat_mul;
 mod pool;
 mod preprocess;
 mod reduce;
@@ -189,6 +190,9 @@ impl<'g> Lowering<'g> {
             }
             Op::BatchNormScaleGradient { epsilon } => {
                 self.batch_norm_scale_gradient(node, *epsilon)
+            }
+            Op::MatMul { transpose_a, transpose_b } => {
+                self.mat_mul(node, [*transpose_a, *transpose_b])
             }
             Op::Add | Op::Sub | Op::Mul | Op::Div => self.elementwise(node),
             Op::Relu | Op::LeakyRelu { .. } | Op::Clip { .. } | Op::Sigmoid | Op::Function(_) => {

@@ -14,6 +14,7 @@ pub mod conv;
 pub mod elementwise;
 pub mod function;
 pub mod gemm;
+pub mod mat_mul;
 pub mod max_pool;
 pub mod pad;
 pub mod pool;
@@ -82,6 +83,14 @@ pub enum Op {
     /// `x [1,..,K], g [1,..,N]` -> `[1,K,N]` or `[1,N,K]`
     GemmWeightGradient {
         /// As the product's.
+        transpose_b: bool,
+    },
+    /// `a [1,..,M,K], b [1,..,K,N]` -> `[1,..,M,N]`; both depend on the frame, and all axes before the
+    /// last two are alike.
+    MatMul {
+        /// Whether a is `[1,..,K,M]`.
+        transpose_a: bool,
+        /// Whether b is `[1,..,N,K]`.
         transpose_b: bool,
     },
     /// `a, b` with numpy broadcasting.
@@ -235,6 +244,7 @@ impl Op {
             Op::Gemm { .. } => "Gemm",
             Op::GemmInputGradient { .. } => "GemmInputGradient",
             Op::GemmWeightGradient { .. } => "GemmWeightGradient",
+            Op::MatMul { .. } => "MatMul",
             Op::Add => "Add",
             Op::Sub => "Sub",
             Op::Mul => "Mul",
@@ -291,6 +301,9 @@ impl Op {
             Op::Gemm { transpose_b } => gemm::shape(*transpose_b, s),
             Op::GemmInputGradient { transpose_b } => gemm::input_gradient_shape(*transpose_b, s),
             Op::GemmWeightGradient { transpose_b } => gemm::weight_gradient_shape(*transpose_b, s),
+            Op::MatMul { transpose_a, transpose_b } => {
+                mat_mul::shape(*transpose_a, *transpose_b, s)
+            }
             Op::Add | Op::Sub | Op::Mul | Op::Div => elementwise::shape(s),
             Op::Relu | Op::LeakyRelu { .. } | Op::Clip { .. } | Op::Sigmoid | Op::Function(_) => {
                 unary::shape(s)
@@ -350,6 +363,9 @@ impl Op {
             Op::Gemm { transpose_b } => gemm::gradient(*transpose_b, b, node, g),
             Op::GemmInputGradient { transpose_b } => {
                 gemm::input_gradient_gradient(*transpose_b, b, node, g)
+            }
+            Op::MatMul { transpose_a, transpose_b } => {
+                mat_mul::gradient([*transpose_a, *transpose_b], b, node, g)
             }
             Op::Add | Op::Sub | Op::Mul | Op::Div => elementwise::gradient(b, node, g),
             Op::Relu | Op::LeakyRelu { .. } | Op::Clip { .. } | Op::Sigmoid => {

@@ -98,6 +98,9 @@ opcodes! {
     /// of the predicted class into one feature. u holds a row of output channels and v a row of
     /// inputs for each class; scratch one value per output pixel. [`ConvAlignmentParams`].
     ConvAlignment = 21,
+    /// `a, b -> y`: sums of products along one axis, the product of two matrices that both depend on
+    /// the frame, under any order of axes. [`MatMulParams`].
+    MatMul = 22,
 }
 
 /// Elements that one value of a mask speaks for: their integer is exact in f32.
@@ -228,6 +231,22 @@ params! {
         low: F32,
         /// Clip's upper bound, or a function's second constant.
         high: F32,
+    }
+    /// `y[i] = sum over k of a[i . a_strides + k a_step] * b[i . b_strides + k b_step]` for every
+    /// index i of the box, k ascending; y is contiguous in box order.
+    MatMulParams {
+        /// Lengths, slowest first.
+        dims: [U32; BOX_RANK],
+        /// Steps of a per axis, in elements; 0 repeats.
+        a_strides: [U32; BOX_RANK],
+        /// Steps of b per axis.
+        b_strides: [U32; BOX_RANK],
+        /// Terms of each sum.
+        inner: U32,
+        /// Elements of a from term to term.
+        a_step: U32,
+        /// Elements of b from term to term.
+        b_step: U32,
     }
     /// Softmax over the middle of a box `[outer, axis, inner]`.
     SoftmaxParams {

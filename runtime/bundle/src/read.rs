@@ -25,7 +25,7 @@ use crate::header::{BlobRef, Header, SelfTest, names};
 use crate::manifest::{Manifest, PREFIX_BYTES};
 use crate::op::{
     AffineNormParams, AffineParams, BinaryParams, ConvAlignmentParams, ConvParams,
-    ConvWeightNormParams, CopyParams, MaskParams, NONE, OpCode, Params, PoolParams,
+    ConvWeightNormParams, CopyParams, MaskParams, MatMulParams, NONE, OpCode, Params, PoolParams,
     PreprocessParams, ReduceParams, SoftmaxParams, SquaredNormParams, UnaryParams,
 };
 use crate::record::{StepRecord, TensorKind, TensorRecord};
@@ -264,6 +264,7 @@ pub const fn params_size(opcode: OpCode) -> usize {
         OpCode::Copy => size_of::<CopyParams>(),
         OpCode::SquaredNorm => size_of::<SquaredNormParams>(),
         OpCode::Mask => size_of::<MaskParams>(),
+        OpCode::MatMul => size_of::<MatMulParams>(),
     }
 }
 

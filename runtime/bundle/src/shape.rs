@@ -12,7 +12,7 @@ mod pool;
 
 use activation::{activation, gate, mask_words};
 pub use boxes::{box_elements, box_reach, covers_exactly};
-use boxes::{copy, reduce};
+use boxes::{copy, mat_mul, reduce};
 use conv::conv_alignment;
 pub use conv::{ConvShape, PixelGram, reference_rows, window_output};
 pub use in_place::in_place;
@@ -23,8 +23,8 @@ use zerocopy::little_endian::{U16, U32};
 
 use crate::op::{
     Activation, AffineNormParams, AffineParams, BinaryKind, BinaryParams, ConvAlignmentParams,
-    ConvParams, ConvWeightNormParams, CopyParams, MaskParams, NONE, OpCode, PoolParams,
-    PreprocessParams, ReduceParams, SoftmaxParams, SquaredNormParams, UnaryParams,
+    ConvParams, ConvWeightNormParams, CopyParams, MaskParams, MatMulParams, NONE, OpCode,
+    PoolParams, PreprocessParams, ReduceParams, SoftmaxParams, SquaredNormParams, UnaryParams,
 };
 use crate::read::Bundle;
 use crate::record::{OPERANDS, StepRecord};
@@ -95,7 +95,8 @@ pub fn operands(opcode: OpCode) -> &'static [Role] {
         | OpCode::Binary
         | OpCode::UnaryGradient
         | OpCode::SoftmaxGradient
-        | OpCode::MaxPoolGradient => &[R, R, W],
+        | OpCode::MaxPoolGradient
+        | OpCode::MatMul => &[R, R, W],
         OpCode::Unary
         | OpCode::Softmax
         | OpCode::MaxPool
@@ -154,6 +155,7 @@ parameters! {
     SquaredNorm(SquaredNormParams),
     Mask(MaskParams),
     ConvAlignment(ConvAlignmentParams),
+    MatMul(MatMulParams),
 }
 
 impl<'a> Parameters<'a> {
@@ -237,6 +239,7 @@ impl<'a> Parameters<'a> {
             Parameters::SquaredNorm(p) => Ok(places(&[product(&[p.elements])?])),
             Parameters::Mask(p) => product(&[p.elements]).map(|n| places(&[n, mask_words(n)])),
             Parameters::ConvAlignment(p) => conv_alignment(p),
+            Parameters::MatMul(p) => mat_mul(p),
         }
     }
 
@@ -396,6 +399,7 @@ mod tests {
             Parameters::SquaredNorm(&zeroed()).elements(),
             Parameters::Mask(&zeroed()).elements(),
             Parameters::ConvAlignment(&zeroed()).elements(),
+            Parameters::MatMul(&zeroed()).elements(),
         ];
         assert_eq!(all.len(), OpCode::ALL.len());
         for (elements, opcode) in all.iter().zip(OpCode::ALL) {

@@ -61,6 +61,9 @@ fn check_step(bundle: &Bundle<'_>, step: usize, record: &StepRecord) -> Result<(
     let opcode = OpCode::from_number(record.opcode.get()).ok_or(refused(ShapeError::Number))?;
     let parameters = Parameters::of(bundle, record).ok_or(refused(ShapeError::Number))?;
     let elements = parameters.elements().map_err(refused)?;
+    if opcode == OpCode::MatMul && !cfg!(feature = "attention") {
+        return Err(LoadError::Operation { step, opcode });
+    }
     if let Some(kind) = lacking(&parameters, cfg!(feature = "functions")) {
         return Err(LoadError::Function { step, kind });
     }

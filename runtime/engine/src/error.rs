@@ -4,6 +4,7 @@ use core::fmt;
 
 use gradgate_bundle::detector::DetectorError;
 use gradgate_bundle::op::Activation;
+use gradgate_bundle::op::OpCode;
 use gradgate_bundle::shape::ShapeError;
 
 /// What is wrong with an operand.
@@ -43,6 +44,13 @@ pub enum LoadError {
         step: usize,
         /// Which.
         kind: Activation,
+    },
+    /// A step needs an operation that this engine was built without (feature `attention`).
+    Operation {
+        /// Step index.
+        step: usize,
+        /// Which.
+        opcode: OpCode,
     },
     /// A `Preprocess` step for another frame than the manifest states.
     FrameShape {
@@ -104,6 +112,9 @@ impl fmt::Display for LoadError {
             }
             LoadError::Function { step, kind } => {
                 write!(f, "step {step}: this engine was built without the function {kind:?}")
+            }
+            LoadError::Operation { step, opcode } => {
+                write!(f, "step {step}: this engine was built without {}", opcode.name())
             }
             LoadError::FrameShape { step } => {
                 write!(f, "step {step}: preprocesses another frame size than the manifest states")

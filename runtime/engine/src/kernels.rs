@@ -22,6 +22,8 @@ pub mod copy;
 pub mod function;
 pub mod lanes;
 pub mod mask;
+#[cfg(feature = "attention")]
+pub mod mat_mul;
 pub mod max_pool;
 pub mod operand;
 pub mod pixel_gram;

@@ -29,6 +29,8 @@ use crate::kernels::conv_weight_gradient::conv_weight_gradient;
 use crate::kernels::conv_weight_norm::WeightNorm;
 use crate::kernels::copy::{Side, copy};
 use crate::kernels::mask::mask;
+#[cfg(feature = "attention")]
+use crate::kernels::mat_mul::{MatMul, mat_mul};
 use crate::kernels::max_pool::{max_pool, max_pool_gradient};
 use crate::kernels::operand::Operand;
 use crate::kernels::preprocess::Preprocess;
@@ -305,6 +307,16 @@ fn elementwise(parameters: &Parameters<'_>, reads: &Reads<'_, '_>, out: &mut [f3
             copy(&axes(&p.dims), fill, reads.get(0)?, from, out, to)
         }
         Parameters::Mask(_) => mask(reads.get(0)?, out),
+        #[cfg(feature = "attention")]
+        Parameters::MatMul(p) => {
+            let product = MatMul {
+                dims: &axes(&p.dims),
+                strides: [&axes(&p.a_strides), &axes(&p.b_strides)],
+                inner: p.inner.get() as usize,
+                steps: [p.a_step.get() as usize, p.b_step.get() as usize],
+            };
+            mat_mul(&product, reads.get(0)?, reads.get(1)?, out)
+        }
         _ => pools(parameters, reads, out),
     }
 }

@@ -11,6 +11,7 @@ mod conv_weight_gradient;
 mod conv_weight_norm;
 mod copy;
 mod mask;
+mod mat_mul;
 mod max_pool;
 mod preprocess;
 mod reduce;
@@ -42,6 +43,7 @@ pub fn wire(site: &mut Site<'_, '_, '_>, parameters: &Parameters<'_>) -> Result<
         Parameters::UnaryGradient(p) => unary::wire_gradient(site, p),
         Parameters::Softmax(p) => softmax::wire(site, p),
         Parameters::SoftmaxGradient(p) => softmax::wire_gradient(site, p),
+        Parameters::MatMul(p) => mat_mul::wire(site, p),
         Parameters::MaxPool(p) => max_pool::wire(site, p),
         Parameters::MaxPoolGradient(p) => max_pool::wire_gradient(site, p),
         Parameters::AveragePool(p) => average_pool::wire(site, p),

@@ -2,8 +2,8 @@
 
 use super::site::Site;
 use super::{
-    alignment, average_pool, batch_norm, concat, conv, elementwise, function, gemm, max_pool, pad,
-    reduce, reshape, slice, softmax, squared_norm, transpose, unary,
+    alignment, average_pool, batch_norm, concat, conv, elementwise, function, gemm, mat_mul,
+    max_pool, pad, reduce, reshape, slice, softmax, squared_norm, transpose, unary,
 };
 use crate::ops::Op;
 
@@ -23,6 +23,9 @@ pub(super) fn emit(op: &Op, site: &mut Site<'_>) {
         Op::Gemm { transpose_b } => gemm::emit(*transpose_b, site),
         Op::GemmInputGradient { transpose_b } => gemm::emit_input_gradient(*transpose_b, site),
         Op::GemmWeightGradient { transpose_b } => gemm::emit_weight_gradient(*transpose_b, site),
+        Op::MatMul { transpose_a, transpose_b } => {
+            mat_mul::emit([*transpose_a, *transpose_b], site);
+        }
         Op::Add | Op::Sub | Op::Mul | Op::Div => elementwise::emit(op.name(), site),
         Op::Relu | Op::Sigmoid => unary::emit(op.name(), site),
         Op::ReluGradient => unary::emit_relu_gradient(site),

@@ -5,6 +5,7 @@ mod dense;
 mod elementwise;
 mod function;
 mod movement;
+mod normalization;
 mod window;
 
 use super::builder::{Builder, folded};
@@ -37,6 +38,7 @@ const CONVERTED: &[&str] = &[
     "HardSigmoid",
     "HardSwish",
     "Identity",
+    "LayerNormalization",
     "LeakyRelu",
     "Less",
     "LessOrEqual",
@@ -124,8 +126,7 @@ fn remedy(op: &str) -> String {
             "use Relu, HardSwish, Gelu, Elu or another supported activation, or write it out: \
              Swish is x * Sigmoid(x)"
         }
-        "LayerNormalization"
-        | "GroupNormalization"
+        "GroupNormalization"
         | "InstanceNormalization"
         | "LRN"
         | "LpNormalization"
@@ -154,6 +155,7 @@ pub(super) fn convert(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
         "MaxPool" | "AveragePool" => window::pool(builder, call),
         "GlobalAveragePool" => movement::global_average_pool(builder, call),
         "BatchNormalization" => dense::batch_norm(builder, call),
+        "LayerNormalization" => normalization::layer_norm(builder, call),
         "Gemm" => dense::gemm(builder, call),
         "MatMul" => dense::matmul(builder, call),
         "Add" | "Sub" | "Mul" | "Div" => elementwise::binary(builder, call),

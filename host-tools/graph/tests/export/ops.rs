@@ -129,6 +129,25 @@ fn bounded_cases() -> Vec<Case> {
     cases
 }
 
+/// All transpositions of a product of two frame values.
+fn product_cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (name, transpose_a, transpose_b) in [
+        ("plain", false, false),
+        ("left", true, false),
+        ("right", false, true),
+        ("both", true, true),
+    ] {
+        let a = if transpose_a { [1, 2, 5, 3] } else { [1, 2, 3, 5] };
+        let b = if transpose_b { [1, 2, 4, 5] } else { [1, 2, 5, 4] };
+        let op = Op::MatMul { transpose_a, transpose_b };
+        cases.push(case(&format!("mat_mul.{name}"), op, vec![frame(a), frame(b)]));
+    }
+    let op = Op::MatMul { transpose_a: false, transpose_b: true };
+    cases.push(case("mat_mul.rank_3", op, vec![frame([1, 3, 5]), frame([1, 4, 5])]));
+    cases
+}
+
 /// Slopes above 1 carry the operands, which are in -1..1, past the bounds.
 fn function_cases() -> Vec<Case> {
     let x = || frame([1, 3, 4, 5]);
@@ -234,6 +253,7 @@ fn in_onnxruntime() {
         pointwise_cases(),
         bounded_cases(),
         function_cases(),
+        product_cases(),
         reduction_cases(),
         slice_cases(),
         layout_cases(),

@@ -3,7 +3,7 @@
 use zerocopy::little_endian::U32;
 
 use super::{ELEMENT_LIMIT, ShapeError, places, product};
-use crate::op::{BOX_RANK, CopyParams, ReduceParams};
+use crate::op::{BOX_RANK, CopyParams, MatMulParams, ReduceParams};
 use crate::record::OPERANDS;
 
 /// Number of indices of a box; every length must be positive.
@@ -64,6 +64,25 @@ pub(super) fn reduce(p: &ReduceParams) -> Result<[usize; OPERANDS], ShapeError> 
     // Strides of zero would let a few elements be summed for hours.
     y.checked_mul(summands).filter(|&n| n <= x).ok_or(ShapeError::Box)?;
     Ok(places(&[x, y]))
+}
+
+/// Operands of a product of matrices.
+pub(super) fn mat_mul(p: &MatMulParams) -> Result<[usize; OPERANDS], ShapeError> {
+    let last = u64::from(p.inner.get()).checked_sub(1).ok_or(ShapeError::Zero)?;
+    // Or a few bytes could ask for any number of terms.
+    if last > 0 && (p.a_step.get() == 0 || p.b_step.get() == 0) {
+        return Err(ShapeError::Box);
+    }
+    let reach = |strides: &[U32; BOX_RANK], step: U32| {
+        let line = box_reach(0, &p.dims, strides)? as u64;
+        // Below 2^28 + 2^64 - 2^33: no overflow.
+        match usize::try_from(line + last * u64::from(step.get())) {
+            Ok(reach) if reach < ELEMENT_LIMIT => Ok(reach),
+            _ => Err(ShapeError::TooLarge),
+        }
+    };
+    let (a, b) = (reach(&p.a_strides, p.a_step)?, reach(&p.b_strides, p.b_step)?);
+    Ok(places(&[a, b, box_elements(&p.dims)?]))
 }
 
 /// Operands of a copy.
@@ -140,6 +159,21 @@ mod tests {
             };
             assert_eq!(copy(&p).err(), (!expected).then_some(ShapeError::Box), "{p:?}");
         }
+    }
+
+    #[test]
+    fn products_reach_to_the_last_term() {
+        let mut p: MatMulParams = zerocopy::FromZeros::new_zeroed();
+        p.dims = words([1, 1, 1, 1, 2, 3]);
+        (p.a_strides, p.b_strides) = (words([0, 0, 0, 0, 4, 0]), words([0, 0, 0, 0, 0, 1]));
+        (p.inner, p.a_step, p.b_step) = (4.into(), 1.into(), 3.into());
+        assert_eq!(mat_mul(&p).unwrap()[..3], [8, 12, 6]);
+        p.inner = 0.into();
+        assert_eq!(mat_mul(&p), Err(ShapeError::Zero));
+        (p.inner, p.b_step) = (u32::MAX.into(), u32::MAX.into());
+        assert_eq!(mat_mul(&p), Err(ShapeError::TooLarge));
+        p.b_step = 0.into();
+        assert_eq!(mat_mul(&p), Err(ShapeError::Box));
     }
 
     #[test]

@@ -29,7 +29,8 @@ pub fn in_place(opcode: OpCode) -> &'static [usize] {
         | OpCode::Copy
         | OpCode::SquaredNorm
         | OpCode::Mask
-        | OpCode::ConvAlignment => &[],
+        | OpCode::ConvAlignment
+        | OpCode::MatMul => &[],
     }
 }
 

@@ -1,4 +1,4 @@
-//! Affine maps, broadcasting, copies, reductions and softmax.
+//! Affine maps, broadcasting, copies, reductions, products and softmax.
 
 use gradgate_bundle::op::{Activation, BinaryKind};
 use gradgate_engine::kernels::activation::Act;
@@ -7,6 +7,7 @@ use gradgate_engine::kernels::affine_norm::affine_norm;
 use gradgate_engine::kernels::binary::binary;
 use gradgate_engine::kernels::boxes::Axes;
 use gradgate_engine::kernels::copy::{Side, copy};
+use gradgate_engine::kernels::mat_mul::{MatMul, mat_mul};
 use gradgate_engine::kernels::operand::Operand::Slice;
 use gradgate_engine::kernels::reduce::{ReduceBoxes, reduce};
 use gradgate_engine::kernels::softmax::{SoftmaxBox, softmax, softmax_gradient};
@@ -194,4 +195,36 @@ fn softmax_and_its_gradient_equal_naive_loops() {
     let b = SoftmaxBox { outer: 1, axis: 3, inner: 1 };
     softmax(b, Slice(&[1.0, f32::NAN, 2.0]), &mut y).unwrap();
     assert!(y.iter().all(|v| v.is_nan()));
+}
+
+fn products<T: Real>(m: &MatMul<'_>, a: &[f32], b: &[f32]) -> Vec<T> {
+    let of = |index: &Axes| {
+        let [a_at, b_at] = m.strides.map(|strides| dot(index, strides));
+        let term = |k: usize| T::of(a[a_at + k * m.steps[0]]) * T::of(b[b_at + k * m.steps[1]]);
+        (0..m.inner).fold(T::of(0.0), |sum, k| sum + term(k))
+    };
+    indices(m.dims).iter().map(of).collect()
+}
+
+#[test]
+fn products_equal_naive_loops() {
+    // Two heads of 3 x 4 by 4 x 5: plain; b transposed; a transposed; channels last (heads lie
+    // innermost); a vector by a matrix.
+    let cases: [(Axes, Axes, Axes, usize, [usize; 2]); 5] = [
+        ([1, 1, 1, 2, 3, 5], [0, 0, 0, 12, 4, 0], [0, 0, 0, 20, 0, 1], 4, [1, 5]),
+        ([1, 1, 1, 2, 3, 5], [0, 0, 0, 12, 4, 0], [0, 0, 0, 20, 0, 4], 4, [1, 1]),
+        ([1, 1, 1, 2, 3, 5], [0, 0, 0, 12, 1, 0], [0, 0, 0, 20, 0, 1], 4, [3, 5]),
+        ([1, 1, 1, 3, 5, 2], [0, 0, 0, 8, 0, 1], [0, 0, 0, 0, 2, 1], 4, [2, 10]),
+        ([1, 1, 1, 1, 5, 1], [0, 0, 0, 0, 1, 0], [0, 0, 0, 0, 0, 0], 7, [5, 1]),
+    ];
+    for (dims, a_strides, b_strides, inner, steps) in cases {
+        let m = MatMul { dims: &dims, strides: [&a_strides, &b_strides], inner, steps };
+        let mut random = Random(inner as u64);
+        let (a, b) = (random.values(64), random.values(64));
+        let mut y = vec![9.0; dims.iter().product()];
+        mat_mul(&m, &a, &b, &mut y).unwrap();
+        assert_same(&format!("{dims:?}"), &y, &products(&m, &a, &b), &products(&m, &a, &b));
+        let short = a.get(..steps[0] * (inner - 1)).unwrap();
+        assert_eq!(mat_mul(&m, short, &b, &mut y), None);
+    }
 }

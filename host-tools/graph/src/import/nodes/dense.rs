@@ -83,13 +83,17 @@ fn scalar_bias(
     }
 }
 
-/// MatMul by a constant matrix on the right.
+/// MatMul by a constant matrix on the right, or of two frame values.
 pub(super) fn matmul(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
     call.arity(2, 2)?;
     if matches!(call.input(0), Some(Binding::Constant(_))) {
         return unsupported("its left operand is the constant one", TRANSPOSED);
     }
     let x = call.frame(0)?;
+    if let Some(&Binding::Frame(y)) = call.input(1) {
+        let op = Op::MatMul { transpose_a: false, transpose_b: false };
+        return builder.push(call, op, &[x, y]);
+    }
     let (weight, transpose_b) = matrix(builder, call, false)?;
     if builder.graph.shape(x).len() < 2 {
         return unsupported("its input has no feature axis", "keep the batch on axis 0");

@@ -4,8 +4,10 @@
 
 use super::super::builder::Builder;
 use super::super::call::{Binding, Call, axes, axis};
+use super::super::constant::Constant;
 use super::super::error::{Outcome, invalid, unsupported};
 use super::super::shapes;
+use crate::graph::ValueId;
 use crate::ops::Op;
 
 const KEEP_BATCH: &str =
@@ -80,16 +82,15 @@ pub(super) fn transpose(builder: &mut Builder, call: &Call) -> Outcome<Binding> 
     builder.push(call, Op::Transpose { permutation }, &[input])
 }
 
-/// Concat of values of the network.
+/// Concat of values of the network, and of constants with them: a class token is one.
 pub(super) fn concat(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
-    if call.inputs.iter().flatten().any(|input| matches!(input, Binding::Constant(_))) {
-        return unsupported(
-            "it joins a constant to values of the network",
-            "pad with a constant instead (PyTorch: torch.nn.functional.pad)",
-        );
+    let mut operands = Vec::with_capacity(call.inputs.len());
+    for index in 0..call.inputs.len() {
+        operands.push(match call.input(index) {
+            Some(Binding::Constant(constant)) => of_every_frame(builder, call, index, constant)?,
+            _ => call.frame(index)?,
+        });
     }
-    let operands: Vec<_> =
-        (0..call.inputs.len()).map(|index| call.frame(index)).collect::<Outcome<_>>()?;
     let Some(value) = call.int("axis")? else {
         return invalid("attribute `axis` is missing");
     };
@@ -98,6 +99,21 @@ pub(super) fn concat(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
         return touches_batch("joins values along");
     }
     builder.push(call, Op::Concat { axis }, &operands)
+}
+
+/// A constant as a frame value: the same in every frame.
+fn of_every_frame(
+    builder: &mut Builder,
+    call: &Call,
+    index: usize,
+    constant: &Constant,
+) -> Outcome<ValueId> {
+    if constant.shape.first() != Some(&1) {
+        return touches_batch(&format!("joins a constant of shape {:?} along", constant.shape));
+    }
+    let shape = constant.shape.clone();
+    let constant = builder.constant(constant)?;
+    builder.part(call, &format!("constant{index}"), Op::Expand { shape }, &[constant])
 }
 
 /// Slice with positive steps.
