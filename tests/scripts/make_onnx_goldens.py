@@ -3,9 +3,9 @@
 
     python tests/scripts/make_onnx_goldens.py [FOLDER]
 
-Needs numpy, onnx, onnxruntime, torch and onnxscript. Every file is under 100 KB. Models made by
-hand come with `<name>.expected.txt`: an image and onnxruntime's logits, so that shapes and values
-have an independent source. Seeds are fixed; the PyTorch files change with the PyTorch version.
+Needs numpy, onnx, onnxruntime, torch, torchvision and onnxscript. Every file is under 100 KB.
+Models made by hand come with `<name>.expected.txt`: an image and onnxruntime's logits, so that
+shapes and values have an independent source. Seeds are fixed; the PyTorch files change with the PyTorch version.
 """
 
 import os
@@ -480,6 +480,29 @@ def torch_activations():
                    parameters=[n for n, _ in model.named_parameters()])
 
 
+def torch_attention():
+    """A vision transformer as both PyTorch exporters write it: batch and tokens change places."""
+    import torch
+    from torchvision.models.vision_transformer import VisionTransformer
+
+    torch.manual_seed(6)
+    model = VisionTransformer(image_size=8, patch_size=4, num_layers=1, num_heads=2, hidden_dim=8,
+                              mlp_dim=12, num_classes=4).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.uniform_(-1, 1)
+    image = torch.rand(1, 3, 8, 8)
+    kinds = {"torchscript": dict(dynamo=False, do_constant_folding=False, opset_version=17),
+             "dynamo": dict(dynamo=True, external_data=False, opset_version=18, optimize=False)}
+    for name, options in kinds.items():
+        path = os.path.join(FOLDER, f"attention_{name}.onnx")
+        torch.onnx.export(model, (image,), path, input_names=["image"], output_names=["logits"],
+                          **options)
+        strip(path)
+    write_expected("attention", image, model(image).detach(),
+                   parameters=[n for n, _ in model.named_parameters()])
+
+
 def recipe():
     """The export recipe exactly as the importer shows it."""
     source = os.path.join(os.path.dirname(os.path.abspath(__file__)),
@@ -531,6 +554,7 @@ def main():
     conditions()
     tiny_resnet()
     torch_activations()
+    torch_attention()
     for entry in sorted(os.listdir(FOLDER)):
         size = os.path.getsize(os.path.join(FOLDER, entry))
         assert size < 100_000, (entry, size)

@@ -20,6 +20,7 @@ mod structure;
 mod summary;
 mod tensor;
 mod wire;
+mod wrapped;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -285,6 +286,9 @@ fn logits(
     let Binding::Frame(id) = binding else {
         return Err(refuse("do not depend on the image".into()));
     };
+    if let Some(moved) = builder.moved(&[id]) {
+        return Err(ImportError::Unsupported(vec![moved.refused()]));
+    }
     let shape = builder.shape(id);
     match shape.as_slice() {
         [1, _] => Ok(id),

@@ -99,6 +99,20 @@ fn activations_of_both_exporters_of_pytorch_are_understood() {
     }
 }
 
+/// PyTorch exchanges the axes of batch and tokens, merges the batch with the heads, and comes back.
+#[test]
+fn transformers_of_both_exporters_of_pytorch_are_understood() {
+    for name in ["attention_torchscript", "attention_dynamo"] {
+        let model = imported(name);
+        assert_values(&model, name, "attention");
+        let mut found = parameters(&model);
+        let mut wanted = expected("attention", "parameters ");
+        found.sort_unstable();
+        wanted.sort_unstable();
+        assert_eq!(found, wanted, "{name}");
+    }
+}
+
 #[test]
 fn every_operator_keeps_its_parameters_over_all_opsets() {
     for (opset, name) in [(9, "operators_9"), (13, "operators_13"), (22, "operators_22")] {

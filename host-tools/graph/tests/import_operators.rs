@@ -111,9 +111,10 @@ fn forms_that_are_not_compiled_are_refused_with_a_remedy() {
         ("Dropout", vec!["image", "", "true"], vec![], "training mode"),
         ("Slice", vec!["image", "starts", "ends", "axes", "starts"], vec![], "negative"),
         ("Cast", vec!["image"], vec![int("to", 7)], "element type 7"),
-        ("Concat", vec!["image", "left"], vec![int("axis", 1)], "constant"),
+        ("Concat", vec!["image", "left"], vec![int("axis", 1)], "batch"),
         ("LSTM", vec!["image"], vec![], "not supported"),
-        ("Gather", vec!["image", "starts"], vec![], "constants only"),
+        ("ReduceProd", vec!["image"], vec![], "constants only"),
+        ("Gather", vec!["image", "starts"], vec![], "batch"),
     ] {
         let nodes = vec![flat(), node(op, &inputs, "y", attributes)];
         let hostile = model(nodes, "y", stored());

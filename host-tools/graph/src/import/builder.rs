@@ -8,6 +8,7 @@ use super::constant::{Constant, Data, Origin};
 use super::error::{Fault, ImportError, Outcome, UnsupportedNode, invalid, unsupported};
 use super::files::External;
 use super::limits::Limits;
+use super::wrapped::Moved;
 use super::{nodes, tensor};
 use crate::graph::{Graph, Tensor, ValueId};
 use crate::ops::Op;
@@ -32,6 +33,8 @@ pub(super) struct Builder<'a> {
     pub trainable: HashSet<ValueId>,
     /// Trainable even if of one element: biases that had to become an addition, slopes of PRelu.
     pub biases: HashSet<ValueId>,
+    /// Values whose batch axis is not in front, and why.
+    pub wrapped: HashMap<ValueId, Moved>,
     /// Nodes refused so far.
     pub refused: Vec<UnsupportedNode>,
     stored: HashMap<&'a str, &'a TensorProto>,
@@ -59,6 +62,7 @@ impl<'a> Builder<'a> {
             constant_limits: limits.of_constants(bytes),
             trainable: HashSet::new(),
             biases: HashSet::new(),
+            wrapped: HashMap::new(),
             refused: Vec::new(),
             stored,
             external,
@@ -177,13 +181,17 @@ impl<'a> Builder<'a> {
         })
     }
 
-    /// Shape of a value of the network.
+    /// Shape of a value of the network in ONNX.
     pub fn shape(&self, id: ValueId) -> Vec<usize> {
-        self.graph.shape(id).to_vec()
+        self.graph.shape(id)[self.offset(id)..].to_vec()
     }
 
     /// Appends an operation named as the node.
     pub fn push(&mut self, call: &Call, op: Op, inputs: &[ValueId]) -> Outcome<Binding> {
+        if let Some(moved) = self.moved(inputs) {
+            let shape = self.shape_after(&op, inputs)?;
+            return self.push_moved(call, op, inputs, &shape, moved);
+        }
         let id = self.push_as(call.name(), call.output(), op, inputs)?;
         Ok(Binding::Frame(id))
     }
@@ -222,6 +230,9 @@ impl<'a> Builder<'a> {
                 format!("its result has shape {shape:?}, whose first axis is not the one frame"),
                 "keep the batch on axis 0 and export with batch size 1",
             );
+        }
+        if let Some(moved) = self.moved(inputs) {
+            self.wrapped.insert(id, moved);
         }
         Ok(id)
     }
@@ -268,7 +279,10 @@ impl<'a> Builder<'a> {
 /// parameter has in training.
 fn is_renaming(call: &Call, result: &Constant) -> bool {
     result.origin == Origin::Initializer
-        && matches!(call.proto.op_type.as_str(), "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze")
+        && matches!(
+            call.proto.op_type.as_str(),
+            "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Expand"
+        )
 }
 
 fn unshared(constant: Rc<Constant>) -> Constant {

@@ -46,8 +46,8 @@ pub(super) fn evaluate(call: &Call, limits: &Limits) -> Outcome<Constant> {
         "Where" => arithmetic::select(call, limits),
         "ReduceProd" | "ReduceMin" | "ReduceMax" | "ReduceSum" => arithmetic::reduce(call),
         "Neg" | "Floor" | "Ceil" | "Sqrt" | "Abs" | "Not" => arithmetic::unary(call),
-        "Add" | "Sub" | "Mul" | "Div" | "Min" | "Max" | "Equal" | "Greater" | "Less" | "And"
-        | "Or" => arithmetic::binary(call, limits),
+        "Add" | "Sub" | "Mul" | "Div" | "Mod" | "Min" | "Max" | "Equal" | "Greater" | "Less"
+        | "And" | "Or" => arithmetic::binary(call, limits),
         _ => unsupported(
             "the operator is not evaluated on constants",
             "simplify the model first, for example with onnxsim",

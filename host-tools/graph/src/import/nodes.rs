@@ -32,6 +32,7 @@ const CONVERTED: &[&str] = &[
     "Flatten",
     "Gelu",
     "Gemm",
+    "Gather",
     "GlobalAveragePool",
     "Greater",
     "GreaterOrEqual",
@@ -82,9 +83,9 @@ const FOLDED: &[&str] = &[
     "Equal",
     "Expand",
     "Floor",
-    "Gather",
     "Max",
     "Min",
+    "Mod",
     "Or",
     "Range",
     "ReduceMax",
@@ -150,6 +151,7 @@ pub(super) fn convert(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
     if !depends {
         return folded(fold::evaluate(call, &builder.constant_limits)?);
     }
+    builder.check_wrapped(call)?;
     match call.proto.op_type.as_str() {
         "Conv" => window::convolution(builder, call),
         "MaxPool" | "AveragePool" => window::pool(builder, call),
@@ -183,6 +185,7 @@ pub(super) fn convert(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
         "Transpose" => movement::transpose(builder, call),
         "Concat" => movement::concat(builder, call),
         "Slice" => movement::slice(builder, call),
+        "Gather" => movement::gather(builder, call),
         "Pad" => movement::pad(builder, call),
         "Shape" => folded(fold::shape_of(call, &builder.shape(call.frame(0)?))?),
         "Size" => {

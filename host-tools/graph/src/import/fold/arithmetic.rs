@@ -25,6 +25,9 @@ pub(super) fn binary(call: &Call, limits: &Limits) -> Outcome<Constant> {
     limits.volume(&shape)?;
     let shapes = [a.shape.as_slice(), b.shape.as_slice(), shape.as_slice()];
     let op = call.proto.op_type.as_str();
+    if op == "Mod" && call.flag("fmod", false)? {
+        return unsupported("fmod is 1", "use the integer remainder");
+    }
     let data = match (&a.data, &b.data) {
         (Data::Float(a), Data::Float(b)) => floats(op, pairs(a, b, shapes))?,
         (Data::Int(a), Data::Int(b)) => ints(op, pairs(a, b, shapes))?,
@@ -61,6 +64,7 @@ fn ints(op: &str, pairs: impl Iterator<Item = (i64, i64)>) -> Outcome<Data> {
         "Sub" => i64::checked_sub,
         "Mul" => i64::checked_mul,
         "Div" => i64::checked_div,
+        "Mod" => modulo,
         "Min" => |a, b| Some(a.min(b)),
         "Max" => |a, b| Some(a.max(b)),
         _ => {
@@ -77,6 +81,12 @@ fn ints(op: &str, pairs: impl Iterator<Item = (i64, i64)>) -> Outcome<Data> {
         Some(data) => Ok(Data::Int(data)),
         None => invalid("integer overflow or division by zero"),
     }
+}
+
+/// The remainder with the divisor's sign, as ONNX has it unless `fmod` is set.
+fn modulo(a: i64, b: i64) -> Option<i64> {
+    let rest = a.checked_rem(b)?;
+    Some(if rest != 0 && (rest < 0) != (b < 0) { rest + b } else { rest })
 }
 
 fn bools(op: &str, pairs: impl Iterator<Item = (bool, bool)>) -> Outcome<Data> {

@@ -133,7 +133,9 @@ pub(super) fn gather(call: &Call, limits: &Limits) -> Outcome<Constant> {
 pub(super) fn expand(call: &Call, limits: &Limits) -> Outcome<Constant> {
     let (input, target) = (call.required_constant(0)?, call.required_constant(1)?);
     let shape = shapes::broadcast(&input.shape, &super::lengths(target, limits)?)?;
-    limits.volume(&shape)?;
+    if limits.volume(&shape)? == input.data.len() {
+        return Ok(input.with_shape(shape));
+    }
     let data = input.data.select(Walk::broadcast(&input.shape, &shape));
     Ok(Constant::computed(shape, data))
 }

@@ -92,7 +92,9 @@ pub(super) fn matmul(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
     let x = call.frame(0)?;
     if let Some(&Binding::Frame(y)) = call.input(1) {
         let op = Op::MatMul { transpose_a: false, transpose_b: false };
-        return builder.push(call, op, &[x, y]);
+        let mut operands = [x, y];
+        builder.alike(call, &mut operands)?;
+        return builder.push(call, op, &operands);
     }
     let (weight, transpose_b) = matrix(builder, call, false)?;
     if builder.graph.shape(x).len() < 2 {

@@ -20,7 +20,8 @@ pub(super) fn binary(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
     if let Some(same) = unscaled(call, &op)? {
         return Ok(same);
     }
-    let operands = pair(builder, call)?;
+    let mut operands = pair(builder, call)?;
+    builder.alike(call, &mut operands)?;
     builder.push(call, op, &operands)
 }
 
@@ -53,7 +54,8 @@ pub(super) fn pair(builder: &mut Builder, call: &Call) -> Outcome<[ValueId; 2]> 
     };
     let operands = [operand(0)?, operand(1)?];
     let [a, b] = operands.map(|id| builder.graph.value(id));
-    let (ranks, frames) = ([a.shape.len(), b.shape.len()], [a.is_frame(), b.is_frame()]);
+    let ranks = operands.map(|id| builder.shape(id).len());
+    let frames = [a.is_frame(), b.is_frame()];
     let moved = (ranks[0] != ranks[1] && frames == [true, true])
         || (frames == [true, false] && ranks[0] < ranks[1])
         || (frames == [false, true] && ranks[1] < ranks[0]);
@@ -102,7 +104,8 @@ pub(super) fn softmax(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
     let shape = builder.shape(input);
     let flattened = call.opset < 13;
     let axis = axis(call.int_or("axis", if flattened { 1 } else { -1 })?, shape.len())?;
-    if axis == 0 {
+    let offset = builder.offset(input);
+    if axis + offset == 0 {
         return unsupported("it runs over the batch axis", "let it run over the classes (axis 1)");
     }
     if flattened && shape[axis + 1..].iter().any(|&length| length != 1) {
@@ -111,7 +114,7 @@ pub(super) fn softmax(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
             "export with opset 13 or newer",
         );
     }
-    builder.push(call, Op::Softmax { axis }, &[input])
+    builder.push(call, Op::Softmax { axis: axis + offset }, &[input])
 }
 
 /// Dropout in inference mode passes its input on.

@@ -7,11 +7,9 @@ use super::super::call::{Binding, Call, axes, axis};
 use super::super::constant::Constant;
 use super::super::error::{Outcome, invalid, unsupported};
 use super::super::shapes;
+use super::super::wrapped::{KEEP_BATCH, Moved};
 use crate::graph::ValueId;
 use crate::ops::Op;
-
-const KEEP_BATCH: &str =
-    "keep the batch on axis 0, for example x.flatten(1) in place of x.view(-1)";
 
 fn touches_batch<T>(what: &str) -> Outcome<T> {
     unsupported(format!("it {what} the batch axis"), KEEP_BATCH)
@@ -20,40 +18,40 @@ fn touches_batch<T>(what: &str) -> Outcome<T> {
 /// Reshape, Flatten, Squeeze, Unsqueeze.
 pub(super) fn reshape(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
     let input = call.frame(0)?;
-    let old = builder.shape(input);
+    let (old, attached) = (builder.shape(input), builder.offset(input) == 0);
     let shape = match call.proto.op_type.as_str() {
         "Reshape" => reshaped(builder, call, &old)?,
         "Flatten" => {
-            if matches!(call.int_or("axis", 1)?, 0)
-                || call.int_or("axis", 1)? == -(old.len() as i64)
-            {
+            let axis = call.int_or("axis", 1)?;
+            if attached && (axis == 0 || axis == -(old.len() as i64)) {
                 return touches_batch("merges the other axes with");
             }
             shapes::flatten(call, &old)?
         }
         "Squeeze" => {
             let (shape, removed) = shapes::squeeze(call, &old)?;
-            if removed.contains(&0) {
+            if attached && removed.contains(&0) {
                 return touches_batch("removes");
             }
             shape
         }
         _ => {
             let (shape, added) = shapes::unsqueeze(call, &old)?;
-            if added.contains(&0) {
+            if attached && added.contains(&0) {
                 return touches_batch("moves");
             }
             shape
         }
     };
-    if shape.first() != Some(&1) {
-        return touches_batch(&format!("turns {old:?} into {shape:?}, which loses"));
-    }
     if shape == old {
         return Ok(Binding::Frame(input));
     }
     builder.limits.volume(&shape)?;
-    builder.push(call, Op::Reshape { shape }, &[input])
+    let moved = builder.moved(&[input]).unwrap_or_else(|| {
+        let what = format!("turns {old:?} into {shape:?}, which loses");
+        Moved::by(call, format!("it {what} the batch axis"))
+    });
+    builder.push_reshape(call, input, shape, moved)
 }
 
 /// Target of a Reshape; a batch size that the exporter wrote down becomes 1.
@@ -69,17 +67,81 @@ fn reshaped(builder: &Builder, call: &Call, old: &[usize]) -> Outcome<Vec<usize>
     shapes::reshape(&target, old, call.flag("allowzero", false)?)
 }
 
-/// Transpose of the axes after the first.
+/// Transpose; where it moves the batch axis its result is wrapped.
 pub(super) fn transpose(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
     let input = call.frame(0)?;
-    let permutation = shapes::permutation(call, builder.graph.shape(input).len())?;
-    if permutation.first() != Some(&0) {
-        return touches_batch("moves");
-    }
+    let old = builder.shape(input);
+    let permutation = shapes::permutation(call, old.len())?;
     if permutation.is_sorted() {
         return Ok(Binding::Frame(input));
     }
-    builder.push(call, Op::Transpose { permutation }, &[input])
+    if builder.offset(input) == 0 && permutation.first() == Some(&0) {
+        return builder.push(call, Op::Transpose { permutation }, &[input]);
+    }
+    let reason = format!("it moves the batch axis of {old:?}");
+    let moved = builder.moved(&[input]).unwrap_or_else(|| Moved::by(call, reason));
+    let shape: Vec<usize> = permutation.iter().map(|&axis| old[axis]).collect();
+    // Axes of length 1 may go anywhere without an element moving.
+    let long: Vec<usize> = permutation.iter().copied().filter(|&axis| old[axis] != 1).collect();
+    if long.is_sorted() {
+        return builder.push_reshape(call, input, shape, moved);
+    }
+    let input = builder.wrap(call, input, &moved)?;
+    let axes = permutation.iter().map(|axis| axis + 1);
+    let permutation = std::iter::once(0).chain(axes).collect();
+    builder.push_moved(call, Op::Transpose { permutation }, &[input], &shape, moved)
+}
+
+/// Gather along one axis, of one index or of a list of them.
+pub(super) fn gather(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
+    call.arity(2, 2)?;
+    let input = call.frame(0)?;
+    let (shape, offset) = (builder.shape(input), builder.offset(input));
+    let at = axis(call.int_or("axis", 0)?, shape.len())?;
+    let indices = call.required_constant(1)?;
+    let single = indices.shape.is_empty();
+    if indices.shape.len() > 1 {
+        return unsupported(
+            format!("its indices have shape {:?}", indices.shape),
+            "gather by one index, or by a list",
+        );
+    }
+    let wanted: Vec<usize> =
+        indices.ints()?.iter().map(|&index| axis(index, shape[at])).collect::<Outcome<_>>()?;
+    if offset == 0 && at == 0 {
+        if !single {
+            return touches_batch("gathers from");
+        }
+        let moved = Moved::by(call, format!("it takes {shape:?} from the batch axis"));
+        return builder.push_reshape(call, input, shape[1..].to_vec(), moved);
+    }
+    let Some((&first, &last)) = wanted.first().zip(wanted.last()) else {
+        return invalid("it gathers nothing");
+    };
+    let run = |start: usize, length: usize| {
+        let mut lengths = builder.graph.shape(input).to_vec();
+        let mut starts = vec![0; lengths.len()];
+        (starts[at + offset], lengths[at + offset]) = (start, length);
+        Op::Slice { starts, steps: vec![1; lengths.len()], lengths }
+    };
+    if single {
+        let slice = run(first, 1);
+        let taken = builder.part(call, "taken", slice, &[input])?;
+        let mut left = shape;
+        left.remove(at);
+        let moved = builder.moved(&[input]).unwrap_or_else(|| Moved::by(call, String::new()));
+        return builder.push_reshape(call, taken, left, moved);
+    }
+    if wanted.iter().copied().eq(first..=last) {
+        let slice = run(first, wanted.len());
+        return builder.push(call, slice, &[input]);
+    }
+    let slices: Vec<Op> = wanted.iter().map(|&index| run(index, 1)).collect();
+    let mut taken = Vec::with_capacity(slices.len());
+    for (place, slice) in slices.into_iter().enumerate() {
+        taken.push(builder.part(call, &format!("taken{place}"), slice, &[input])?);
+    }
+    builder.push(call, Op::Concat { axis: at + offset }, &taken)
 }
 
 /// Concat of values of the network, and of constants with them: a class token is one.
@@ -121,7 +183,8 @@ pub(super) fn slice(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
     let input = call.frame(0)?;
     let shape = builder.shape(input);
     let cuts = shapes::slice(call, &shape)?;
-    if cuts.first().is_none_or(|cut| cut.length != 1) {
+    let offset = builder.offset(input);
+    if offset == 0 && cuts.first().is_none_or(|cut| cut.length != 1) {
         return touches_batch("cuts");
     }
     if let Some(cut) = cuts.iter().find(|cut| cut.step < 0 && cut.length > 1) {
@@ -130,14 +193,17 @@ pub(super) fn slice(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
             "flip the weights or the image instead",
         );
     }
-    let lengths: Vec<usize> = cuts.iter().map(|cut| cut.length).collect();
+    let mut lengths: Vec<usize> = cuts.iter().map(|cut| cut.length).collect();
     if lengths == shape {
         return Ok(Binding::Frame(input));
     }
-    let starts = cuts.iter().map(|cut| cut.start).collect();
+    let mut starts: Vec<usize> = cuts.iter().map(|cut| cut.start).collect();
     // A single element needs no step; huge ones would only overflow the shape rule.
     let step = |cut: &shapes::Cut| if cut.length > 1 { cut.step as usize } else { 1 };
-    let steps = cuts.iter().map(step).collect();
+    let mut steps: Vec<usize> = cuts.iter().map(step).collect();
+    for (list, frame) in [(&mut starts, 0), (&mut lengths, 1), (&mut steps, 1)] {
+        list.splice(0..0, std::iter::repeat_n(frame, offset));
+    }
     builder.push(call, Op::Slice { starts, lengths, steps }, &[input])
 }
 
@@ -168,7 +234,9 @@ pub(super) fn reduce_mean(builder: &mut Builder, call: &Call) -> Outcome<Binding
     if listed.is_empty() && call.flag("noop_with_empty_axes", false)? {
         return Ok(Binding::Frame(input));
     }
-    let axes = axes(&listed, builder.graph.shape(input).len())?;
+    let offset = builder.offset(input);
+    let mut axes = axes(&listed, builder.shape(input).len())?;
+    axes.iter_mut().for_each(|axis| *axis += offset);
     if axes.is_empty() || axes[0] == 0 {
         return touches_batch("averages over");
     }

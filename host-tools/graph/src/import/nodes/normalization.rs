@@ -11,9 +11,9 @@ use crate::ops::function::Function;
 pub(super) fn layer_norm(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
     call.arity(2, 3)?;
     let x = call.frame(0)?;
-    let rank = builder.shape(x).len();
+    let (rank, offset) = (builder.shape(x).len(), builder.offset(x));
     let first = axis(call.int_or("axis", -1)?, rank)?;
-    if first == 0 {
+    if first + offset == 0 {
         return unsupported(
             "it normalises over the batch axis",
             "keep the batch on axis 0 and normalise the axes after it",
@@ -23,7 +23,8 @@ pub(super) fn layer_norm(builder: &mut Builder, call: &Call) -> Outcome<Binding>
     if epsilon.is_nan() || epsilon < 0.0 {
         return invalid(format!("epsilon is {epsilon}"));
     }
-    let mean = || Op::ReduceMean { axes: (first..rank).collect(), keep_dims: true };
+    let mean =
+        || Op::ReduceMean { axes: (first + offset..rank + offset).collect(), keep_dims: true };
     let average = builder.part(call, "mean", mean(), &[x])?;
     let centred = builder.part(call, "centred", Op::Sub, &[x, average])?;
     let square = builder.part(call, "square", Op::Mul, &[centred, centred])?;
