@@ -5,7 +5,8 @@
 
 Needs numpy, onnx, onnxruntime, torch, torchvision and onnxscript. Every file is under 100 KB.
 Models made by hand come with `<name>.expected.txt`: an image and onnxruntime's logits, so that
-shapes and values have an independent source. Seeds are fixed; the PyTorch files change with the PyTorch version.
+shapes and values have an independent source. Seeds are fixed; the PyTorch files change with the
+PyTorch version.
 """
 
 import os

@@ -85,8 +85,8 @@ pub enum Op {
         /// As the product's.
         transpose_b: bool,
     },
-    /// `a [1,..,M,K], b [1,..,K,N]` -> `[1,..,M,N]`; both depend on the frame, and all axes before the
-    /// last two are alike.
+    /// `a [1,..,M,K], b [1,..,K,N]` -> `[1,..,M,N]`; both depend on the frame, and all axes before
+    /// the last two are alike.
     MatMul {
         /// Whether a is `[1,..,K,M]`.
         transpose_a: bool,

@@ -98,8 +98,8 @@ opcodes! {
     /// of the predicted class into one feature. u holds a row of output channels and v a row of
     /// inputs for each class; scratch one value per output pixel. [`ConvAlignmentParams`].
     ConvAlignment = 21,
-    /// `a, b -> y`: sums of products along one axis, the product of two matrices that both depend on
-    /// the frame, under any order of axes. [`MatMulParams`].
+    /// `a, b -> y`: sums of products along one axis, the product of two matrices that both depend
+    /// on the frame, under any order of axes. [`MatMulParams`].
     MatMul = 22,
 }
 

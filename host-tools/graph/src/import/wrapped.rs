@@ -1,9 +1,9 @@
 //! Values whose batch axis is not in front.
 //!
 //! Attention exchanges batch and tokens, merges the batch with the heads, and comes back. For one
-//! frame the batch axis is an axis of length 1 like any other: such a value of ONNX shape `s` is kept
-//! under the shape `[1, *s]`, *wrapped* in a frame axis of its own, until an operator gives a shape
-//! that begins with 1 again.
+//! frame the batch axis is an axis of length 1 like any other: such a value of ONNX shape `s` is
+//! kept under the shape `[1, *s]`, *wrapped* in a frame axis of its own, until an operator gives a
+//! shape that begins with 1 again.
 
 use super::builder::Builder;
 use super::call::{Binding, Call};
