@@ -481,6 +481,53 @@ def torch_activations():
                    parameters=[n for n, _ in model.named_parameters()])
 
 
+# Name of the golden: groups, kernel, bias, attributes.
+TRANSPOSED = {
+    "doubling": (1, 2, True, {"strides": [2, 2]}),
+    "beyond": (1, 3, True, {"strides": [2, 3], "pads": [1, 0, 1, 2], "output_padding": [1, 2]}),
+    "groups": (2, 3, False, {"group": 2, "strides": [2, 2], "pads": [1, 1, 0, 0]}),
+    "dilated": (1, 2, True, {"dilations": [3, 2]}),
+    "valid": (1, 3, False, {"strides": [2, 2], "auto_pad": "VALID"}),
+    "same_upper": (1, 3, True, {"strides": [2, 2], "auto_pad": "SAME_UPPER"}),
+    "same_lower": (1, 4, True, {"strides": [2, 2], "auto_pad": "SAME_LOWER"}),
+    "shape": (1, 3, False, {"strides": [2, 2], "output_shape": [16, 15]}),
+}
+
+
+def transposed():
+    """ConvTranspose behind a convolution."""
+    for name, (groups, kernel, bias, attributes) in TRANSPOSED.items():
+        def body(m, x):
+            operands = [x, m.init("up.weight", weights(4, 4 // groups, kernel, kernel))]
+            if bias:
+                operands.append(m.init("up.bias", weights(4)))
+            return m.node("ConvTranspose", operands, "up", **attributes)
+        small("transposed_" + name, body=body)
+
+
+def layer_norms():
+    """LayerNormalization over the last axis, and over all after the batch, without a shift."""
+    def last(m, x):
+        return m.node("LayerNormalization", [x, m.init("ln.weight", weights(8)),
+                                             m.init("ln.bias", weights(8))], "ln", epsilon=1e-3)
+
+    def all_axes(m, x):
+        return m.node("LayerNormalization", [x, m.init("ln.weight", weights(4, 8, 8))], "ln", axis=1)
+    small("layer_norm_last", body=last)
+    small("layer_norm_all", body=all_axes)
+
+
+def gathers():
+    """Gather by one index, by neighbours, and by a list out of order."""
+    def body(m, x):
+        one = m.node("Gather", [x, m.init("two", np.int64(2))], "one", axis=2)
+        one = m.node("Unsqueeze", [one, m.ints("row", [2])], "row_again")
+        run = m.node("Gather", [x, m.ints("run", [1, 2, 3])], "neighbours", axis=2)
+        mixed = m.node("Gather", [x, m.ints("mixed", [-1, 0, 5, 0])], "listed", axis=-2)
+        return m.node("Concat", [one, run, mixed], "joined", axis=2)
+    small("gather", body=body)
+
+
 def torch_attention():
     """A vision transformer as both PyTorch exporters write it: batch and tokens change places."""
     import torch
@@ -556,6 +603,9 @@ def main():
     tiny_resnet()
     torch_activations()
     torch_attention()
+    transposed()
+    layer_norms()
+    gathers()
     for entry in sorted(os.listdir(FOLDER)):
         size = os.path.getsize(os.path.join(FOLDER, entry))
         assert size < 100_000, (entry, size)

@@ -4,6 +4,7 @@ mod attention;
 mod functions;
 pub mod random;
 mod structures;
+mod transposed;
 
 use gradgate_graph::alignment::{Reference, Weight, weights};
 use gradgate_graph::graph::{Graph, Tensor, ValueId};
@@ -136,6 +137,7 @@ pub fn cases() -> Vec<Case> {
     cases.extend(structures::structures());
     cases.extend(functions::functions());
     cases.extend(attention::attention());
+    cases.extend(transposed::transposed());
     cases
 }
 

@@ -41,7 +41,8 @@ pub type Gradients = Result<Vec<Option<ValueId>>, ShapeError>;
 pub enum Op {
     /// `x [1,C,H,W], w [O,C/g,kh,kw], [b [O]]` -> `[1,O,H',W']`
     Conv(Conv),
-    /// `g [1,O,H',W'], w` -> `[1,C,H,W]`: cotangent of the convolution's input.
+    /// `g [1,O,H',W'], w` -> `[1,C,H,W]`: cotangent of the convolution's input. Forward it serves
+    /// ConvTranspose.
     ConvInputGradient {
         /// The convolution it belongs to.
         conv: Conv,
@@ -344,12 +345,8 @@ impl Op {
     /// has no rule.
     pub fn gradient(&self, b: &mut Backward, node: &Node, g: ValueId) -> Option<Gradients> {
         // These rules give the cotangent's gradient alone: not the one of weight or scale.
-        let by_cotangent = matches!(
-            self,
-            Op::ConvInputGradient { .. }
-                | Op::GemmInputGradient { .. }
-                | Op::BatchNormInputGradient { .. }
-        );
+        let by_cotangent =
+            matches!(self, Op::GemmInputGradient { .. } | Op::BatchNormInputGradient { .. });
         if by_cotangent && b.needs(node.inputs[1]) {
             return None;
         }

@@ -99,6 +99,36 @@ fn activations_of_both_exporters_of_pytorch_are_understood() {
     }
 }
 
+#[test]
+fn transposed_convolutions_equal_onnxruntime() {
+    for (name, has_bias) in [
+        ("doubling", true),
+        ("beyond", true),
+        ("groups", false),
+        ("dilated", true),
+        ("valid", false),
+        ("same_upper", true),
+        ("same_lower", true),
+        ("shape", false),
+    ] {
+        let name = format!("transposed_{name}");
+        let model = imported(&name);
+        assert_values(&model, &name, &name);
+        let found = parameters(&model);
+        assert!(found.contains(&"up.weight"), "{name}: {found:?}");
+        assert_eq!(found.contains(&"up.bias"), has_bias, "{name}: {found:?}");
+    }
+}
+
+#[test]
+fn layer_norms_and_gathers_equal_onnxruntime() {
+    for name in ["layer_norm_last", "layer_norm_all", "gather"] {
+        assert_values(&imported(name), name, name);
+    }
+    let scaled = imported("layer_norm_last");
+    assert!(parameters(&scaled).contains(&"ln.weight") && parameters(&scaled).contains(&"ln.bias"));
+}
+
 /// PyTorch exchanges the axes of batch and tokens, merges the batch with the heads, and comes back.
 #[test]
 fn transformers_of_both_exporters_of_pytorch_are_understood() {

@@ -24,6 +24,7 @@ const CONVERTED: &[&str] = &[
     "Clip",
     "Concat",
     "Conv",
+    "ConvTranspose",
     "Div",
     "Dropout",
     "Elu",
@@ -154,6 +155,7 @@ pub(super) fn convert(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
     builder.check_wrapped(call)?;
     match call.proto.op_type.as_str() {
         "Conv" => window::convolution(builder, call),
+        "ConvTranspose" => window::transposed(builder, call),
         "MaxPool" | "AveragePool" => window::pool(builder, call),
         "GlobalAveragePool" => movement::global_average_pool(builder, call),
         "BatchNormalization" => dense::batch_norm(builder, call),

@@ -31,6 +31,7 @@ pub(super) fn collect(
             }
             let trainable = match &node.op {
                 Op::Conv(_) | Op::Gemm { .. } | Op::BatchNorm { .. } => (1..=2).contains(&index),
+                Op::ConvInputGradient { .. } => index == 1,
                 Op::Expand { .. } => initializers.contains(&id),
                 op if is_arithmetic(op) => {
                     let several = graph.value(id).elements() > 1;

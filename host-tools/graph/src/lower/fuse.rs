@@ -87,6 +87,14 @@ impl Fusion {
             }
         }
         fusion.activate(&analysis);
+        // Transposed convolutions have convolutions as gradients: steps of their own.
+        for index in expanded.forward_nodes..expanded.graph.nodes.len() {
+            if linear(&expanded.graph.nodes[index].op) {
+                let linear = NodeId(index as u32);
+                fusion.ends.insert(linear, fusion.groups.len());
+                fusion.groups.push(analysis.alone(linear));
+            }
+        }
         fusion
     }
 
@@ -267,14 +275,9 @@ impl<'g> Analysis<'g> {
         }
     }
 
-    /// Follows the chain of a Conv or Gemm; nodes inside it are marked as served.
-    fn chain(
-        &self,
-        linear: NodeId,
-        residual_taken: &mut HashSet<NodeId>,
-        served: &mut HashSet<NodeId>,
-    ) -> Group {
-        let mut group = Group {
+    /// A Conv or Gemm by itself.
+    fn alone(&self, linear: NodeId) -> Group {
+        Group {
             linear,
             batch_norm: None,
             skip: None,
@@ -282,7 +285,17 @@ impl<'g> Analysis<'g> {
             output: self.graph.nodes[linear.0 as usize].output,
             cotangent: None,
             features: [NONE; 4],
-        };
+        }
+    }
+
+    /// Follows the chain of a Conv or Gemm; nodes inside it are marked as served.
+    fn chain(
+        &self,
+        linear: NodeId,
+        residual_taken: &mut HashSet<NodeId>,
+        served: &mut HashSet<NodeId>,
+    ) -> Group {
+        let mut group = self.alone(linear);
         let mut extend = |group: &mut Group, node: NodeId| {
             served.insert(self.producer(group.output));
             group.output = self.graph.nodes[node.0 as usize].output;

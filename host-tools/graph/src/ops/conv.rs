@@ -109,15 +109,26 @@ pub fn gradient(conv: &Conv, b: &mut Backward, node: &Node, g: ValueId) -> Gradi
     Ok(gradients)
 }
 
-/// Gradient rule of the input gradient with respect to its cotangent: the convolution itself.
+/// Gradient rule of the input gradient, which forward is a transposed convolution: of its cotangent
+/// the convolution itself; of the weight its gradient, h and the cotangent in the places of x and g.
 pub fn input_gradient_gradient(
     conv: &Conv,
     b: &mut Backward,
     node: &Node,
     h: ValueId,
 ) -> Gradients {
-    let forward = b.emit("conv", Op::Conv(conv.clone()), &[h, node.inputs[1]])?;
-    Ok(vec![Some(forward), None])
+    let (g, w) = (node.inputs[0], node.inputs[1]);
+    let mut gradients = vec![None, None];
+    if b.needs(g) {
+        gradients[0] = Some(b.emit("conv", Op::Conv(conv.clone()), &[h, w])?);
+    }
+    if b.needs(w) {
+        let shape = b.graph().shape(w);
+        let kernel_hw = [shape[2], shape[3]];
+        let op = Op::ConvWeightGradient { conv: conv.clone(), kernel_hw };
+        gradients[1] = Some(b.emit("conv_weight", op, &[h, g])?);
+    }
+    Ok(gradients)
 }
 
 #[cfg(test)]
@@ -162,8 +173,7 @@ mod tests {
             let (conv, input, weight) = random(rng);
             let output = shape(&conv, &[&input, &weight]).unwrap();
             let op = Op::ConvInputGradient { conv, input_hw: [input[2], input[3]] };
-            let constant = O { checked: false, ..O::parameter(&weight) };
-            (op, vec![O::frame(&output), constant])
+            (op, vec![O::frame(&output), O::parameter(&weight)])
         });
     }
 

@@ -51,23 +51,7 @@ fn window(call: &Call, input: [usize; 2], kernel: [usize; 2]) -> Outcome<Window>
     let mode = call.text_or("auto_pad", "NOTSET")?;
     let mut pads = [0; 4];
     match mode {
-        "NOTSET" => match call.int_list("pads")? {
-            None => {}
-            Some(list) if list.len() == 4 => {
-                if list.iter().any(|&pad| pad < 0) {
-                    return unsupported(
-                        format!("negative padding {list:?}"),
-                        "crop with a slice instead",
-                    );
-                }
-                for (pad, &value) in pads.iter_mut().zip(list) {
-                    *pad = natural("pads", value)?;
-                }
-            }
-            Some(list) => {
-                return invalid(format!("attribute `pads` has {} entries, expected 4", list.len()));
-            }
-        },
+        "NOTSET" => pads = self::pads(call)?,
         "VALID" => {}
         "SAME_UPPER" | "SAME_LOWER" => {
             for axis in 0..2 {
@@ -82,6 +66,29 @@ fn window(call: &Call, input: [usize; 2], kernel: [usize; 2]) -> Outcome<Window>
         other => return invalid(format!("attribute `auto_pad` is `{other}`")),
     }
     Ok(Window { strides, dilations, pads })
+}
+
+/// Attribute `pads`: top, left, bottom, right; 0 by default.
+fn pads(call: &Call) -> Outcome<[usize; 4]> {
+    let mut pads = [0; 4];
+    match call.int_list("pads")? {
+        None => {}
+        Some(list) if list.len() == 4 => {
+            if list.iter().any(|&pad| pad < 0) {
+                return unsupported(
+                    format!("negative padding {list:?}"),
+                    "crop with a slice instead",
+                );
+            }
+            for (pad, &value) in pads.iter_mut().zip(list) {
+                *pad = natural("pads", value)?;
+            }
+        }
+        Some(list) => {
+            return invalid(format!("attribute `pads` has {} entries, expected 4", list.len()));
+        }
+    }
+    Ok(pads)
 }
 
 /// Conv: input, weight, bias.
@@ -101,6 +108,90 @@ pub(super) fn convolution(builder: &mut Builder, call: &Call) -> Outcome<Binding
     let mut operands = vec![input, builder.constant(weight)?];
     operands.extend(builder.bias(call.constant(2)?)?);
     builder.push(call, Op::Conv(Conv { strides, pads, dilations, groups }), &operands)
+}
+
+/// ConvTranspose: input, weight, bias. It is the input gradient of a convolution from its result to
+/// its input.
+pub(super) fn transposed(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
+    call.arity(2, 3)?;
+    let (input, size) = plane(builder, call)?;
+    let weight = call.required_constant(1)?;
+    let &[_, per_group, rows, columns] = weight.shape.as_slice() else {
+        return invalid(format!("weight `{}` has shape {:?}", weight.name, weight.shape));
+    };
+    let kernel = [rows, columns];
+    if call.int_list("kernel_shape")?.is_some() && pair(call, "kernel_shape")? != kernel {
+        return invalid(format!("attribute `kernel_shape` differs from the weight's {kernel:?}"));
+    }
+    positive("kernel_shape", kernel)?;
+    let strides = positive("strides", pair(call, "strides")?)?;
+    let dilations = positive("dilations", pair(call, "dilations")?)?;
+    let groups = natural("group", call.int_or("group", 1)?)?;
+    let beyond = match call.int_list("output_padding")? {
+        None => [0, 0],
+        Some(_) => pair(call, "output_padding")?,
+    };
+    let reach = |axis: usize| {
+        let steps = (size[axis] - 1).checked_mul(strides[axis])?;
+        let window = dilations[axis].checked_mul(kernel[axis] - 1)?;
+        steps.checked_add(window)?.checked_add(1)?.checked_add(beyond[axis])
+    };
+    let (Some(height), Some(width)) = (reach(0), reach(1)) else {
+        return invalid("its result has too many rows or columns");
+    };
+    let (output, pads) = transposed_output(call, [height, width], size, strides)?;
+    builder.limits.volume(&[1, per_group.saturating_mul(groups), output[0], output[1]])?;
+    let op =
+        Op::ConvInputGradient { conv: Conv { strides, pads, dilations, groups }, input_hw: output };
+    let weight = builder.constant(weight)?;
+    let Some(bias) = call.constant(2)? else {
+        return builder.push(call, op, &[input, weight]);
+    };
+    let product = builder.part(call, "product", op, &[input, weight])?;
+    let (channels, shape) = (bias.data.len(), &bias.shape);
+    if shape.len() != 1 {
+        return invalid(format!("bias `{}` has shape {shape:?}", bias.name));
+    }
+    let bias = builder.constant(&bias.with_shape(vec![channels, 1, 1]))?;
+    builder.biases.insert(bias);
+    builder.push(call, Op::Add, &[product, bias])
+}
+
+/// Rows and columns of a transposed convolution's result, of which so many are reached, and what
+/// the convolution pads there.
+fn transposed_output(
+    call: &Call,
+    reached: [usize; 2],
+    size: [usize; 2],
+    strides: [usize; 2],
+) -> Outcome<([usize; 2], [usize; 4])> {
+    let mode = call.text_or("auto_pad", "NOTSET")?;
+    let given = call.int_list("output_shape")?.is_some();
+    if !given && matches!(mode, "NOTSET" | "VALID") {
+        let pads = if mode == "VALID" { [0; 4] } else { pads(call)? };
+        let left = |axis: usize| reached[axis].checked_sub(pads[axis] + pads[axis + 2]);
+        return match (left(0), left(1)) {
+            (Some(height), Some(width)) if height * width > 0 => Ok(([height, width], pads)),
+            _ => invalid(format!("pads {pads:?} leave nothing of {reached:?}")),
+        };
+    }
+    let output = match given {
+        true => pair(call, "output_shape")?,
+        false => [size[0].saturating_mul(strides[0]), size[1].saturating_mul(strides[1])],
+    };
+    let mut pads = [0; 4];
+    for axis in 0..2 {
+        let Some(total) = reached[axis].checked_sub(output[axis]) else {
+            return unsupported(
+                format!("its result of {output:?} is larger than what {reached:?} it reaches"),
+                "pad the result in the model",
+            );
+        };
+        let (less, more) = (total / 2, total - total / 2);
+        let upper = mode == "SAME_UPPER";
+        (pads[axis], pads[axis + 2]) = if upper { (less, more) } else { (more, less) };
+    }
+    Ok((output, pads))
 }
 
 /// MaxPool and AveragePool.
