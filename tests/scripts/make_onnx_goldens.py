@@ -512,7 +512,8 @@ def layer_norms():
                                              m.init("ln.bias", weights(8))], "ln", epsilon=1e-3)
 
     def all_axes(m, x):
-        return m.node("LayerNormalization", [x, m.init("ln.weight", weights(4, 8, 8))], "ln", axis=1)
+        scale = m.init("ln.weight", weights(4, 8, 8))
+        return m.node("LayerNormalization", [x, scale], "ln", axis=1)
     small("layer_norm_last", body=last)
     small("layer_norm_all", body=all_axes)
 

@@ -110,7 +110,7 @@ pub fn gradient(conv: &Conv, b: &mut Backward, node: &Node, g: ValueId) -> Gradi
 }
 
 /// Gradient rule of the input gradient, which forward is a transposed convolution: of its cotangent
-/// the convolution itself; of the weight its gradient, h and the cotangent in the places of x and g.
+/// the convolution itself; of the weight its gradient, h and the cotangent in place of x and g.
 pub fn input_gradient_gradient(
     conv: &Conv,
     b: &mut Backward,

@@ -92,56 +92,58 @@ pub(super) fn transpose(builder: &mut Builder, call: &Call) -> Outcome<Binding> 
     builder.push_moved(call, Op::Transpose { permutation }, &[input], &shape, moved)
 }
 
-/// Gather along one axis, of one index or of a list of them.
+/// Gather along one axis by constant indices: slices, and the indices' axes in place of the axis.
 pub(super) fn gather(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
     call.arity(2, 2)?;
     let input = call.frame(0)?;
     let (shape, offset) = (builder.shape(input), builder.offset(input));
     let at = axis(call.int_or("axis", 0)?, shape.len())?;
     let indices = call.required_constant(1)?;
-    let single = indices.shape.is_empty();
-    if indices.shape.len() > 1 {
-        return unsupported(
-            format!("its indices have shape {:?}", indices.shape),
-            "gather by one index, or by a list",
-        );
-    }
     let wanted: Vec<usize> =
         indices.ints()?.iter().map(|&index| axis(index, shape[at])).collect::<Outcome<_>>()?;
+    let result = [&shape[..at], &indices.shape, &shape[at + 1..]].concat();
     if offset == 0 && at == 0 {
-        if !single {
+        if !indices.shape.is_empty() {
             return touches_batch("gathers from");
         }
         let moved = Moved::by(call, format!("it takes {shape:?} from the batch axis"));
-        return builder.push_reshape(call, input, shape[1..].to_vec(), moved);
+        return builder.push_reshape(call, input, result, moved);
     }
+    builder.limits.volume(&result)?;
+    let (op, operands) = taken(builder, call, input, at + offset, &wanted)?;
+    if indices.shape.len() == 1 {
+        return builder.push(call, op, &operands);
+    }
+    let list = builder.part(call, "list", op, &operands)?;
+    let moved = builder.moved(&[list]).unwrap_or_else(|| Moved::by(call, String::new()));
+    builder.push_reshape(call, list, result, moved)
+}
+
+/// What takes a list of indices along an axis of the graph's value: one slice, or several joined.
+fn taken(
+    builder: &mut Builder,
+    call: &Call,
+    input: ValueId,
+    axis: usize,
+    wanted: &[usize],
+) -> Outcome<(Op, Vec<ValueId>)> {
+    let shape = builder.graph.shape(input).to_vec();
+    let run = |start: usize, length: usize| {
+        let (mut starts, mut lengths) = (vec![0; shape.len()], shape.clone());
+        (starts[axis], lengths[axis]) = (start, length);
+        Op::Slice { starts, steps: vec![1; lengths.len()], lengths }
+    };
     let Some((&first, &last)) = wanted.first().zip(wanted.last()) else {
         return invalid("it gathers nothing");
     };
-    let run = |start: usize, length: usize| {
-        let mut lengths = builder.graph.shape(input).to_vec();
-        let mut starts = vec![0; lengths.len()];
-        (starts[at + offset], lengths[at + offset]) = (start, length);
-        Op::Slice { starts, steps: vec![1; lengths.len()], lengths }
-    };
-    if single {
-        let slice = run(first, 1);
-        let taken = builder.part(call, "taken", slice, &[input])?;
-        let mut left = shape;
-        left.remove(at);
-        let moved = builder.moved(&[input]).unwrap_or_else(|| Moved::by(call, String::new()));
-        return builder.push_reshape(call, taken, left, moved);
-    }
     if wanted.iter().copied().eq(first..=last) {
-        let slice = run(first, wanted.len());
-        return builder.push(call, slice, &[input]);
+        return Ok((run(first, wanted.len()), vec![input]));
     }
-    let slices: Vec<Op> = wanted.iter().map(|&index| run(index, 1)).collect();
-    let mut taken = Vec::with_capacity(slices.len());
-    for (place, slice) in slices.into_iter().enumerate() {
-        taken.push(builder.part(call, &format!("taken{place}"), slice, &[input])?);
+    let mut parts = Vec::with_capacity(wanted.len());
+    for (place, &index) in wanted.iter().enumerate() {
+        parts.push(builder.part(call, &format!("taken{place}"), run(index, 1), &[input])?);
     }
-    builder.push(call, Op::Concat { axis: at + offset }, &taken)
+    Ok((Op::Concat { axis }, parts))
 }
 
 /// Concat of values of the network, and of constants with them: a class token is one.
