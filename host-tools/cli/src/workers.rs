@@ -64,6 +64,15 @@ impl Drop for End<'_> {
     }
 }
 
+/// Counts a part as done, also when it panics.
+struct Done<'a>(&'a AtomicUsize);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 /// Takes up parts of steps until the end.
 fn wait_awake(started: &AtomicUsize, ended: &AtomicBool) {
     started.fetch_add(1, Ordering::AcqRel);
@@ -80,15 +89,27 @@ impl Workers for Pool {
     }
 
     fn run(&self, tasks: &mut [&mut (dyn FnMut() + Send)]) {
+        let left = AtomicUsize::new(tasks.len().saturating_sub(1));
+        let left = &left;
         self.threads.in_place_scope(|scope| {
             let mut tasks = tasks.iter_mut();
             let own = tasks.next();
             for task in tasks {
-                scope.spawn(move |_| task());
+                scope.spawn(move |_| {
+                    let _done = Done(left);
+                    task();
+                });
             }
             // This thread takes a part itself instead of waiting for the others.
             if let Some(task) = own {
                 task();
+            }
+            // Waiting for the scope's end would put this thread to sleep after some 20 us, and to be
+            // woken takes longer than that.
+            while left.load(Ordering::Acquire) > 0 {
+                if rayon::yield_now() != Some(Yield::Executed) {
+                    hint::spin_loop();
+                }
             }
         });
     }
