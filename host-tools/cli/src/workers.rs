@@ -104,8 +104,8 @@ impl Workers for Pool {
             if let Some(task) = own {
                 task();
             }
-            // Waiting for the scope's end would put this thread to sleep after some 20 us, and to be
-            // woken takes longer than that.
+            // Waiting for the scope's end would put this thread to sleep after some 20 us, and to
+            // be woken takes longer than that.
             while left.load(Ordering::Acquire) > 0 {
                 if rayon::yield_now() != Some(Yield::Executed) {
                     hint::spin_loop();
