@@ -98,7 +98,8 @@ def head(m, value, channels, classes=4):
 
 
 def conv(m, value, name, cin, cout, k=3, groups=1, bias=False, **attributes):
-    operands = [value, m.init(name + ".weight", weights(cout, cin // groups, k, k))]
+    window = k if isinstance(k, list) else [k, k]
+    operands = [value, m.init(name + ".weight", weights(cout, cin // groups, *window))]
     if bias:
         operands.append(m.init(name + ".bias", weights(cout)))
     return m.node("Conv", operands, name, group=groups, **attributes)
@@ -329,6 +330,9 @@ FUNCTIONS = {
     "prelu_single": ("PRelu", 16, {"slopes": (1,)}),
     "log_softmax": ("LogSoftmax", 13, {"axis": 1}),
     "log_softmax_last": ("LogSoftmax", 13, {}),
+    "celu": ("Celu", 12, {}),
+    "celu_steep": ("Celu", 12, {"alpha": 0.5}),
+    "abs": ("Abs", 13, {}),
 }
 
 
@@ -371,7 +375,197 @@ def conditions():
         m.node("Where", [opposite, x, y], "other"),
         m.node("Where", [less, bounds, zero], "steps"),
     ]
-    head(m, m.node("Concat", results, "all", axis=1), 24)
+    flat_head(m, results)
+    m.save()
+
+
+def flat_head(m, results, scale=64):
+    """Every element of every result has a weight of its own in the logits, which stay so small
+    that no gradient vanishes."""
+    flat = [m.node("Flatten", [value], value + "_flat") for value in results]
+    model = m.proto(outputs=())
+    for value in flat:
+        model.graph.output.append(helper.make_tensor_value_info(value, TensorProto.FLOAT, None))
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    width = sum(v.size for v in session.run(flat, {"image": np.zeros(m.image, np.float32)}))
+    joined = m.node("Concat", flat, "joined", axis=1)
+    w = m.init("fc.weight", weights(2, width) / np.float32(scale))
+    return m.node("Gemm", [joined, w, m.init("fc.bias", weights(2))], "logits", transB=1)
+
+
+POOLS = [
+    ("MaxPool", dict(kernel_shape=[2, 2], strides=[2, 2])),
+    ("MaxPool", dict(kernel_shape=[3, 2], strides=[2, 3], pads=[1, 0, 0, 1])),
+    ("MaxPool", dict(kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1)),
+    ("MaxPool", dict(kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1], ceil_mode=1)),
+    ("MaxPool", dict(kernel_shape=[2, 3], strides=[3, 3], pads=[1, 1, 0, 0], ceil_mode=1)),
+    ("MaxPool", dict(kernel_shape=[3, 2], dilations=[2, 3], pads=[2, 0, 1, 1])),
+    ("MaxPool", dict(kernel_shape=[2, 2], dilations=[2, 2], strides=[2, 2], ceil_mode=1)),
+    ("MaxPool", dict(kernel_shape=[3, 2], strides=[2, 2], auto_pad="SAME_UPPER")),
+    ("MaxPool", dict(kernel_shape=[4, 3], strides=[3, 2], auto_pad="SAME_LOWER")),
+    ("MaxPool", dict(kernel_shape=[3, 3], strides=[2, 2], auto_pad="VALID")),
+    ("MaxPool", dict(kernel_shape=[3, 3], strides=[1, 2], auto_pad="VALID", ceil_mode=1)),
+    ("MaxPool", dict(kernel_shape=[3, 3], strides=[2, 2], auto_pad="SAME_UPPER", ceil_mode=1)),
+    ("AveragePool", dict(kernel_shape=[2, 2])),
+    ("AveragePool", dict(kernel_shape=[3, 2], strides=[2, 3], pads=[1, 0, 0, 1])),
+    ("AveragePool", dict(kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1],
+                         count_include_pad=1)),
+    ("AveragePool", dict(kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1)),
+    ("AveragePool", dict(kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1], ceil_mode=1)),
+    ("AveragePool", dict(kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1], ceil_mode=1,
+                         count_include_pad=1)),
+    ("AveragePool", dict(kernel_shape=[3, 2], strides=[2, 2], auto_pad="SAME_UPPER")),
+    ("AveragePool", dict(kernel_shape=[4, 3], strides=[3, 2], auto_pad="SAME_LOWER",
+                         count_include_pad=1)),
+    ("AveragePool", dict(kernel_shape=[3, 3], strides=[1, 2], auto_pad="VALID", ceil_mode=1)),
+    ("AveragePool", dict(kernel_shape=[2, 2], dilations=[2, 3], pads=[1, 0, 0, 1])),
+    ("AveragePool", dict(kernel_shape=[2, 3], dilations=[2, 2], pads=[1, 1, 1, 1],
+                         count_include_pad=1)),
+    ("GlobalMaxPool", {}),
+    ("GlobalAveragePool", {}),
+]
+
+
+def pools():
+    """Every form of the window pools; opset 19 has dilations for averages."""
+    m = Model("pools", 19, image=(1, 3, 8, 9))
+    x = conv(m, "image", "conv", 3, 2)
+    flat_head(m, [m.node(op, [x], f"pool_{index}", **attributes)
+                  for index, (op, attributes) in enumerate(POOLS)])
+    m.save()
+
+
+def reductions():
+    """Reductions over every kind of axes, with axes as attributes and as operands."""
+    for opset in (11, 18):
+        m = Model(f"reductions_{opset}", opset)
+        x = conv(m, "image", "conv", 3, 4, k=4)
+        results = []
+        for op in ("Sum", "Max", "Min", "Mean", "L1", "L2", "SumSquare"):
+            for axes in ([2, 3], [1], [-1], [1, 3], [3, 2, 1]):
+                for keep in (0, 1):
+                    name = f"{op}_{'_'.join(str(axis % 4) for axis in axes)}_{keep}"
+                    if opset == 18:
+                        results.append(m.node("Reduce" + op, [x, m.ints(name + "_axes", axes)],
+                                              name, keepdims=keep))
+                    else:
+                        results.append(m.node("Reduce" + op, [x], name, axes=axes, keepdims=keep))
+        if opset == 18:
+            none = m.ints("none", [])
+            results.append(m.node("ReduceMax", [x, none], "same", noop_with_empty_axes=1))
+        flat_head(m, results, scale=1024)
+        m.save()
+
+
+def parts():
+    """Split in all its versions, Gather, Expand, blocks of pixels, extremes, borders."""
+    for opset in (11, 13, 18):
+        m = Model(f"parts_{opset}", opset)
+        x = conv(m, "image", "conv", 3, 8)
+        y = m.node("Conv", ["image", m.init("other.weight", weights(8, 3, 3, 3))], "other")
+        results = []
+
+        def split(name, count, lengths=None, of=x, **attributes):
+            operands = [of]
+            if lengths and opset >= 13:
+                operands.append(m.ints(name + "_lengths", lengths))
+            elif lengths:
+                attributes["split"] = lengths
+            elif opset >= 18:
+                attributes["num_outputs"] = count
+            outputs = [f"{name}_{index}" for index in range(count)]
+            m.node("Split", operands, name, outputs=outputs, **attributes)
+            return outputs
+
+        results += split("halves", 2, axis=1)[::-1]
+        results += split("listed", 3, [1, 2, 3], axis=-1)[1:]
+        if opset >= 18:
+            results += split("uneven", 3, axis=1)
+        scalar = m.init("second", np.array(1, np.int64))
+        results.append(m.node("Gather", [x, scalar], "picked", axis=1))
+        results.append(m.node("Gather", [x, m.ints("last", [-1])], "kept", axis=3))
+        mean = m.node("GlobalAveragePool", [x], "mean")
+        results.append(m.node("Expand", [mean, m.ints("wide", [1, 1, 2, 3])], "repeated"))
+        results.append(m.node("Expand", [mean, m.node("Shape", [x], "shape")], "spread"))
+        results.append(m.node("DepthToSpace", [x], "blocks", blocksize=2))
+        results.append(m.node("DepthToSpace", [x], "rows", blocksize=2, mode="CRD"))
+        results.append(m.node("SpaceToDepth", [x], "deep", blocksize=3))
+        results.append(m.node("Max", [x, m.init("low", np.float32(0.25)), y], "largest"))
+        results.append(m.node("Min", [x, y], "smallest"))
+        borders = {"reflect": [0, 0, 2, 1, 0, 0, 3, 0], "edge": [0, 1, 0, 2, 0, 0, 3, 1]}
+        if opset >= 18:
+            borders["wrap"] = [0, 0, 1, 2, 0, 0, 0, 3]
+            pieces = m.node("SplitToSequence", [x, m.ints("three_five", [3, 5])], "pieces", axis=1)
+            results.append(m.node("SequenceAt", [pieces, scalar], "piece"))
+            chunk = m.init("chunk", np.array(4, np.int64))
+            pieces = m.node("SplitToSequence", [x, chunk], "chunks", axis=3)
+            results.append(m.node("SequenceAt", [pieces, scalar], "rest"))
+            rows = m.node("SplitToSequence", [x], "slices", axis=2, keepdims=0)
+            results.append(m.node("SequenceAt", [rows, m.init("end", np.array(-2, np.int64))],
+                                  "row"))
+        for mode, pads in borders.items():
+            results.append(m.node("Pad", [x, m.ints(mode + "_pads", pads)], mode, mode=mode))
+        flat_head(m, results)
+        m.save()
+
+
+def resizes():
+    """Resize by whole factors in all its versions, and Upsample."""
+    for opset in (9, 10, 13, 18):
+        m = Model(f"resize_{opset}", opset)
+        x = conv(m, "image", "conv", 3, 2, k=[5, 3])
+        results = []
+
+        def resize(scales, sizes=None, **attributes):
+            name = f"resize_{len(results)}"
+            op = "Upsample" if opset == 9 else "Resize"
+            operands = [x]
+            if opset > 10:
+                operands.append("")
+            if sizes:
+                operands += ["", m.ints(name + "_sizes", sizes)]
+            else:
+                operands.append(m.init(name + "_scales", np.array(scales, np.float32)))
+            results.append(m.node(op, operands, name, **attributes))
+
+        resize([1, 1, 2, 3], mode="nearest")
+        resize([1, 1, 2, 2], mode="linear")
+        if opset >= 10:
+            resize([1, 1, 0.5, 1 / 3], mode="nearest")
+        if opset >= 13:
+            corners = {"coordinate_transformation_mode": "asymmetric"}
+            resize([1, 1, 2, 2], mode="nearest", nearest_mode="floor", **corners)
+            resize([1, 1, 0.5, 2], mode="nearest", nearest_mode="floor", **corners)
+            resize([1, 1, 3, 2], mode="linear", **corners)
+            resize([1, 1, 3, 4], mode="linear")
+            resize(None, sizes=[1, 2, 8, 12], mode="linear",
+                   coordinate_transformation_mode="pytorch_half_pixel")
+            resize(None, sizes=[1, 2, 2, 3], mode="nearest", nearest_mode="round_prefer_ceil")
+        if opset >= 18:
+            resize([3, 2], mode="linear", axes=[2, 3])
+            resize([2, 2], mode="nearest", axes=[-1, 2])
+        flat_head(m, results)
+        m.save()
+
+
+def normalisations():
+    """Normalisations by the frame's own statistics."""
+    m = Model("normalisations", 21)
+    x = conv(m, "image", "conv", 3, 4, k=4)
+
+    def node(op, name, scale, shift=None, **attributes):
+        operands = [x, m.init(name + ".weight", weights(*scale))]
+        if shift:
+            operands.append(m.init(name + ".bias", weights(*shift)))
+        return m.node(op, operands, name, **attributes)
+
+    flat_head(m, [
+        node("LayerNormalization", "last", [5], [5]),
+        node("LayerNormalization", "all", [4, 5, 5], axis=1, epsilon=1e-3),
+        node("LayerNormalization", "broadcast", [5, 1], [1], axis=-2),
+        node("InstanceNormalization", "instance", [4], [4], epsilon=0.25),
+        node("GroupNormalization", "group", [4], [4], num_groups=2),
+    ])
     m.save()
 
 
@@ -390,7 +584,8 @@ def refused():
     small("training_bn_9", opset=9, body=old_training_bn, expected=False)
 
     def two(m, x):
-        return m.node("Softsign", [m.node("Celu", [m.node("Relu", [x], "fine")], "celu")], "soft")
+        shrunk = m.node("Shrink", [m.node("Relu", [x], "fine")], "shrink")
+        return m.node("Softsign", [shrunk], "soft")
     small("unsupported_two", body=two, expected=False)
     small("dead_branch", body=lambda m, x: (m.node("Tanh", [x], "dead"), x)[1])
     small("batch_8", batch=8, body=lambda m, x: m.node(
@@ -453,32 +648,40 @@ def tiny_resnet():
     write_expected("tiny", image, logits, parameters=[n for n, _ in model.named_parameters()])
 
 
-def torch_activations():
-    """Activations as both PyTorch exporters write them."""
+def torch_layers():
+    """Activations and normalisations as both PyTorch exporters write them."""
     import torch
     import torch.nn as nn
 
+    activations = [nn.GELU(), nn.GELU("tanh"), nn.SiLU(), nn.Hardswish(), nn.Hardsigmoid(),
+                   nn.PReLU(4), nn.PReLU(), nn.ELU(0.5), nn.SELU(), nn.Tanh(), nn.Mish(),
+                   nn.Softplus(), nn.Softplus(2), nn.LogSoftmax(1)]
+    norms = [nn.GroupNorm(2, 4), nn.InstanceNorm2d(4, affine=True), nn.InstanceNorm2d(4),
+             nn.LayerNorm([8, 8])]
     torch.manual_seed(5)
-    layers = []
-    for activation in (nn.GELU(), nn.GELU("tanh"), nn.SiLU(), nn.Hardswish(), nn.Hardsigmoid(),
-                       nn.PReLU(4), nn.PReLU(), nn.ELU(0.5), nn.SELU(), nn.Tanh(), nn.Mish(),
-                       nn.Softplus(), nn.Softplus(2), nn.LogSoftmax(1)):
-        layers += [nn.Conv2d(4 if layers else 3, 4, 1), activation]
-    model = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 4)).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.mul_(2)
-    image = torch.rand(1, 3, 8, 8)
-    # Before opset 20 Gelu is written out.
-    kinds = {"torchscript": dict(dynamo=False, do_constant_folding=False, opset_version=17),
-             "dynamo": dict(dynamo=True, external_data=False, opset_version=18, optimize=False)}
-    for name, options in kinds.items():
-        path = os.path.join(FOLDER, f"activations_{name}.onnx")
-        torch.onnx.export(model, (image,), path, input_names=["image"], output_names=["logits"],
-                          **options)
-        strip(path)
-    write_expected("activations", image, model(image).detach(),
-                   parameters=[n for n, _ in model.named_parameters()])
+    for kind, inner in (("activations", activations), ("norms", norms)):
+        layers = []
+        for layer in inner:
+            layers += [nn.Conv2d(4 if layers else 3, 4, 1), layer]
+        tail = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 4)]
+        model = nn.Sequential(*layers, *([nn.ReLU()] if kind == "norms" else []), *tail).eval()
+        with torch.no_grad():
+            for index, layer in enumerate(model):
+                for parameter in layer.parameters():
+                    norm = kind == "norms" and index % 2 == 1
+                    parameter.uniform_(-1, 1) if norm else parameter.mul_(2)
+        image = torch.rand(1, 3, 8, 8)
+        # Before opset 20 Gelu is written out.
+        exporters = {
+            "torchscript": dict(dynamo=False, do_constant_folding=False, opset_version=17),
+            "dynamo": dict(dynamo=True, external_data=False, opset_version=18, optimize=False)}
+        for name, options in exporters.items():
+            path = os.path.join(FOLDER, f"{kind}_{name}.onnx")
+            torch.onnx.export(model, (image,), path, input_names=["image"],
+                              output_names=["logits"], **options)
+            strip(path)
+        write_expected(kind, image, model(image).detach(),
+                       parameters=[n for n, _ in model.named_parameters()])
 
 
 # Name of the golden: groups, kernel, bias, attributes.
@@ -601,8 +804,13 @@ def main():
     refused()
     functions()
     conditions()
+    pools()
+    reductions()
+    parts()
+    resizes()
+    normalisations()
     tiny_resnet()
-    torch_activations()
+    torch_layers()
     torch_attention()
     transposed()
     layer_norms()

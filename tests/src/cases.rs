@@ -2,9 +2,13 @@
 
 mod attention;
 mod functions;
+mod imported;
+mod movements;
 pub mod random;
 mod structures;
 mod transposed;
+
+pub use imported::imported;
 
 use gradgate_graph::alignment::{Reference, Weight, weights};
 use gradgate_graph::graph::{Graph, Tensor, ValueId};
@@ -138,6 +142,7 @@ pub fn cases() -> Vec<Case> {
     cases.extend(functions::functions());
     cases.extend(attention::attention());
     cases.extend(transposed::transposed());
+    cases.extend(movements::movements());
     cases
 }
 

@@ -66,6 +66,17 @@ fn values_equal_onnxruntime() {
         "dead_branch",
         "multi",
         "conditions",
+        "pools",
+        "reductions_11",
+        "reductions_18",
+        "parts_11",
+        "parts_13",
+        "parts_18",
+        "resize_9",
+        "resize_10",
+        "resize_13",
+        "resize_18",
+        "normalisations",
     ] {
         assert_values(&imported(name), name, name);
     }
@@ -81,7 +92,7 @@ fn functions_equal_onnxruntime() {
         .filter(|name| name.starts_with("function_"))
         .collect();
     names.sort_unstable();
-    assert_eq!(names.len(), 23, "{names:?}");
+    assert_eq!(names.len(), 26, "{names:?}");
     for name in names {
         let model = imported(&name);
         assert_values(&model, &name, &name);
@@ -91,11 +102,14 @@ fn functions_equal_onnxruntime() {
 }
 
 #[test]
-fn activations_of_both_exporters_of_pytorch_are_understood() {
-    for name in ["activations_torchscript", "activations_dynamo"] {
-        let model = imported(name);
-        assert_values(&model, name, "activations");
-        assert_eq!(parameters(&model), expected("activations", "parameters "), "{name}");
+fn layers_of_both_exporters_of_pytorch_are_understood() {
+    for kind in ["activations", "norms"] {
+        for exporter in ["torchscript", "dynamo"] {
+            let name = format!("{kind}_{exporter}");
+            let model = imported(&name);
+            assert_values(&model, &name, kind);
+            assert_eq!(parameters(&model), expected(kind, "parameters "), "{name}");
+        }
     }
 }
 
@@ -234,7 +248,7 @@ fn training_mode_is_refused_by_node_name_with_a_remedy() {
 fn all_unsupported_nodes_are_listed_and_dead_ones_ignored() {
     let Err(ImportError::Unsupported(nodes)) = import("unsupported_two") else { panic!("passed") };
     let found: Vec<(&str, &str)> = nodes.iter().map(|n| (n.node.as_str(), n.op.as_str())).collect();
-    assert_eq!(found, [("celu", "Celu"), ("soft", "Softsign")]);
+    assert_eq!(found, [("shrink", "Shrink"), ("soft", "Softsign")]);
     assert!(nodes.iter().all(|node| node.remedy.contains("Relu")));
     let alive = imported("dead_branch");
     assert!(alive.graph.nodes.iter().all(|node| node.name != "dead"));

@@ -5,7 +5,7 @@ mod import_support;
 use gradgate_graph::import::ImportError;
 use gradgate_graph::proto::{TensorProto, data_type};
 use import_support::{
-    assert_node_refused, float, floats, import, int, integers, ints, model, node, refused,
+    assert_node_refused, float, floats, import, int, integers, ints, model, node, refused, text,
 };
 
 #[test]
@@ -53,6 +53,7 @@ fn nothing_may_touch_the_batch_axis() {
             integers("pads", &[1, 0, 0, 0, 0, 0, 0, 0]),
             integers("zero", &[0]),
             integers("one", &[1]),
+            integers("five", &[5, 2, 4, 4]),
             floats("three", &[3, 1, 1, 1]),
             floats("high", &[1, 1, 2, 4, 4]),
         ]
@@ -72,7 +73,13 @@ fn nothing_may_touch_the_batch_axis() {
         ("Pad", vec!["image", "pads"], vec![]),
         ("ReduceMean", vec!["image"], vec![]),
         ("ReduceMean", vec!["image"], vec![ints("axes", &[0, 2])]),
+        ("ReduceMax", vec!["image"], vec![ints("axes", &[0])]),
+        ("ReduceSum", vec!["image", "zero"], vec![]),
         ("Softmax", vec!["image"], vec![int("axis", 0)]),
+        ("Split", vec!["image"], vec![int("axis", 0)]),
+        ("SplitToSequence", vec!["image"], vec![]),
+        ("Expand", vec!["image", "five"], vec![]),
+        ("Resize", vec!["image", "", "", "five"], vec![]),
         ("Add", vec!["image", "high"], vec![]),
         ("Add", vec!["image", "three"], vec![]),
     ] {
@@ -98,6 +105,8 @@ fn forms_that_are_not_compiled_are_refused_with_a_remedy() {
                 ..integers("true", &[])
             },
             integers("starts", &[-1]),
+            integers("odd", &[1, 2, 5, 4]),
+            integers("twice", &[1, 2, 8, 4]),
             integers("ends", &[i64::MIN]),
             integers("axes", &[3]),
         ]
@@ -115,8 +124,16 @@ fn forms_that_are_not_compiled_are_refused_with_a_remedy() {
         ("LSTM", vec!["image"], vec![], "not supported"),
         ("ReduceProd", vec!["image"], vec![], "constants only"),
         ("Gather", vec!["image", "starts"], vec![], "batch"),
+        ("ReduceL2", vec!["image"], vec![int("noop_with_empty_axes", 1)], "no axis"),
+        ("Resize", vec!["image", "", "", "odd"], vec![], "4 to 5"),
+        ("Resize", vec!["image", "", "", "twice"], vec![text("mode", "cubic")], "cubic"),
+        ("Celu", vec!["image"], vec![float("alpha", -1.0)], "alpha"),
+        ("Add", vec!["more", "image"], vec![], "comparison"),
+        ("Where", vec!["more", "image", "flat"], vec![], "shape"),
+        ("Where", vec!["true", "image", "image"], vec![], "condition"),
     ] {
-        let nodes = vec![flat(), node(op, &inputs, "y", attributes)];
+        let more = node("Greater", &["image", "image"], "more", vec![]);
+        let nodes = vec![flat(), more, node(op, &inputs, "y", attributes)];
         let hostile = model(nodes, "y", stored());
         assert!(matches!(import(&hostile), Err(ImportError::Unsupported(_))), "{op} {part}");
         assert_node_refused(op, &hostile, part);

@@ -108,6 +108,25 @@ fn written_out() -> Vec<Case> {
             let y = b.op(Op::Mul, &[y, half]);
             b.classify(y)
         }),
+        // LayerNormalization over the channels of each pixel, as the importer writes it.
+        case("layer normalisation", 3, 6, |mut b, image| {
+            let x = b.conv(image, 8, 3, same(3), true);
+            let x = b.op(Op::Transpose { permutation: vec![0, 2, 3, 1] }, &[x]);
+            let mean = || Op::ReduceMean { axes: vec![3], keep_dims: true };
+            let epsilon = b.constant(&[], 0.0, 1e-5);
+            let (scale, shift) = (b.parameter(&[8], 0.3, 1.0), b.parameter(&[8], 0.3, 0.0));
+            let centre = b.op(mean(), &[x]);
+            let centred = b.op(Op::Sub, &[x, centre]);
+            let square = b.op(Op::Mul, &[centred, centred]);
+            let variance = b.op(mean(), &[square]);
+            let sum = b.op(Op::Add, &[variance, epsilon]);
+            let deviation = b.op(Op::Function(Function::Sqrt), &[sum]);
+            let x = b.op(Op::Div, &[centred, deviation]);
+            let x = b.op(Op::Mul, &[x, scale]);
+            let x = b.op(Op::Add, &[x, shift]);
+            let x = b.op(Op::Transpose { permutation: vec![0, 3, 1, 2] }, &[x]);
+            b.classify(x)
+        }),
         // PRelu as the importer writes it: a slope a channel.
         case("prelu", 3, 6, |mut b, image| {
             let x = b.conv(image, 8, 3, same(3), true);

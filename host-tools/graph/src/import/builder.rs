@@ -123,11 +123,11 @@ impl<'a> Builder<'a> {
     /// Converts one node; unsupported ones are noted and conversion goes on, so that all are found.
     pub fn add(&mut self, node: &'a NodeProto, needed: &HashSet<&str>) -> Result<(), ImportError> {
         let (name, op) = (node_name(node), operator(node));
-        let binding = match self.converted(node, needed) {
-            Ok(binding) => binding,
+        let bindings = match self.converted(node, needed) {
+            Ok(bindings) => bindings,
             Err(Fault::Unsupported { reason, remedy }) => {
                 self.refused.push(UnsupportedNode { node: name, op, reason, remedy });
-                Binding::Unknown
+                vec![]
             }
             Err(Fault::Invalid(reason)) => {
                 return Err(ImportError::Node { node: name, op, reason });
@@ -138,47 +138,43 @@ impl<'a> Builder<'a> {
             }
             Err(Fault::Whole(error)) => return Err(error),
         };
-        if let Some(output) = node.output.first().filter(|name| !name.is_empty()) {
-            self.bind(output, binding);
-        }
-        for output in node.output.iter().skip(1).filter(|name| !name.is_empty()) {
-            self.bind(output, Binding::Unknown);
+        let bindings = bindings.into_iter().chain(std::iter::repeat(Binding::Unknown));
+        for (output, binding) in node.output.iter().zip(bindings) {
+            if !output.is_empty() {
+                self.bind(output, binding);
+            }
         }
         Ok(())
     }
 
-    fn converted(&mut self, node: &'a NodeProto, needed: &HashSet<&str>) -> Outcome<Binding> {
+    /// What the first outputs stand for.
+    fn converted(&mut self, node: &'a NodeProto, needed: &HashSet<&str>) -> Outcome<Vec<Binding>> {
         nodes::check_operator(node)?;
         let mut inputs = Vec::with_capacity(node.input.len());
         for name in &node.input {
             inputs.push(if name.is_empty() { None } else { Some(self.lookup(name)?) });
         }
         if inputs.iter().flatten().any(|input| matches!(input, Binding::Unknown)) {
-            return Ok(Binding::Unknown);
-        }
-        if let Some(extra) = node.output.iter().skip(1).find(|o| needed.contains(o.as_str())) {
-            return unsupported(
-                format!("its additional output `{extra}` is used"),
-                "export the model in inference mode (model.eval())",
-            );
+            return Ok(vec![]);
         }
         self.charge_work(&inputs)?;
         let call = Call { proto: node, opset: self.opset, inputs };
-        let binding = nodes::convert(self, &call)?;
-        Ok(match binding {
-            Binding::Constant(constant) => {
-                self.limits.volume(&constant.shape)?;
-                self.charge(constant.data.len())?;
-                let constant = unshared(constant);
-                let name = if is_renaming(&call, &constant) {
-                    constant.name.clone()
-                } else {
-                    call.output()
-                };
-                Binding::Constant(Rc::new(Constant { name, ..constant }))
-            }
-            other => other,
-        })
+        let bindings = nodes::convert_all(self, &call, needed)?;
+        let named = |(binding, output): (Binding, &String)| self.named(&call, binding, output);
+        bindings.into_iter().zip(&node.output).map(named).collect()
+    }
+
+    /// A constant under the name of its output.
+    fn named(&mut self, call: &Call, binding: Binding, output: &str) -> Outcome<Binding> {
+        let Binding::Constant(constant) = binding else { return Ok(binding) };
+        self.limits.volume(&constant.shape)?;
+        self.charge(constant.data.len())?;
+        let constant = unshared(constant);
+        let name = match is_renaming(call, &constant) {
+            true => constant.name.clone(),
+            false => output.to_owned(),
+        };
+        Ok(Binding::Constant(Rc::new(Constant { name, ..constant })))
     }
 
     /// Shape of a value of the network in ONNX.
@@ -281,7 +277,7 @@ fn is_renaming(call: &Call, result: &Constant) -> bool {
     result.origin == Origin::Initializer
         && matches!(
             call.proto.op_type.as_str(),
-            "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Expand"
+            "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Expand" | "CastLike"
         )
 }
 

@@ -16,6 +16,8 @@ pub(super) enum Binding {
     Constant(Rc<Constant>),
     /// A truth value for every element of a value of the network.
     Condition(Condition),
+    /// The parts of a value of the network.
+    Sequence(Rc<Sequence>),
     /// The result of a node that was refused.
     Unknown,
 }
@@ -29,6 +31,36 @@ pub(super) struct Condition {
     pub less: ValueId,
     /// Whether the condition is the opposite: at most.
     pub negated: bool,
+}
+
+/// What SplitToSequence made: parts of one value, cut when they are taken.
+#[derive(Debug)]
+pub(super) struct Sequence {
+    /// The whole.
+    pub source: ValueId,
+    /// The axis that is cut.
+    pub axis: usize,
+    /// Its length.
+    pub total: usize,
+    /// Where it is cut.
+    pub parts: Parts,
+    /// Whether the parts, of length 1, lose the axis.
+    pub squeezed: bool,
+}
+
+/// Where a sequence is cut.
+#[derive(Debug)]
+pub(super) enum Parts {
+    /// After every `size` elements.
+    Every {
+        /// Above 0.
+        size: usize,
+    },
+    /// Listed.
+    Listed {
+        /// The end of each part.
+        ends: Vec<usize>,
+    },
 }
 
 /// One node with its operands.
@@ -197,6 +229,9 @@ impl Call<'_> {
                 format!("operand {index} is a comparison of values of the network"),
                 "use comparisons in Where alone, or an activation in their place",
             ),
+            Some(Binding::Sequence(_)) => {
+                invalid(format!("operand {index} is a sequence, expected a tensor"))
+            }
             Some(_) => unsupported(
                 format!("operand {index} is a constant where a value of the network is expected"),
                 "simplify the model first, for example with onnxsim",

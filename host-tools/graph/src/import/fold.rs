@@ -8,6 +8,8 @@ mod movement;
 
 use std::sync::Arc;
 
+pub(super) use movement::part;
+
 use super::call::{Binding, Call, natural};
 use super::constant::{Constant, Data, Origin};
 use super::error::{Outcome, invalid, unsupported};

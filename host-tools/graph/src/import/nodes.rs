@@ -6,7 +6,13 @@ mod elementwise;
 mod function;
 mod movement;
 mod normalization;
+mod padding;
+mod reduction;
+mod resize;
+mod split;
 mod window;
+
+use std::collections::HashSet;
 
 use super::builder::{Builder, folded};
 use super::call::{Binding, Call};
@@ -16,30 +22,37 @@ use crate::proto::NodeProto;
 
 /// Operators that are converted when an operand depends on the image.
 const CONVERTED: &[&str] = &[
+    "Abs",
     "Add",
     "AveragePool",
     "BatchNormalization",
     "Cast",
     "CastLike",
+    "Celu",
     "Clip",
     "Concat",
     "Conv",
     "ConvTranspose",
+    "DepthToSpace",
     "Div",
     "Dropout",
     "Elu",
     "Erf",
     "Exp",
+    "Expand",
     "Flatten",
+    "Gather",
     "Gelu",
     "Gemm",
-    "Gather",
     "GlobalAveragePool",
+    "GlobalMaxPool",
     "Greater",
     "GreaterOrEqual",
+    "GroupNormalization",
     "HardSigmoid",
     "HardSwish",
     "Identity",
+    "InstanceNormalization",
     "LayerNormalization",
     "LeakyRelu",
     "Less",
@@ -47,7 +60,9 @@ const CONVERTED: &[&str] = &[
     "Log",
     "LogSoftmax",
     "MatMul",
+    "Max",
     "MaxPool",
+    "Min",
     "Mish",
     "Mul",
     "Neg",
@@ -55,44 +70,49 @@ const CONVERTED: &[&str] = &[
     "PRelu",
     "Pad",
     "Pow",
+    "ReduceL1",
+    "ReduceL2",
+    "ReduceMax",
     "ReduceMean",
+    "ReduceMin",
+    "ReduceSum",
+    "ReduceSumSquare",
     "Relu",
     "Reshape",
+    "Resize",
     "Selu",
+    "SequenceAt",
     "Shape",
     "Sigmoid",
     "Size",
     "Slice",
     "Softmax",
     "Softplus",
+    "SpaceToDepth",
+    "Split",
+    "SplitToSequence",
     "Sqrt",
     "Squeeze",
     "Sub",
     "Tanh",
     "Transpose",
     "Unsqueeze",
+    "Upsample",
     "Where",
 ];
 
 /// Further operators that are evaluated when all operands are constants.
 const FOLDED: &[&str] = &[
-    "Abs",
     "And",
     "Ceil",
     "Constant",
     "ConstantOfShape",
     "Equal",
-    "Expand",
     "Floor",
-    "Max",
-    "Min",
     "Mod",
     "Or",
     "Range",
-    "ReduceMax",
-    "ReduceMin",
     "ReduceProd",
-    "ReduceSum",
 ];
 
 /// Refuses operators that are supported nowhere; needs no operands, so that it finds them all.
@@ -124,19 +144,15 @@ fn remedy(op: &str) -> String {
         "If" | "Loop" | "Scan" => {
             "export the model without control flow (trace it instead of scripting it)"
         }
-        "Celu" | "Swish" | "ThresholdedRelu" | "Softsign" | "Shrink" => {
+        "Swish" | "ThresholdedRelu" | "Softsign" | "Shrink" => {
             "use Relu, HardSwish, Gelu, Elu or another supported activation, or write it out: \
              Swish is x * Sigmoid(x)"
         }
-        "GroupNormalization"
-        | "InstanceNormalization"
-        | "LRN"
-        | "LpNormalization"
-        | "MeanVarianceNormalization" => "use BatchNormalization instead",
-        "ArgMax" | "TopK" => "choose a value before it as output, such as the logits",
-        "GlobalMaxPool" | "ReduceMax" | "LpPool" | "GlobalLpPool" => {
-            "use MaxPool, AveragePool or GlobalAveragePool instead"
+        "LRN" | "LpNormalization" | "MeanVarianceNormalization" => {
+            "use BatchNormalization, LayerNormalization or GroupNormalization instead"
         }
+        "ArgMax" | "TopK" => "choose a value before it as output, such as the logits",
+        "LpPool" | "GlobalLpPool" => "use MaxPool, AveragePool or their global forms instead",
         _ => {
             "replace it by supported operators (ResNet, DenseNet, MobileNetV2 style), or choose a \
              value before it as output"
@@ -145,8 +161,27 @@ fn remedy(op: &str) -> String {
     text.to_owned()
 }
 
-/// Converts or evaluates one node whose operands are all known.
-pub(super) fn convert(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
+/// What each of a node's outputs stands for; the operands are all known.
+pub(super) fn convert_all(
+    builder: &mut Builder,
+    call: &Call,
+    needed: &HashSet<&str>,
+) -> Outcome<Vec<Binding>> {
+    if call.proto.op_type == "Split" {
+        builder.check_wrapped(call)?;
+        return split::split(builder, call, needed);
+    }
+    if let Some(extra) = call.proto.output.iter().skip(1).find(|o| needed.contains(o.as_str())) {
+        return unsupported(
+            format!("its additional output `{extra}` is used"),
+            "export the model in inference mode (model.eval())",
+        );
+    }
+    Ok(vec![convert(builder, call)?])
+}
+
+/// Converts or evaluates one node of one output.
+fn convert(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
     let constant = |input: &Binding| matches!(input, Binding::Constant(_));
     let depends = !call.inputs.iter().flatten().all(constant);
     if !depends {
@@ -157,9 +192,11 @@ pub(super) fn convert(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
         "Conv" => window::convolution(builder, call),
         "ConvTranspose" => window::transposed(builder, call),
         "MaxPool" | "AveragePool" => window::pool(builder, call),
-        "GlobalAveragePool" => movement::global_average_pool(builder, call),
+        "GlobalAveragePool" | "GlobalMaxPool" => reduction::global_pool(builder, call),
         "BatchNormalization" => dense::batch_norm(builder, call),
         "LayerNormalization" => normalization::layer_norm(builder, call),
+        "InstanceNormalization" => normalization::instance(builder, call),
+        "GroupNormalization" => normalization::group(builder, call),
         "Gemm" => dense::gemm(builder, call),
         "MatMul" => dense::matmul(builder, call),
         "Add" | "Sub" | "Mul" | "Div" => elementwise::binary(builder, call),
@@ -170,6 +207,9 @@ pub(super) fn convert(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
         | "HardSwish" | "Gelu" => function::function(builder, call),
         "Neg" => function::negation(builder, call),
         "Pow" => function::power(builder, call),
+        "Abs" => function::magnitude(builder, call),
+        "Celu" => function::celu(builder, call),
+        "Max" | "Min" => condition::extreme(builder, call),
         "Mish" => function::mish(builder, call),
         "PRelu" => function::prelu(builder, call),
         "LogSoftmax" => function::log_softmax(builder, call),
@@ -182,13 +222,19 @@ pub(super) fn convert(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
         "Dropout" => elementwise::dropout(call),
         "Cast" => elementwise::cast(call),
         "CastLike" => elementwise::cast_like(builder, call),
-        "ReduceMean" => movement::reduce_mean(builder, call),
+        "ReduceMean" | "ReduceSum" | "ReduceMax" | "ReduceMin" | "ReduceL1" | "ReduceL2"
+        | "ReduceSumSquare" => reduction::reduce(builder, call),
         "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => movement::reshape(builder, call),
         "Transpose" => movement::transpose(builder, call),
         "Concat" => movement::concat(builder, call),
         "Slice" => movement::slice(builder, call),
+        "Resize" | "Upsample" => resize::resize(builder, call),
+        "Pad" => padding::pad(builder, call),
+        "SplitToSequence" => split::sequence(builder, call),
+        "SequenceAt" => split::element(builder, call),
         "Gather" => movement::gather(builder, call),
-        "Pad" => movement::pad(builder, call),
+        "Expand" => movement::expand(builder, call),
+        "DepthToSpace" | "SpaceToDepth" => movement::blocks(builder, call),
         "Shape" => folded(fold::shape_of(call, &builder.shape(call.frame(0)?))?),
         "Size" => {
             let shape = builder.shape(call.frame(0)?);

@@ -151,13 +151,6 @@ pub(super) fn slice(call: &Call, input: &[usize]) -> Outcome<Vec<Cut>> {
 
 /// Elements that a Pad adds before and after every axis.
 pub(super) fn pads(call: &Call, rank: usize) -> Outcome<(Vec<usize>, Vec<usize>)> {
-    let mode = call.text_or("mode", "constant")?;
-    if mode != "constant" {
-        return unsupported(
-            format!("padding mode `{mode}`"),
-            "pad with a constant (PyTorch: padding_mode=\"zeros\")",
-        );
-    }
     let Some(list) = call.ints_of("pads", 1)? else {
         return invalid("pads are missing");
     };

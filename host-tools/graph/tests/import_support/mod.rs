@@ -44,6 +44,11 @@ pub fn float(name: &str, f: f32) -> AttributeProto {
     AttributeProto { name: name.into(), f, r#type: attribute_type::FLOAT, ..Default::default() }
 }
 
+pub fn text(name: &str, s: &str) -> AttributeProto {
+    let (name, s) = (name.into(), s.as_bytes().to_vec());
+    AttributeProto { name, s, r#type: attribute_type::STRING, ..Default::default() }
+}
+
 pub fn node(op: &str, inputs: &[&str], output: &str, attribute: Vec<AttributeProto>) -> NodeProto {
     NodeProto {
         name: format!("the_{output}"),

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::super::call::{Call, axis};
 use super::super::constant::{Constant, Data, Origin};
-use super::super::error::{Outcome, invalid};
+use super::super::error::{Outcome, invalid, unsupported};
 use super::super::limits::Limits;
 use super::super::shapes;
 
@@ -108,6 +108,24 @@ pub(super) fn slice(call: &Call, input: &Constant) -> Outcome<Constant> {
     Ok(Constant { origin: Origin::Computed, ..walked(input, shape, walk) })
 }
 
+/// Some elements of one axis, which has them.
+pub(in super::super) fn part(
+    input: &Constant,
+    axis: usize,
+    start: usize,
+    length: usize,
+) -> Constant {
+    let own = strides(&input.shape);
+    let mut shape = input.shape.clone();
+    shape[axis] = length;
+    if shape.contains(&0) {
+        return Constant::computed(shape, input.data.select(std::iter::empty()));
+    }
+    let steps = own.iter().map(|&stride| stride as isize).collect();
+    let walk = Walk::new(&shape, steps, start * own[axis]);
+    Constant { origin: Origin::Computed, ..walked(input, shape, walk) }
+}
+
 pub(super) fn gather(call: &Call, limits: &Limits) -> Outcome<Constant> {
     let (data, indices) = (call.required_constant(0)?, call.required_constant(1)?);
     let axis = axis(call.int_or("axis", 0)?, data.shape.len())?;
@@ -196,6 +214,13 @@ fn join(parts: &[&Rc<Constant>], outer: usize) -> Outcome<Data> {
 
 pub(super) fn pad(call: &Call, limits: &Limits) -> Outcome<Constant> {
     let input = call.required_constant(0)?;
+    let mode = call.text_or("mode", "constant")?;
+    if mode != "constant" {
+        return unsupported(
+            format!("padding a constant in mode `{mode}`"),
+            "simplify the model first",
+        );
+    }
     let (before, after) = shapes::pads(call, input.shape.len())?;
     let shape: Vec<usize> =
         (0..before.len()).map(|i| before[i] + input.shape[i] + after[i]).collect();

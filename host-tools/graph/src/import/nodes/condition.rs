@@ -59,20 +59,64 @@ pub(super) fn select(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
     {
         return Ok(Binding::Frame(b));
     }
-    let margin = builder.part(call, "margin", Op::Sub, &[condition.more, condition.less])?;
+    let names = [call.name(), call.output()];
+    chosen(builder, names, condition, branches).map(Binding::Frame)
+}
+
+/// Max and Min of values of the network and numbers.
+pub(super) fn extreme(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
+    call.arity(1, usize::MAX)?;
+    let largest = call.proto.op_type == "Max";
+    let mut values = Vec::with_capacity(call.inputs.len());
+    let mut bound = None;
+    for index in 0..call.inputs.len() {
+        match call.input(index) {
+            Some(Binding::Constant(constant)) => {
+                let number = constant.single_float()?;
+                let replaces = |bound: f32| (number > bound) == largest;
+                bound = Some(bound.filter(|&bound| !replaces(bound)).unwrap_or(number));
+            }
+            _ => values.push(call.frame(index)?),
+        }
+    }
+    let mut best = values[0];
+    for (index, &other) in values.iter().enumerate().skip(1) {
+        let [more, less] = if largest { [best, other] } else { [other, best] };
+        let condition = Condition { more, less, negated: false };
+        let names = [call.name(), call.output()].map(|name| format!("{name}/{index}"));
+        best = chosen(builder, names, condition, [best, other].map(Branch::Frame))?;
+    }
+    match bound {
+        None => Ok(Binding::Frame(best)),
+        Some(bound) if bound.is_nan() => invalid("a bound is NaN"),
+        Some(min) if largest => builder.push(call, Op::Clip { min, max: f32::INFINITY }, &[best]),
+        Some(max) => builder.push(call, Op::Clip { min: f32::NEG_INFINITY, max }, &[best]),
+    }
+}
+
+/// The first branch where the condition holds, else the second, under the given names of node and
+/// output.
+fn chosen(
+    builder: &mut Builder,
+    names: [String; 2],
+    condition: Condition,
+    branches: [Branch; 2],
+) -> Outcome<ValueId> {
+    let mut site = Site { builder, names };
+    let margin = site.part("margin", Op::Sub, [condition.more, condition.less])?;
     let mut values = [None; 2];
     for (value, branch) in values.iter_mut().zip(branches) {
         *value = match branch {
             Branch::Zero => None,
             Branch::Frame(id) => Some(id),
             Branch::Number(number) => {
-                let zero = builder.part(call, "zero", Op::Sub, &[margin, margin])?;
-                Some(builder.part(call, "number", Op::Add, &[zero, number])?)
+                let zero = site.part("zero", Op::Sub, [margin, margin])?;
+                Some(site.part("number", Op::Add, [zero, number])?)
             }
         };
     }
-    let shape = builder.shape(margin);
-    if values.iter().flatten().any(|&id| builder.graph.shape(id) != shape) {
+    let shape = site.builder.graph.shape(margin);
+    if values.iter().flatten().any(|&id| site.builder.graph.shape(id) != shape) {
         return unsupported(
             "its condition and its values differ in shape",
             "give all operands of Where one shape",
@@ -81,17 +125,36 @@ pub(super) fn select(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
     let [then, other] = if condition.negated { [values[1], values[0]] } else { values };
     let Some(other) = other else {
         return match then {
-            Some(then) => builder.push(call, Op::ReluGradient, &[margin, then]),
-            None => builder.push(call, Op::Sub, &[margin, margin]),
+            Some(then) => site.result(Op::ReluGradient, [margin, then]),
+            None => site.result(Op::Sub, [margin, margin]),
         };
     };
-    let closed = builder.part(call, "closed", Op::ReluGradient, &[margin, other])?;
+    let closed = site.part("closed", Op::ReluGradient, [margin, other])?;
     let Some(then) = then else {
-        return builder.push(call, Op::Sub, &[other, closed]);
+        return site.result(Op::Sub, [other, closed]);
     };
-    let other = builder.part(call, "else", Op::Sub, &[other, closed])?;
-    let then = builder.part(call, "then", Op::ReluGradient, &[margin, then])?;
-    builder.push(call, Op::Add, &[then, other])
+    let other = site.part("else", Op::Sub, [other, closed])?;
+    let then = site.part("then", Op::ReluGradient, [margin, then])?;
+    site.result(Op::Add, [then, other])
+}
+
+/// Where the nodes of one choice go.
+struct Site<'b, 'a> {
+    builder: &'b mut Builder<'a>,
+    /// Of the node and its output.
+    names: [String; 2],
+}
+
+impl Site<'_, '_> {
+    fn part(&mut self, name: &str, op: Op, inputs: [ValueId; 2]) -> Outcome<ValueId> {
+        let [node, output] = self.names.each_ref().map(|own| format!("{own}/{name}"));
+        self.builder.push_as(node, output, op, &inputs)
+    }
+
+    fn result(self, op: Op, inputs: [ValueId; 2]) -> Outcome<ValueId> {
+        let [node, output] = self.names;
+        self.builder.push_as(node, output, op, &inputs)
+    }
 }
 
 fn branch(builder: &mut Builder, call: &Call, index: usize) -> Outcome<Branch> {

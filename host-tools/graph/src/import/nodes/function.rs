@@ -3,8 +3,9 @@
 use super::super::builder::{Builder, is_shape_data};
 use super::super::call::{Binding, Call, axis};
 use super::super::error::{Outcome, invalid, unsupported};
-use crate::graph::Tensor;
-use crate::ops::{Function, Op, Pool};
+use super::reduction;
+use crate::graph::{Tensor, ValueId};
+use crate::ops::{Function, Op};
 
 /// Whole exponents up to this are products in the engine, for operands below zero as well.
 const EXPONENT_MAX: f32 = 64.0;
@@ -41,8 +42,54 @@ pub(super) fn function(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
 /// Neg: a product with -1.
 pub(super) fn negation(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
     call.arity(1, 1)?;
-    let minus_one = builder.graph.add_constant(format!("{}/-1", call.name()), Tensor::scalar(-1.0));
+    let minus_one = minus_one(builder, call);
     builder.push(call, Op::Mul, &[call.frame(0)?, minus_one])
+}
+
+fn minus_one(builder: &mut Builder, call: &Call) -> ValueId {
+    builder.graph.add_constant(format!("{}/-1", call.name()), Tensor::scalar(-1.0))
+}
+
+/// A value times -1.
+pub(super) fn negated(
+    builder: &mut Builder,
+    call: &Call,
+    name: &str,
+    x: ValueId,
+) -> Outcome<ValueId> {
+    let minus_one = minus_one(builder, call);
+    builder.part(call, name, Op::Mul, &[x, minus_one])
+}
+
+/// Abs.
+pub(super) fn magnitude(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
+    call.arity(1, 1)?;
+    absolute(builder, call, call.frame(0)?).map(Binding::Frame)
+}
+
+/// Absolute value: `relu(x) + relu(-x)`, whose gradient at 0 is 0, as everywhere.
+pub(super) fn absolute(builder: &mut Builder, call: &Call, x: ValueId) -> Outcome<ValueId> {
+    let above = builder.part(call, "above", Op::Relu, &[x])?;
+    let minus = negated(builder, call, "minus", x)?;
+    let below = builder.part(call, "below", Op::Relu, &[minus])?;
+    builder.part(call, "absolute", Op::Add, &[above, below])
+}
+
+/// Celu: Elu over `x / alpha`, times alpha.
+pub(super) fn celu(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
+    call.arity(1, 1)?;
+    let (x, alpha) = (call.frame(0)?, call.float_or("alpha", 1.0)?);
+    if alpha <= 0.0 {
+        return unsupported(format!("alpha is {alpha}"), "use an alpha above 0");
+    }
+    let elu = Op::Function(Function::Elu { alpha: 1.0, gamma: alpha });
+    if alpha == 1.0 {
+        return builder.push(call, elu, &[x]);
+    }
+    let name = format!("{}/alpha", call.name());
+    let alpha = builder.graph.add_constant(name, Tensor::scalar(alpha));
+    let scaled = builder.part(call, "scaled", Op::Div, &[x, alpha])?;
+    builder.push(call, elu, &[scaled])
 }
 
 /// Pow by one constant: 1, 2 and 1/2 by what they are.
@@ -112,7 +159,7 @@ pub(super) fn prelu(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
 }
 
 /// LogSoftmax: x less its maximum, less the logarithm of the sum of the exponentials of that;
-/// finite wherever x is. The maximum is a pool over a box `[outer, axis, inner]`.
+/// finite wherever x is.
 pub(super) fn log_softmax(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
     call.arity(1, 1)?;
     let x = call.frame(0)?;
@@ -128,21 +175,7 @@ pub(super) fn log_softmax(builder: &mut Builder, call: &Call) -> Outcome<Binding
             "export with opset 13 or newer",
         );
     }
-    let (length, inner) = (shape[axis], shape[axis + 1..].iter().product());
-    let boxed = vec![1, shape[1..axis].iter().product(), length, inner];
-    let pool = Pool {
-        kernel: [length, 1],
-        strides: [1, 1],
-        pads: [0; 4],
-        dilations: [1, 1],
-        ceil_mode: false,
-        count_include_pad: false,
-    };
-    let mut one = shape.clone();
-    one[axis] = 1;
-    let flat = builder.part(call, "box", Op::Reshape { shape: boxed }, &[x])?;
-    let top = builder.part(call, "pooled", Op::MaxPool(pool), &[flat])?;
-    let top = builder.part(call, "maximum", Op::Reshape { shape: one }, &[top])?;
+    let top = reduction::maximum(builder, call, x, &[axis], true)?;
     let less = builder.part(call, "less", Op::Sub, &[x, top])?;
     let e = builder.part(call, "exp", Op::Function(Function::Exp), &[less])?;
     let sum = Op::ReduceSum { axes: vec![axis], keep_dims: true };

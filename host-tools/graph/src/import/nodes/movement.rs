@@ -1,9 +1,9 @@
-//! Operators that rearrange, cut, pad or average the values of the network.
+//! Operators that rearrange, join, cut or repeat the values of the network.
 //!
-//! Axis 0 is the frame: nothing may move, cut, pad, merge or average it.
+//! Axis 0 is the frame: nothing may cut, merge or repeat it, nor move it for good.
 
 use super::super::builder::Builder;
-use super::super::call::{Binding, Call, axes, axis};
+use super::super::call::{Binding, Call, axis, natural};
 use super::super::constant::Constant;
 use super::super::error::{Outcome, invalid, unsupported};
 use super::super::shapes;
@@ -11,7 +11,7 @@ use super::super::wrapped::{KEEP_BATCH, Moved};
 use crate::graph::ValueId;
 use crate::ops::Op;
 
-fn touches_batch<T>(what: &str) -> Outcome<T> {
+pub(super) fn touches_batch<T>(what: &str) -> Outcome<T> {
     unsupported(format!("it {what} the batch axis"), KEEP_BATCH)
 }
 
@@ -54,16 +54,22 @@ pub(super) fn reshape(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
     builder.push_reshape(call, input, shape, moved)
 }
 
-/// Target of a Reshape; a batch size that the exporter wrote down becomes 1.
-fn reshaped(builder: &Builder, call: &Call, old: &[usize]) -> Outcome<Vec<usize>> {
-    call.arity(2, 2)?;
-    let mut target = call.required_constant(1)?.ints()?.to_vec();
+/// A target shape, in which a batch size that the exporter wrote down becomes 1.
+fn batch_free(builder: &Builder, target: &[i64]) -> Vec<i64> {
+    let mut target = target.to_vec();
     if let Some(first) = target.first_mut()
         && builder.batch > 1
         && *first == builder.batch as i64
     {
         *first = 1;
     }
+    target
+}
+
+/// Target of a Reshape.
+fn reshaped(builder: &Builder, call: &Call, old: &[usize]) -> Outcome<Vec<usize>> {
+    call.arity(2, 2)?;
+    let target = batch_free(builder, call.required_constant(1)?.ints()?);
     shapes::reshape(&target, old, call.flag("allowzero", false)?)
 }
 
@@ -209,50 +215,70 @@ pub(super) fn slice(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
     builder.push(call, Op::Slice { starts, lengths, steps }, &[input])
 }
 
-/// Pad with a constant.
-pub(super) fn pad(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
-    let input = call.frame(0)?;
-    let (before, after) = shapes::pads(call, builder.graph.shape(input).len())?;
-    if before.first() != Some(&0) || after.first() != Some(&0) {
-        return touches_batch("pads");
+/// Expand: repeats axes of length 1.
+pub(super) fn expand(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
+    call.arity(2, 2)?;
+    let mut x = call.frame(0)?;
+    let target = batch_free(builder, call.required_constant(1)?.ints()?);
+    let target: Vec<usize> =
+        target.iter().map(|&length| natural("a target length", length)).collect::<Outcome<_>>()?;
+    let old = builder.shape(x);
+    let shape = shapes::broadcast(&old, &target)?;
+    if shape.first() != Some(&1) {
+        return touches_batch(&format!("repeats {old:?} to {shape:?}, which multiplies"));
     }
-    if before.iter().chain(&after).all(|&pad| pad == 0) {
-        return Ok(Binding::Frame(input));
+    if shape == old {
+        return Ok(Binding::Frame(x));
     }
-    let value = match call.float("value")? {
-        Some(value) => value,
-        None => call.constant(2)?.map(|c| c.single_float()).transpose()?.unwrap_or(0.0),
+    builder.limits.volume(&shape)?;
+    if shape.len() > old.len() {
+        let mut same = vec![1; shape.len() - old.len()];
+        same.extend(&old);
+        if same == shape {
+            return builder.push(call, Op::Reshape { shape }, &[x]);
+        }
+        x = builder.part(call, "ranked", Op::Reshape { shape: same }, &[x])?;
+    }
+    builder.push(call, Op::Expand { shape }, &[x])
+}
+
+/// DepthToSpace and SpaceToDepth: channels become pixels of a block, or the reverse.
+pub(super) fn blocks(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
+    call.arity(1, 1)?;
+    let x = call.frame(0)?;
+    let &[_, c, h, w] = builder.graph.shape(x) else {
+        return invalid(format!("its input has shape {:?}", builder.graph.shape(x)));
     };
-    if value.is_nan() {
-        return invalid("the padding value is NaN");
+    let side = natural("attribute `blocksize`", call.int_or("blocksize", 0)?)?;
+    let to_space = call.proto.op_type == "DepthToSpace";
+    let mode = if to_space { call.text_or("mode", "DCR")? } else { "DCR" };
+    let square = side.saturating_mul(side);
+    let fits = match to_space {
+        true => square > 0 && c % square == 0,
+        false => side > 0 && h % side == 0 && w % side == 0,
+    };
+    if !fits {
+        return invalid(format!("blocks of {side} do not fit {:?}", builder.graph.shape(x)));
     }
-    builder.push(call, Op::Pad { before, after, value }, &[input])
-}
-
-/// ReduceMean: axes are an attribute up to operator set 17, an operand from 18.
-pub(super) fn reduce_mean(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
-    let input = call.frame(0)?;
-    let listed = call.ints_of("axes", 1)?.unwrap_or_default();
-    if listed.is_empty() && call.flag("noop_with_empty_axes", false)? {
-        return Ok(Binding::Frame(input));
-    }
-    let offset = builder.offset(input);
-    let mut axes = axes(&listed, builder.shape(input).len())?;
-    axes.iter_mut().for_each(|axis| *axis += offset);
-    if axes.is_empty() || axes[0] == 0 {
-        return touches_batch("averages over");
-    }
-    let keep_dims = call.flag("keepdims", true)?;
-    builder.push(call, Op::ReduceMean { axes, keep_dims }, &[input])
-}
-
-/// GlobalAveragePool: the mean over everything after the channels.
-pub(super) fn global_average_pool(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
-    let input = call.frame(0)?;
-    let rank = builder.graph.shape(input).len();
-    if rank < 3 {
-        return invalid(format!("its input has rank {rank}"));
-    }
-    let axes = (2..rank).collect();
-    builder.push(call, Op::ReduceMean { axes, keep_dims: true }, &[input])
+    let (split, permutation, shape) = match (to_space, mode) {
+        (true, "DCR") => (
+            vec![1, side, side, c / square, h, w],
+            vec![0, 3, 4, 1, 5, 2],
+            vec![1, c / square, h * side, w * side],
+        ),
+        (true, "CRD") => (
+            vec![1, c / square, side, side, h, w],
+            vec![0, 1, 4, 2, 5, 3],
+            vec![1, c / square, h * side, w * side],
+        ),
+        (false, _) => (
+            vec![1, c, h / side, side, w / side, side],
+            vec![0, 3, 5, 1, 2, 4],
+            vec![1, c * square, h / side, w / side],
+        ),
+        (_, other) => return invalid(format!("attribute `mode` is `{other}`")),
+    };
+    let x = builder.part(call, "split", Op::Reshape { shape: split }, &[x])?;
+    let x = builder.part(call, "moved", Op::Transpose { permutation }, &[x])?;
+    builder.push(call, Op::Reshape { shape }, &[x])
 }

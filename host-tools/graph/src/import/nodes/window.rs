@@ -204,12 +204,17 @@ pub(super) fn pool(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
     let kernel = pair(call, "kernel_shape")?;
     let Window { strides, dilations, pads } = window(call, size, kernel)?;
     let ceil_mode = call.flag("ceil_mode", false)?;
-    if ceil_mode && call.text_or("auto_pad", "NOTSET")? != "NOTSET" {
-        return unsupported("ceil_mode together with auto_pad", "give explicit pads");
-    }
     let average = call.proto.op_type == "AveragePool";
     let count_include_pad = average && call.flag("count_include_pad", false)?;
-    let pool = Pool { kernel, strides, pads, dilations, ceil_mode, count_include_pad };
+    let mut pool = Pool { kernel, strides, pads, dilations, ceil_mode, count_include_pad };
+    if ceil_mode && call.text_or("auto_pad", "NOTSET")? != "NOTSET" {
+        // Runtimes disagree on what a last, cut window is then: accepted where there is none.
+        let rounded = pool.output_hw(size);
+        pool.ceil_mode = false;
+        if pool.output_hw(size) != rounded {
+            return unsupported("ceil_mode together with auto_pad", "give explicit pads");
+        }
+    }
     let op = if average { Op::AveragePool(pool) } else { Op::MaxPool(pool) };
     builder.push(call, op, &[input])
 }
