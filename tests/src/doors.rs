@@ -6,6 +6,7 @@
 //! test both see it.
 
 mod bundle;
+mod compile;
 pub mod mutate;
 
 use std::path::{Path, PathBuf};
@@ -18,21 +19,24 @@ use gradgate_graph::import::{ImportOptions, import_bytes, summary};
 
 /// A way in.
 pub struct Door {
-    /// Name of the fuzz target and of the folder of its seeds.
+    /// Name of the fuzz target.
     pub name: &'static str,
-    /// Further folders with files that are seeds as they are, from the repository's root.
-    pub more_seeds: &'static [&'static str],
+    /// Folders of its seeds, from the repository's root.
+    pub seeds: &'static [&'static str],
     /// Reads the bytes; whether they were accepted.
     read: fn(&[u8]) -> bool,
     /// The most bytes of memory, at any one time, that reading these bytes may take.
     memory: fn(&[u8]) -> usize,
 }
 
+/// Models that are accepted, and one for each attack.
+const MODELS: [&str; 3] = ["tests/fuzz/seeds/import", "tests/golden/onnx", "tests/golden/families"];
+
 /// All of them.
-pub const DOORS: [Door; 5] = [
+pub const DOORS: [Door; 6] = [
     Door {
         name: "bundle",
-        more_seeds: &["runtime/bundle/tests/golden"],
+        seeds: &["tests/fuzz/seeds/bundle", "runtime/bundle/tests/golden"],
         read: bundle::read,
         // A copy at a multiple of 16 bytes and the arena of `bundle::ARENA_MAX`: the reader itself
         // takes nothing, which is asserted where it is called.
@@ -40,7 +44,7 @@ pub const DOORS: [Door; 5] = [
     },
     Door {
         name: "import",
-        more_seeds: &["tests/golden/onnx"],
+        seeds: &MODELS,
         read: import,
         // An empty message of two bytes becomes some 300 in a list that doubles as it grows. The
         // rest is what `CONSTANTS` allows, an integer being eight bytes, twice while it is moved.
@@ -48,7 +52,7 @@ pub const DOORS: [Door; 5] = [
     },
     Door {
         name: "images",
-        more_seeds: &[],
+        seeds: &["tests/fuzz/seeds/images"],
         read: images,
         memory: |bytes| {
             // Deflate packs 1032 to 1; the list of what is unpacked doubles as it grows.
@@ -56,8 +60,26 @@ pub const DOORS: [Door; 5] = [
             (64 + packed) * bytes.len() + 64 * PIXELS + (1 << 20)
         },
     },
-    Door { name: "features", more_seeds: &[], read: features, memory: of_text },
-    Door { name: "detector", more_seeds: &[], read: detector, memory: of_text },
+    Door {
+        name: "compile",
+        seeds: &MODELS,
+        read: compile::read,
+        // What a graph of `compile::NODES_MAX` nodes and tensors of `compile::ELEMENTS_MAX` becomes
+        // on its way, whatever the file's length.
+        memory: |bytes| 512 * bytes.len() + (256 << 20),
+    },
+    Door {
+        name: "features",
+        seeds: &["tests/fuzz/seeds/features"],
+        read: features,
+        memory: of_text,
+    },
+    Door {
+        name: "detector",
+        seeds: &["tests/fuzz/seeds/detector"],
+        read: detector,
+        memory: of_text,
+    },
 ];
 
 /// Elements of constants that the import may make: 2^20 would only slow the search down.
@@ -102,13 +124,11 @@ impl Door {
     /// When a folder cannot be read.
     pub fn seeds(&self) -> Vec<(String, Vec<u8>)> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let own = format!("tests/fuzz/seeds/{}", self.name);
-        let folders = std::iter::once(own.as_str()).chain(self.more_seeds.iter().copied());
         let list = |folder: &str| -> Vec<PathBuf> {
             let entries = root.join(folder).read_dir().unwrap_or_else(|e| panic!("{folder}: {e}"));
             entries.map(|entry| entry.expect("readable").path()).collect()
         };
-        let mut paths: Vec<PathBuf> = folders.flat_map(list).collect();
+        let mut paths: Vec<PathBuf> = self.seeds.iter().copied().flat_map(list).collect();
         paths.sort();
         let read = |path: PathBuf| {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();

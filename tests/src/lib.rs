@@ -153,17 +153,26 @@ fn fitted(expanded: &Expanded, compiled: &Compiled, frames: &[Vec<u8>]) -> Detec
 }
 
 fn compile_with(expanded: &Expanded, options: PlanOptions, extras: Extras<'_>) -> Compiled {
+    try_compile(expanded, options, extras).unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// As [`compile_with`]; an error names the stage.
+fn try_compile(
+    expanded: &Expanded,
+    options: PlanOptions,
+    extras: Extras<'_>,
+) -> Result<Compiled, String> {
     let preprocessing = Preprocessing::default();
     let products = extras.products;
-    let schedule = lower_with(expanded, &preprocessing, products);
-    let schedule = schedule.unwrap_or_else(|e| panic!("lower: {e}"));
+    let schedule =
+        lower_with(expanded, &preprocessing, products).map_err(|e| format!("lower: {e}"))?;
     let mut detector_blobs = Vec::new();
     let scratch = extras.detector.and_then(|d| d.to_bundle(&mut detector_blobs).scratch_elements());
     let options = PlanOptions { detector_scratch: scratch.unwrap_or(0), ..options };
-    let planned = plan(schedule, options).unwrap_or_else(|e| panic!("plan: {e}"));
+    let planned = plan(schedule, options).map_err(|e| format!("plan: {e}"))?;
     let Planned { schedule, plan, .. } = planned;
-    let mut packed = pack(&schedule, &plan).unwrap_or_else(|e| panic!("pack: {e}"));
-    let names = schema_names(expanded).unwrap_or_else(|e| panic!("schema: {e}"));
+    let mut packed = pack(&schedule, &plan).map_err(|e| format!("pack: {e}"))?;
+    let names = schema_names(expanded).map_err(|e| format!("schema: {e}"))?;
     let text = preprocessing.to_string();
     let detector = extras.detector.map(|detector| detector.to_bundle(&mut packed.blobs));
     let self_test = extras.self_test.map(|(frame, expected)| SelfTest {
@@ -207,8 +216,8 @@ fn compile_with(expanded: &Expanded, options: PlanOptions, extras: Extras<'_>) -
         security_counter: 0,
         input: schedule.input.map(|n| n as u32),
     };
-    let bytes = assemble(&parts).unwrap_or_else(|e| panic!("write: {e}"));
-    Compiled { schedule, plan, bytes }
+    let bytes = assemble(&parts).map_err(|e| format!("write: {e}"))?;
+    Ok(Compiled { schedule, plan, bytes })
 }
 
 const NO_EVIDENCE: Evidence<'static> = Evidence {

@@ -71,6 +71,11 @@ fn damaged_models_do_no_harm() {
 }
 
 #[test]
+fn damaged_models_are_compiled_or_refused() {
+    damage("compile", 20_000);
+}
+
+#[test]
 fn damaged_images_do_no_harm() {
     damage("images", 30_000);
 }

@@ -12,8 +12,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::{process, repo, setup};
 
-/// A target, the runs that a full search takes, seconds that one input may take, and further
-/// folders of seeds.
+/// A target, the runs that a full search takes, seconds that one input may take, and the folders of
+/// its seeds.
 struct Target {
     name: &'static str,
     runs: u64,
@@ -21,17 +21,36 @@ struct Target {
     seeds: &'static [&'static str],
 }
 
-const TARGETS: [Target; 5] = [
+/// Models that are accepted, and one for each attack.
+const MODELS: [&str; 3] = ["tests/fuzz/seeds/import", "tests/golden/onnx", "tests/golden/families"];
+
+const TARGETS: [Target; 6] = [
     Target {
         name: "bundle",
         runs: 10_000_000,
         seconds_max: 5,
-        seeds: &["runtime/bundle/tests/golden"],
+        seeds: &["tests/fuzz/seeds/bundle", "runtime/bundle/tests/golden"],
     },
-    Target { name: "import", runs: 1_000_000, seconds_max: 10, seeds: &["tests/golden/onnx"] },
-    Target { name: "images", runs: 1_000_000, seconds_max: 10, seeds: &[] },
-    Target { name: "features", runs: 1_000_000, seconds_max: 5, seeds: &[] },
-    Target { name: "detector", runs: 1_000_000, seconds_max: 5, seeds: &[] },
+    Target { name: "import", runs: 1_000_000, seconds_max: 10, seeds: &MODELS },
+    Target { name: "compile", runs: 1_000_000, seconds_max: 20, seeds: &MODELS },
+    Target {
+        name: "images",
+        runs: 1_000_000,
+        seconds_max: 10,
+        seeds: &["tests/fuzz/seeds/images"],
+    },
+    Target {
+        name: "features",
+        runs: 1_000_000,
+        seconds_max: 5,
+        seeds: &["tests/fuzz/seeds/features"],
+    },
+    Target {
+        name: "detector",
+        runs: 1_000_000,
+        seconds_max: 5,
+        seeds: &["tests/fuzz/seeds/detector"],
+    },
 ];
 
 /// Memory in MiB that a target may have resident: far above what its door allows for any input.
@@ -95,7 +114,6 @@ fn search(target: &Target, runs: u64, seconds: Option<u64>) -> Result<bool> {
     let mut cargo = Command::new("cargo");
     cargo.args(["fuzz", "run", "--fuzz-dir", "tests/fuzz", "--sanitizer", "none"]);
     cargo.arg("--target-dir").arg(&output).arg(target.name).arg(&corpus);
-    cargo.arg(root.join("tests/fuzz/seeds").join(target.name));
     cargo.args(target.seeds.iter().map(|folder| root.join(folder)));
     cargo.arg("--").arg(format!("-runs={runs}")).arg(format!("-timeout={}", target.seconds_max));
     cargo.arg(format!("-max_total_time={}", seconds.unwrap_or(0)));

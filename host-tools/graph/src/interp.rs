@@ -24,9 +24,9 @@ use crate::expand::Expanded;
 use crate::graph::{Graph, Node, ValueId};
 use crate::ops::Op;
 
-/// Signs of Relu outputs that replace the interpreter's own, by the Relu's output value. Used to
-/// compare
-/// with an executor in which a unit near zero fell on the other side.
+/// Which units pass, instead of the interpreter's own choice: of a Relu by its output, of a Clip by
+/// its output and, for the gradient, by what it clips. Used to compare with an executor in which a
+/// unit near a kink fell on the other side.
 pub type Masks = HashMap<ValueId, Vec<bool>>;
 
 /// One dense f64 operand.
@@ -87,7 +87,7 @@ impl<'g> Interp<'g> {
         self.run_masked(image, &Masks::new())
     }
 
-    /// Runs one frame with some Relu signs given.
+    /// Runs one frame with the choice of some units given.
     ///
     /// # Panics
     /// As [`Interp::run`].
@@ -135,17 +135,28 @@ impl<'g> Interp<'g> {
             .map(|&id| Operand { shape: self.graph.shape(id), data: &data[id.0 as usize] })
             .collect();
         let mask = match node.op {
-            Op::Relu => masks.get(&node.output),
-            Op::ReluGradient => masks.get(&node.inputs[0]),
+            Op::Relu | Op::Clip { .. } => masks.get(&node.output),
+            Op::ReluGradient | Op::ClipGradient { .. } => masks.get(&node.inputs[0]),
             _ => None,
         };
         match mask {
             Some(mask) => {
                 let passed = operands[operands.len() - 1].data.iter().zip(mask);
-                passed.map(|(&x, &open)| if open { x } else { 0.0 }).collect()
+                passed.map(|(&x, &open)| if open { x } else { held(&node.op, x) }).collect()
             }
             None => evaluate(&node.op, &operands, self.graph.shape(node.output)),
         }
+    }
+}
+
+/// What a unit that does not pass gives: the bound that is nearer, or no gradient.
+fn held(op: &Op, x: f64) -> f64 {
+    match *op {
+        Op::Clip { min, max } => {
+            let (min, max) = (f64::from(min), f64::from(max));
+            if (x - min).abs() <= (x - max).abs() { min } else { max }
+        }
+        _ => 0.0,
     }
 }
 

@@ -2,7 +2,7 @@
 //! each shape of attack (`attack-*`).
 //!
 //! `cargo xtask fuzz --seeds` runs it. Seeds that other tests hold already, the golden ONNX files
-//! and the golden bundle, are not copied: see `Door::more_seeds`.
+//! and the golden bundle, are not copied: see `Door::seeds`.
 
 mod bundles;
 mod images;

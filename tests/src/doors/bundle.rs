@@ -38,7 +38,8 @@ fn load(file: &[u8]) -> Option<Engine<'_>> {
     engine
 }
 
-fn is_cheap(engine: &Engine<'_>) -> bool {
+/// Whether a run takes little time and memory.
+pub(super) fn is_cheap(engine: &Engine<'_>) -> bool {
     let bundle = engine.bundle();
     let elements = |operand: u16| bundle.tensors().get(usize::from(operand)).map(|t| t.elements);
     let pairs = bundle.steps().iter().map(|step| {
@@ -54,7 +55,7 @@ fn is_cheap(engine: &Engine<'_>) -> bool {
 
 /// The self-test's frame where there is one, else a ramp: the engine must take it, whatever it
 /// finds.
-fn run(engine: &Engine<'_>) {
+pub(super) fn run(engine: &Engine<'_>) {
     let mut arena = vec![0.0; engine.arena_elements()];
     let ramp: Vec<u8> = (0..engine.frame_length()).map(|i| i as u8).collect();
     let frame = engine.bundle().self_test().map_or(ramp.as_slice(), |(frame, _)| frame);
