@@ -16,6 +16,7 @@ initial values would be merged into one tensor.
 Needs torch, torchvision, onnx, onnxscript, numpy, safetensors.
 """
 
+import copy
 import pathlib
 import sys
 import warnings
@@ -94,9 +95,18 @@ def initialise(model, side):
     return model.eval()
 
 
+def as_stored(model):
+    """HardSigmoid's sixth in f32, as the file has it; 1/6 would differ by 3e-8 of itself."""
+    sixth = float(np.float32(1 / 6))
+    for module in model.modules():
+        if isinstance(module, nn.Hardsigmoid):
+            module.forward = lambda x: torch.clamp(x * sixth + 0.5, 0, 1)
+
+
 def features(model, images):
     """Logits and squared gradient norms of every parameter in float64, a frame at a time."""
-    model = model.double()
+    model = copy.deepcopy(model).double()
+    as_stored(model)
     logits, norms = [], []
     for image in images:
         model.zero_grad()
@@ -104,7 +114,6 @@ def features(model, images):
         F.binary_cross_entropy_with_logits(z, torch.ones_like(z)).backward()
         logits.append(z.detach()[0].numpy())
         norms.append([p.grad.square().sum().item() for p in model.parameters()])
-    model.float()
     return np.array(logits), np.array(norms)
 
 
