@@ -20,8 +20,9 @@ const COLUMNS: [&str; 10] = [
     "ms",
 ];
 
-/// The interpreter's tolerance, and that of the median of f32 executors.
-const LIMITS: [(&str, f64); 3] = [("interp", 1e-9), ("median", 1e-5), ("ort_median", 1e-5)];
+/// Tolerances of the interpreter, of the engine's median, and of onnxruntime's, which fuses what we
+/// wrote out as it likes.
+const LIMITS: [(&str, f64); 3] = [("interp", 1e-9), ("median", 1e-5), ("ort_median", 1e-4)];
 
 /// Network and exporter of a file `NETWORK.EXPORTER.onnx`.
 pub fn names(model: &Path) -> (String, String) {
@@ -170,7 +171,7 @@ mod tests {
         let expected = "| net | dynamo | 3 | 1.5 M | 1.0e-14 | 2.0e-6 | 31 of 32, 1 kinks | 3.0e-6 \
                         | 1.0 + 2.0 M | 2 KiB | 1.2 |\n";
         assert_eq!(row("net", &good.cells()), expected);
-        for bad in ["interp=1e-8", "median=NaN", "ort_median=2e-5", "holds=false"] {
+        for bad in ["interp=1e-8", "median=NaN", "ort_median=2e-4", "holds=false"] {
             assert!(!figures(&format!("{GOOD}ort_median=3e-6\n{bad}\n")).holds(), "{bad}");
         }
     }
