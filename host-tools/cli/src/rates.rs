@@ -7,8 +7,8 @@ use anyhow::Result;
 use gradgate_detect::frontier::Rates;
 use gradgate_engine::Engine;
 use gradgate_frames::Pixels;
-use gradgate_graph::cost::{Macs, Pass};
-use gradgate_graph::schedule::Schedule;
+use gradgate_graph::cost::Macs;
+use gradgate_graph::schedule::{Pass, Schedule};
 
 use crate::executor::engine_frame;
 use crate::{interrupt, self_test};
@@ -86,14 +86,7 @@ pub fn measure(engine: &Engine<'_>, schedule: &Schedule) -> Result<Rates> {
 
 /// The pass of every step.
 fn passes(schedule: &Schedule) -> Vec<Pass> {
-    let counted = |step: &gradgate_graph::schedule::Step| Pass::of(step.opcode);
-    let turn = schedule.steps.iter().position(|step| counted(step) != Pass::Forward);
-    let turn = turn.unwrap_or(schedule.steps.len());
-    let pass = |(index, step)| match counted(step) {
-        Pass::Forward if index >= turn => Pass::Backward,
-        pass => pass,
-    };
-    schedule.steps.iter().enumerate().map(pass).collect()
+    schedule.steps.iter().map(|step| step.pass).collect()
 }
 
 #[cfg(test)]

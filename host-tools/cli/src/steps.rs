@@ -11,7 +11,7 @@ use gradgate_bundle::op::{
 use gradgate_bundle::record::{StepRecord, TensorKind};
 use gradgate_bundle::shape::{ConvShape, METHOD_GRAM, METHOD_PIXEL_GRAM, operands};
 use gradgate_graph::plan::Plan;
-use gradgate_graph::schedule::{Schedule, ScheduledTensor, Step, Storage, TensorId};
+use gradgate_graph::schedule::{Pass, Schedule, ScheduledTensor, Step, Storage, TensorId};
 use serde_json::{Value, json};
 
 /// One line of `inspect`.
@@ -113,9 +113,20 @@ pub fn from_bundle(bundle: &Bundle<'_>) -> (Schedule, Plan) {
         features_offset: header.layout.features_offset as usize,
         scratch_offset: header.layout.scratch_offset as usize,
     };
+    // What comes behind the logits goes backward.
+    let writes_logits = |step: &StepRecord| {
+        let roles = OpCode::from_number(step.opcode.get()).map_or(&[][..], operands);
+        let places = step.operands.iter().zip(roles);
+        places.into_iter().any(|(id, role)| role.writes() && id.get() == header.layout.logits)
+    };
+    let turn = steps.iter().rposition(writes_logits).unwrap_or(steps.len());
     let schedule = Schedule {
         tensors,
-        steps: steps.iter().filter_map(|step| step_of(bundle, step)).collect(),
+        steps: steps
+            .iter()
+            .enumerate()
+            .filter_map(|(index, step)| step_of(bundle, step, index > turn))
+            .collect(),
         features: header.schema.features(),
         logits: TensorId(usize::from(header.layout.logits)),
         penultimate: id(header.layout.penultimate),
@@ -125,7 +136,7 @@ pub fn from_bundle(bundle: &Bundle<'_>) -> (Schedule, Plan) {
     (schedule, plan)
 }
 
-fn step_of(bundle: &Bundle<'_>, step: &StepRecord) -> Option<Step> {
+fn step_of(bundle: &Bundle<'_>, step: &StepRecord, is_backward: bool) -> Option<Step> {
     let opcode = OpCode::from_number(step.opcode.get())?;
     let mut params = Vec::new();
     let macs = match opcode {
@@ -167,6 +178,7 @@ fn step_of(bundle: &Bundle<'_>, step: &StepRecord) -> Option<Step> {
         params,
         operands: step.operands.iter().take(count).map(|operand| id(operand.get())).collect(),
         macs,
+        pass: Pass::of(opcode, is_backward),
         again: false,
     })
 }

@@ -7,39 +7,14 @@
 use std::fmt;
 use std::str::FromStr;
 
-use gradgate_bundle::op::OpCode;
 use gradgate_frame::Preprocessing;
 
 use crate::alignment::Reference;
 use crate::expand::{ExpandError, Label, expand_aligned};
 use crate::graph::Graph;
 use crate::lower::{LowerError, Products, lower_with};
-use crate::schedule::Schedule;
+use crate::schedule::{Pass, Schedule};
 use crate::taps::Taps;
-
-/// What a step's multiply-adds are for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pass {
-    /// From the image to the logits, and all steps that are neither of the other two.
-    Forward,
-    /// Cotangents through the layers.
-    Backward,
-    /// Weight gradients, their norms and alignments.
-    Norms,
-}
-
-impl Pass {
-    /// Of a step.
-    pub fn of(opcode: OpCode) -> Pass {
-        match opcode {
-            OpCode::ConvInputGradient => Pass::Backward,
-            OpCode::ConvWeightNorm | OpCode::ConvWeightGradient | OpCode::ConvAlignment => {
-                Pass::Norms
-            }
-            _ => Pass::Forward,
-        }
-    }
-}
 
 /// Multiply-adds of one frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,7 +34,7 @@ impl Macs {
     pub fn of(schedule: &Schedule) -> Macs {
         let mut macs = Macs::default();
         for step in &schedule.steps {
-            match Pass::of(step.opcode) {
+            match step.pass {
                 _ if step.again => macs.again += step.macs,
                 Pass::Forward => macs.forward += step.macs,
                 Pass::Backward => macs.backward += step.macs,

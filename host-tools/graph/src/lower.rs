@@ -35,7 +35,7 @@ use gradgate_frame::Preprocessing;
 use crate::expand::Expanded;
 use crate::graph::{Graph, Node, NodeId, ValueId};
 use crate::ops::Op;
-use crate::schedule::{Schedule, ScheduledTensor, Step, Storage, TensorId};
+use crate::schedule::{Pass, Schedule, ScheduledTensor, Step, Storage, TensorId};
 
 /// Why a graph has no schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,6 +128,8 @@ struct Lowering<'g> {
     vectors: HashMap<Vec<u32>, TensorId>,
     tensors: Vec<ScheduledTensor>,
     steps: Vec<Step>,
+    /// Whether the node at hand belongs to the backward pass.
+    is_backward: bool,
 }
 
 impl<'g> Lowering<'g> {
@@ -145,12 +147,14 @@ impl<'g> Lowering<'g> {
             vectors: HashMap::new(),
             tensors: Vec::new(),
             steps: Vec::new(),
+            is_backward: false,
         }
     }
 
     fn node(&mut self, id: NodeId) -> Result<(), LowerError> {
         let graph = self.graph;
         let node = &graph.nodes[id.0 as usize];
+        self.is_backward = id.0 as usize >= self.expanded.forward_nodes;
         if let Some(group) = self.fusion.weight_norm_at(id) {
             self.conv_weight_norm(group)?;
         }
@@ -261,6 +265,7 @@ impl<'g> Lowering<'g> {
             params: zerocopy::IntoBytes::as_bytes(params).to_vec(),
             operands: operands.to_vec(),
             macs,
+            pass: Pass::of(opcode, self.is_backward),
             again: false,
         });
     }

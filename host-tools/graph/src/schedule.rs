@@ -28,6 +28,31 @@ pub struct ScheduledTensor {
     pub storage: Storage,
 }
 
+/// What a step is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// From the image to the logits, and squared norms of activations.
+    Forward,
+    /// Cotangents through the layers.
+    Backward,
+    /// Weight gradients, their norms and alignments.
+    Norms,
+}
+
+impl Pass {
+    /// Of a step of a forward node, or of the backward pass: a transposed convolution runs the
+    /// kernel of an input gradient, and its input's cotangent is a convolution.
+    pub fn of(opcode: OpCode, is_backward: bool) -> Pass {
+        match opcode {
+            OpCode::ConvWeightNorm | OpCode::ConvWeightGradient | OpCode::ConvAlignment => {
+                Pass::Norms
+            }
+            _ if is_backward => Pass::Backward,
+            _ => Pass::Forward,
+        }
+    }
+}
+
 /// One kernel call.
 #[derive(Clone, Debug)]
 pub struct Step {
@@ -41,6 +66,8 @@ pub struct Step {
     pub operands: Vec<Option<TensorId>>,
     /// Multiply-adds, padding counted.
     pub macs: u64,
+    /// What it is for.
+    pub pass: Pass,
     /// Whether the step ran before and `plan` runs it again.
     pub again: bool,
 }

@@ -92,15 +92,20 @@ fn glob(pattern: &[u8], name: &[u8]) -> bool {
     pattern[p..].iter().all(|&c| c == b'*')
 }
 
-/// Layer outputs whose squared norm is a forward feature: for each Conv and Gemm, the value at the
-/// end
-/// of its chain of sole consumers through normalisation, activation and residual addition.
-/// The logits are left out (they are features themselves); a value reached twice is listed once.
+/// Whether a forward op has a weight of its own: a convolution, its transposed form, a product.
+pub(crate) fn is_linear(op: &Op) -> bool {
+    matches!(op, Op::Conv(_) | Op::ConvInputGradient { .. } | Op::Gemm { .. })
+}
+
+/// Layer outputs whose squared norm is a forward feature: for each convolution, transposed ones
+/// too, and each Gemm, the value at the end of its chain of sole consumers through normalisation,
+/// activation and residual addition. The logits are left out (they are features themselves); a
+/// value reached twice is listed once.
 pub fn layers(graph: &Graph) -> Vec<ValueId> {
     let consumers = graph.consumers();
     let mut layers = Vec::new();
     for node in &graph.nodes {
-        if !matches!(node.op, Op::Conv(_) | Op::Gemm { .. }) {
+        if !is_linear(&node.op) {
             continue;
         }
         let mut value = node.output;

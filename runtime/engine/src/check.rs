@@ -6,8 +6,13 @@ use gradgate_bundle::Bundle;
 use gradgate_bundle::detector::FeatureShape;
 use gradgate_bundle::header::names;
 use gradgate_bundle::op::{Activation, NONE, OpCode};
+#[cfg(feature = "attention")]
+use gradgate_bundle::op::{BOX_RANK, MatMulParams};
 use gradgate_bundle::record::{StepRecord, TensorKind, TensorRecord};
 use gradgate_bundle::shape::{Parameters, Role, ShapeError, operands};
+
+#[cfg(feature = "attention")]
+use zerocopy::little_endian::U32;
 
 use crate::arena::Interval;
 use crate::error::{LoadError, OperandFault};
@@ -64,6 +69,12 @@ fn check_step(bundle: &Bundle<'_>, step: usize, record: &StepRecord) -> Result<(
     if opcode == OpCode::MatMul && !cfg!(feature = "attention") {
         return Err(LoadError::Operation { step, opcode });
     }
+    #[cfg(feature = "attention")]
+    if let Parameters::MatMul(p) = &parameters
+        && !is_bounded(p)
+    {
+        return Err(refused(ShapeError::Box));
+    }
     if let Some(kind) = lacking(&parameters, cfg!(feature = "functions")) {
         return Err(LoadError::Function { step, kind });
     }
@@ -106,6 +117,25 @@ fn check_step(bundle: &Bundle<'_>, step: usize, record: &StepRecord) -> Result<(
         }
     }
     Ok(())
+}
+
+/// Whether a product has no more terms than its operands' elements allow: strides of 0, or that
+/// overlap, would let a few bytes be summed for days.
+#[cfg(feature = "attention")]
+fn is_bounded(p: &MatMulParams) -> bool {
+    let of = |strides: &[U32; BOX_RANK], step: U32| {
+        let (mut terms, mut reach) = (u64::from(p.inner.get()), 1);
+        reach += (terms - 1) * u64::from(step.get());
+        for (dim, stride) in p.dims.iter().zip(strides).filter(|(_, stride)| stride.get() > 0) {
+            terms = terms.saturating_mul(dim.get().into());
+            reach += u64::from(dim.get() - 1) * u64::from(stride.get());
+        }
+        terms <= reach
+    };
+    let strides = p.a_strides.iter().zip(&p.b_strides);
+    let repeats = |(dim, (a, b)): (&U32, (&U32, &U32))| dim.get() > 1 && a.get() + b.get() == 0;
+    let repeated = p.dims.iter().zip(strides).any(repeats);
+    !repeated && of(&p.a_strides, p.a_step) && of(&p.b_strides, p.b_step)
 }
 
 /// The function that a step asks for and an engine without functions lacks.

@@ -213,6 +213,12 @@ impl<'a> Builder<'a> {
         op: Op,
         inputs: &[ValueId],
     ) -> Outcome<ValueId> {
+        // Some nodes of a file become several.
+        let (found, limit) = (self.graph.nodes.len() as u64, self.limits.nodes as u64 * 4);
+        if found >= limit {
+            let what = "count of operations that the nodes become".to_owned();
+            return Err(Fault::Limit { what, found: found + 1, limit });
+        }
         let id = match self.graph.push_named(node, output, op, inputs) {
             Ok(id) => id,
             Err(error) => return invalid(error.reason),

@@ -1,6 +1,6 @@
 //! Which constants are trainable, and whether the image is normalised inside the model.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::graph::{Graph, Node, ValueId};
 use crate::ops::Op;
@@ -19,20 +19,35 @@ pub(super) fn collect(
     let mut seen = HashSet::new();
     let mut parameters = Vec::new();
     let mut normalised = false;
+    // Constants that stand in every frame, by the value that holds them there.
+    let mut tokens: HashMap<ValueId, ValueId> = HashMap::new();
     for node in &graph.nodes {
         let on_image = stays_image(graph, node, &raw);
         if on_image {
             raw.insert(node.output);
             normalised |= is_arithmetic(&node.op);
         }
+        if let (Op::Expand { .. }, &[constant]) = (&node.op, &node.inputs[..])
+            && !graph.value(constant).is_frame()
+        {
+            tokens.insert(node.output, constant);
+            raw.insert(node.output);
+        }
         for (index, &id) in node.inputs.iter().enumerate() {
+            // Joined to the network's values it is trained with them; to the image, it is a map of
+            // coordinates or the like.
+            if let Some(&token) = tokens.get(&id).filter(|_| !on_image)
+                && initializers.contains(&token)
+                && seen.insert(token)
+            {
+                parameters.push(token);
+            }
             if graph.value(id).is_frame() {
                 continue;
             }
             let trainable = match &node.op {
                 Op::Conv(_) | Op::Gemm { .. } | Op::BatchNorm { .. } => (1..=2).contains(&index),
                 Op::ConvInputGradient { .. } => index == 1,
-                Op::Expand { .. } => initializers.contains(&id),
                 op if is_arithmetic(op) => {
                     let several = graph.value(id).elements() > 1;
                     biases.contains(&id) || (!on_image && several && initializers.contains(&id))

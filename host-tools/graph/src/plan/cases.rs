@@ -9,7 +9,7 @@ use zerocopy::FromZeros;
 use zerocopy::little_endian::U32;
 
 use crate::ops::check::Rng;
-use crate::schedule::{Schedule, ScheduledTensor, Step, Storage, TensorId};
+use crate::schedule::{Pass, Schedule, ScheduledTensor, Step, Storage, TensorId};
 
 /// Dimensions of a box of `length` elements in a row.
 fn row(length: usize) -> [U32; BOX_RANK] {
@@ -55,6 +55,7 @@ impl Builder {
             params: params.as_bytes().to_vec(),
             operands: operands.iter().copied().map(Some).collect(),
             macs,
+            pass: Pass::of(opcode, false),
             again: false,
         });
     }

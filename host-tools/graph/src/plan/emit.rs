@@ -7,7 +7,7 @@ use zerocopy::{FromBytes, IntoBytes};
 
 use super::Again;
 use super::program::{ABSENT, Call, Origin, Problem, Program, Work};
-use crate::schedule::{Schedule, ScheduledTensor, Step, Storage, TensorId};
+use crate::schedule::{Pass, Schedule, ScheduledTensor, Step, Storage, TensorId};
 
 /// Adds a program's tensors to the schedule and puts the steps in the program's order.
 pub(super) fn schedule(mut schedule: Schedule, program: &Program) -> Schedule {
@@ -54,6 +54,7 @@ fn mask(schedule: &Schedule, call: &Call) -> Step {
         params: params.as_bytes().to_vec(),
         operands: [x, mask].map(|id| Some(TensorId(id))).to_vec(),
         macs: 0,
+        pass: Pass::Backward,
         again: false,
     }
 }

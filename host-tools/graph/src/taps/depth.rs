@@ -96,7 +96,7 @@ pub fn layers(graph: &Graph) -> Vec<Layer> {
     let mut taken = vec![false; graph.values.len()];
     let parameters: Vec<usize> = graph.parameters.iter().map(|p| p.0 as usize).collect();
     for node in &graph.nodes {
-        let linear = matches!(node.op, Op::Conv(_) | Op::Gemm { .. });
+        let linear = super::is_linear(&node.op);
         let follows = node.inputs.iter().find_map(|input| layer_of[input.0 as usize]);
         let mut own = Vec::new();
         for &input in &node.inputs {

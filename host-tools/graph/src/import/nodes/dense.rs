@@ -94,6 +94,14 @@ pub(super) fn matmul(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
         let op = Op::MatMul { transpose_a: false, transpose_b: false };
         let mut operands = [x, y];
         builder.alike(call, &mut operands)?;
+        let [a, b] = operands.map(|id| builder.shape(id));
+        let outer = |shape: &[usize]| shape[..shape.len().saturating_sub(2)].to_vec();
+        if a.len() < 2 || a.len() != b.len() || outer(&a) != outer(&b) {
+            return unsupported(
+                format!("it multiplies {a:?} and {b:?}, whose axes before the matrices differ"),
+                "expand both operands to the same axes in the model",
+            );
+        }
         return builder.push(call, op, &operands);
     }
     let (weight, transpose_b) = matrix(builder, call, false)?;

@@ -86,6 +86,9 @@ pub(super) fn transpose(builder: &mut Builder, call: &Call) -> Outcome<Binding> 
     }
     let reason = format!("it moves the batch axis of {old:?}");
     let moved = builder.moved(&[input]).unwrap_or_else(|| Moved::by(call, reason));
+    if builder.batch > 1 {
+        return unsupported(moved.reason, KEEP_BATCH);
+    }
     let shape: Vec<usize> = permutation.iter().map(|&axis| old[axis]).collect();
     // Axes of length 1 may go anywhere without an element moving.
     let long: Vec<usize> = permutation.iter().copied().filter(|&axis| old[axis] != 1).collect();
@@ -109,7 +112,7 @@ pub(super) fn gather(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
         indices.ints()?.iter().map(|&index| axis(index, shape[at])).collect::<Outcome<_>>()?;
     let result = [&shape[..at], &indices.shape, &shape[at + 1..]].concat();
     if offset == 0 && at == 0 {
-        if !indices.shape.is_empty() {
+        if !indices.shape.is_empty() || builder.batch > 1 {
             return touches_batch("gathers from");
         }
         let moved = Moved::by(call, format!("it takes {shape:?} from the batch axis"));
@@ -125,6 +128,9 @@ pub(super) fn gather(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
     builder.push_reshape(call, list, result, moved)
 }
 
+/// Slices of an axis at most: each is a step.
+const SLICES_MAX: usize = 256;
+
 /// What takes a list of indices along an axis of the graph's value: one slice, or several joined.
 fn taken(
     builder: &mut Builder,
@@ -139,15 +145,29 @@ fn taken(
         (starts[axis], lengths[axis]) = (start, length);
         Op::Slice { starts, steps: vec![1; lengths.len()], lengths }
     };
-    let Some((&first, &last)) = wanted.first().zip(wanted.last()) else {
-        return invalid("it gathers nothing");
-    };
-    if wanted.iter().copied().eq(first..=last) {
-        return Ok((run(first, wanted.len()), vec![input]));
+    // Neighbours in order come in one slice.
+    let mut runs: Vec<[usize; 2]> = Vec::new();
+    for &index in wanted {
+        match runs.last_mut() {
+            Some([start, length]) if *start + *length == index => *length += 1,
+            _ => runs.push([index, 1]),
+        }
+        if runs.len() > SLICES_MAX {
+            return unsupported(
+                format!("it takes the axis apart into more than {SLICES_MAX} slices"),
+                "gather neighbours, or choose a value before it as output",
+            );
+        }
     }
-    let mut parts = Vec::with_capacity(wanted.len());
-    for (place, &index) in wanted.iter().enumerate() {
-        parts.push(builder.part(call, &format!("taken{place}"), run(index, 1), &[input])?);
+    match runs[..] {
+        [] => return invalid("it gathers nothing"),
+        [[start, length]] => return Ok((run(start, length), vec![input])),
+        _ => {}
+    }
+    let mut parts = Vec::with_capacity(runs.len());
+    for (place, &[start, length]) in runs.iter().enumerate() {
+        let part = format!("taken{place}");
+        parts.push(builder.part(call, &part, run(start, length), &[input])?);
     }
     Ok((Op::Concat { axis }, parts))
 }

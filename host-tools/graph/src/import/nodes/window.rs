@@ -1,5 +1,7 @@
 //! Convolution and pooling windows.
 
+use std::rc::Rc;
+
 use super::super::builder::Builder;
 use super::super::call::{Binding, Call, natural};
 use super::super::error::{Outcome, invalid, unsupported};
@@ -143,16 +145,17 @@ pub(super) fn transposed(builder: &mut Builder, call: &Call) -> Outcome<Binding>
     builder.limits.volume(&[1, per_group.saturating_mul(groups), output[0], output[1]])?;
     let op =
         Op::ConvInputGradient { conv: Conv { strides, pads, dilations, groups }, input_hw: output };
-    let weight = builder.constant(weight)?;
-    let Some(bias) = call.constant(2)? else {
+    let (channels, weight) = (per_group * groups, builder.constant(weight)?);
+    let column = match call.constant(2)? {
+        Some(bias) if bias.shape != [channels] => {
+            return invalid(format!("bias of shape {:?} for {channels} outputs", bias.shape));
+        }
+        bias => bias.map(|bias| Rc::new(bias.with_shape(vec![channels, 1, 1]))),
+    };
+    let Some(bias) = builder.bias(column.as_ref())? else {
         return builder.push(call, op, &[input, weight]);
     };
     let product = builder.part(call, "product", op, &[input, weight])?;
-    let (channels, shape) = (bias.data.len(), &bias.shape);
-    if shape.len() != 1 {
-        return invalid(format!("bias `{}` has shape {shape:?}", bias.name));
-    }
-    let bias = builder.constant(&bias.with_shape(vec![channels, 1, 1]))?;
     builder.biases.insert(bias);
     builder.push(call, Op::Add, &[product, bias])
 }
@@ -171,7 +174,7 @@ fn transposed_output(
         let pads = if mode == "VALID" { [0; 4] } else { pads(call)? };
         let left = |axis: usize| reached[axis].checked_sub(pads[axis] + pads[axis + 2]);
         return match (left(0), left(1)) {
-            (Some(height), Some(width)) if height * width > 0 => Ok(([height, width], pads)),
+            (Some(height), Some(width)) if height > 0 && width > 0 => Ok(([height, width], pads)),
             _ => invalid(format!("pads {pads:?} leave nothing of {reached:?}")),
         };
     }
