@@ -81,7 +81,7 @@ fn normalised(
     axes: Vec<usize>,
 ) -> Outcome<ValueId> {
     let epsilon = call.float_or("epsilon", 1e-5)?;
-    if epsilon < 0.0 {
+    if !epsilon.is_finite() || epsilon < 0.0 {
         return invalid(format!("epsilon is {epsilon}"));
     }
     let epsilon =

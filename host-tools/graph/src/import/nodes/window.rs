@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::super::builder::Builder;
 use super::super::call::{Binding, Call, natural};
+use super::super::constant::Constant;
 use super::super::error::{Outcome, invalid, unsupported};
 use crate::graph::ValueId;
 use crate::ops::{Conv, Op, Pool};
@@ -93,18 +94,24 @@ fn pads(call: &Call) -> Outcome<[usize; 4]> {
     Ok(pads)
 }
 
-/// Conv: input, weight, bias.
-pub(super) fn convolution(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
-    call.arity(2, 3)?;
-    let (input, size) = plane(builder, call)?;
-    let weight = call.required_constant(1)?;
-    let &[_, _, rows, columns] = weight.shape.as_slice() else {
+/// Rows and columns of a weight, and the length of its second axis.
+fn kernel(call: &Call, weight: &Constant) -> Outcome<([usize; 2], usize)> {
+    let &[_, second, rows, columns] = weight.shape.as_slice() else {
         return invalid(format!("weight `{}` has shape {:?}", weight.name, weight.shape));
     };
     let kernel = [rows, columns];
     if call.int_list("kernel_shape")?.is_some() && pair(call, "kernel_shape")? != kernel {
         return invalid(format!("attribute `kernel_shape` differs from the weight's {kernel:?}"));
     }
+    Ok((kernel, second))
+}
+
+/// Conv: input, weight, bias.
+pub(super) fn convolution(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
+    call.arity(2, 3)?;
+    let (input, size) = plane(builder, call)?;
+    let weight = call.required_constant(1)?;
+    let (kernel, _) = kernel(call, weight)?;
     let Window { strides, dilations, pads } = window(call, size, kernel)?;
     let groups = natural("group", call.int_or("group", 1)?)?;
     let mut operands = vec![input, builder.constant(weight)?];
@@ -118,13 +125,7 @@ pub(super) fn transposed(builder: &mut Builder, call: &Call) -> Outcome<Binding>
     call.arity(2, 3)?;
     let (input, size) = plane(builder, call)?;
     let weight = call.required_constant(1)?;
-    let &[_, per_group, rows, columns] = weight.shape.as_slice() else {
-        return invalid(format!("weight `{}` has shape {:?}", weight.name, weight.shape));
-    };
-    let kernel = [rows, columns];
-    if call.int_list("kernel_shape")?.is_some() && pair(call, "kernel_shape")? != kernel {
-        return invalid(format!("attribute `kernel_shape` differs from the weight's {kernel:?}"));
-    }
+    let (kernel, per_group) = kernel(call, weight)?;
     positive("kernel_shape", kernel)?;
     let strides = positive("strides", pair(call, "strides")?)?;
     let dilations = positive("dilations", pair(call, "dilations")?)?;
