@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::heads::Scaling;
 use crate::heads::mlp::{Rows, Training, balanced_weights, outputs, train};
-use crate::metrics::{Interval, auroc, auroc_interval};
+use crate::metrics::{Interval, MetricsError, Resampling, Scored, auroc, auroc_interval};
 use crate::split::folds;
 use crate::{DetectError, FeatureSet, Inputs};
 
@@ -116,13 +116,12 @@ pub fn cross_validate(
             let all = got.iter().zip(&test.anomalous);
             all.filter(|(_, anomalous)| **anomalous == kind).map(|(score, _)| *score).collect()
         };
-        let value = auroc(&of(false), &of(true));
-        if value.is_nan() {
-            return Err(DetectError::Data(format!(
+        found.push(auroc(&of(false), &of(true)).map_err(|error| match error {
+            MetricsError::Empty(_) => DetectError::Data(format!(
                 "fold {held} of {count} lacks normal or anomalous rows; give more sources"
-            )));
-        }
-        found.push(value);
+            )),
+            other => other.into(),
+        })?);
         let members = (0..fold.len()).filter(|index| fold[*index] == held);
         members.zip(got).for_each(|(index, score)| scores[index] = score);
     }
@@ -162,8 +161,9 @@ fn pool(matrix: &Matrix, scores: &[f32], seed: u64) -> Result<Interval, DetectEr
         members.map(|index| (scores[index], matrix.source[index])).unzip()
     };
     let (normal, anomalous) = (of(false), of(true));
-    auroc_interval((&normal.0, &normal.1), (&anomalous.0, &anomalous.1), 1_000, 0.95, seed)
-        .ok_or_else(|| DetectError::Data("rows of only one kind".into()))
+    let scored = |(scores, sources)| Scored { scores, sources };
+    let how = Resampling { resamples: 1_000, confidence: 0.95, seed, twins: false };
+    Ok(auroc_interval(scored((&normal.0, &normal.1)), scored((&anomalous.0, &anomalous.1)), &how)?)
 }
 
 #[cfg(test)]

@@ -154,7 +154,7 @@ fn read_metadata(text: &HashMap<String, String>) -> Result<Metadata, DetectError
              features again"
         )));
     }
-    let names = |name: &str| {
+    let names = |name: &str| -> Result<_, DetectError> {
         let text = field(name)?;
         let split = if text.is_empty() { vec![] } else { text.split(',').collect() };
         Ok(split.into_iter().map(str::to_owned).collect::<Vec<_>>())

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::metrics::Resampling;
 use crate::split::SplitMode;
 use crate::{DetectError, Inputs};
 
@@ -137,6 +138,12 @@ impl Default for FitOptions {
 }
 
 impl FitOptions {
+    /// How intervals of a report are drawn.
+    pub(crate) fn resampling(&self, confidence: f64) -> Resampling {
+        let resamples = self.resamples as usize;
+        Resampling { resamples, confidence, seed: self.seed, twins: false }
+    }
+
     /// Refuses values out of their ranges.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use super::options::input_names;
 use super::{Audit, Data, FitOptions, HeadKind};
 use crate::file::{Counting, DetectorFile, Model};
 use crate::heads::Part;
-use crate::metrics::{Interval, Resampled, auroc, auroc_interval, share_above};
+use crate::metrics::{Interval, Scored, auroc, auroc_difference, auroc_interval, share_above};
 use crate::{DetectError, Inputs, binomial};
 
 /// Confidence of the intervals in the report.
@@ -112,6 +112,11 @@ impl Scores {
             anomalous: anomalous.collect::<Result<_, _>>()?,
         })
     }
+
+    /// Normal scores and those of one anomalous set.
+    fn of(&self, set: usize) -> (&[f32], &[f32]) {
+        (&self.normal, &self.anomalous[set])
+    }
 }
 
 /// Sets of inputs worth comparing for this head and these features.
@@ -140,28 +145,26 @@ fn measure_inputs(
     options: &FitOptions,
 ) -> Result<InputsReport, DetectError> {
     let normal_source = data.part(&data.parts.audit).source();
-    let (resamples, seed) = (options.resamples as usize, options.seed);
+    let how = options.resampling(INTERVAL);
     let mut sources = vec![];
     for (index, scores) in own.anomalous.iter().enumerate() {
+        if scores.is_empty() || own.normal.is_empty() {
+            continue;
+        }
         let part = data.anomalous_part(index, |parts| &parts.test);
         let source = part.source();
-        let normal = (own.normal.as_slice(), normal_source.as_slice());
-        let auroc = auroc_interval(normal, (scores, &source), resamples, INTERVAL, seed);
-        let Some(auroc) = auroc else { continue };
+        let normal = Scored { scores: &own.normal, sources: &normal_source };
+        let auroc = auroc_interval(normal, Scored { scores, sources: &source }, &how)?;
         let forward = forward.filter(|_| model.inputs != Inputs::FORWARD);
-        let gain = forward.and_then(|forward| {
-            let resampled = |scores: &Scores| {
-                let normal = (scores.normal.clone(), normal_source.clone());
-                let anomalous = [(scores.anomalous[index].clone(), source.clone())];
-                Resampled::new(&normal, &anomalous, resamples, seed)
-            };
-            Some(resampled(own)?.minus(&resampled(forward)?, INTERVAL))
+        let gain = forward.map(|forward| {
+            let (ours, theirs) = (own.of(index), forward.of(index));
+            auroc_difference(ours, theirs, (&normal_source, &source), &how)
         });
         sources.push(SourceReport {
             name: data.anomalous[index].name.clone(),
             frames: scores.len(),
             auroc,
-            gain,
+            gain: gain.transpose()?,
             detected: share_above(scores, model.threshold),
             left_out: leave_out(data, kind, model.inputs, &part, index, options)?,
         });
@@ -193,7 +196,7 @@ fn leave_out(
     let scores = part.scores(&model, shape)?;
     let normal = data.part(&data.parts.audit).scores(&model, shape)?;
     let detected = share_above(&scores, model.threshold);
-    Ok(Some(LeftOut { auroc: auroc(&normal, &scores), detected }))
+    Ok(Some(LeftOut { auroc: auroc(&normal, &scores)?, detected }))
 }
 
 impl FitReport {

@@ -24,6 +24,18 @@ pub(crate) struct Told {
     pub detector_bytes: u64,
 }
 
+/// Scores with the source of each.
+struct Owned {
+    scores: Vec<f32>,
+    sources: Vec<i64>,
+}
+
+impl Owned {
+    fn borrow(&self) -> Scored<'_> {
+        Scored { scores: &self.scores, sources: &self.sources }
+    }
+}
+
 /// Fits a head on the train and early-stop parts, then scores the others. Parts depend on sources
 /// and seed alone, so that every subset of the same frames has the same.
 pub(crate) fn tell(
@@ -37,8 +49,8 @@ pub(crate) fn tell(
     let inputs = inputs_of(normal, options.inputs);
     let model = data.fit_model(kind, inputs, options, None)?;
     let scorer = Scorer::new(&model, normal.shape())?;
-    let scored = |part: Part<'_>| -> Result<Scored, DetectError> {
-        Ok((scorer.scores(part.set, part.frames)?, part.source()))
+    let scored = |part: Part<'_>| -> Result<Owned, DetectError> {
+        Ok(Owned { scores: scorer.scores(part.set, part.frames)?, sources: part.source() })
     };
     let all = |normal: &[usize], frames: &dyn Fn(usize) -> Vec<usize>| {
         let normal = scored(Part { set: data.normal, frames: normal })?;
@@ -50,17 +62,18 @@ pub(crate) fn tell(
     };
     let choice = all(&data.parts.calibration, &|index| data.choice_frames(index, kind))?;
     let report = all(&data.parts.audit, &|index| data.anomalous_parts[index].test.clone())?;
-    let resample = |(normal, others): &(Scored, Vec<Scored>)| {
-        Resampled::new(normal, others, options.resamples as usize, options.seed)
-            .ok_or_else(|| DetectError::Data("a part holds no frames".into()))
+    let how = options.resampling(confidence);
+    let resample = |normal: &Owned, others: &[Owned]| {
+        let others: Vec<Scored<'_>> = others.iter().map(Owned::borrow).collect();
+        Resampled::new(normal.borrow(), &others, &how)
     };
-    let of_source = |other: &Scored| {
-        let one = (report.0.clone(), vec![other.clone()]);
-        Ok::<_, DetectError>(resample(&one)?.interval(confidence))
+    let of_source = |other: &Owned| {
+        let one = resample(&report.0, std::slice::from_ref(other))?;
+        Ok::<_, DetectError>(one.interval(confidence))
     };
     Ok(Told {
-        choice: resample(&choice)?,
-        report: resample(&report)?,
+        choice: resample(&choice.0, &choice.1)?,
+        report: resample(&report.0, &report.1)?,
         sources: report.1.iter().map(of_source).collect::<Result<_, _>>()?,
         detector_bytes: scorer.bytes(),
     })

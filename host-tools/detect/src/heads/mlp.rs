@@ -6,7 +6,7 @@
 use gradgate_engine::math;
 
 use crate::file::arrays::MlpArrays;
-use crate::metrics::auroc;
+use crate::metrics::{MetricsError, auroc};
 use crate::random::Random;
 
 /// How to train.
@@ -214,14 +214,19 @@ fn step(
     adam.update(network, &mut gradient, training);
 }
 
-/// AUROC on the early-stop part, NaN without rows of both kinds.
+/// AUROC on the early-stop part, NaN without rows of both kinds; a network that has diverged is the
+/// worst.
 fn separation(network: &Network, early: &Rows, columns: usize) -> f64 {
     let scores = network.scores(&early.values, columns);
     let of = |kind: bool| -> Vec<f32> {
         let all = scores.iter().zip(&early.anomalous);
         all.filter(|(_, anomalous)| **anomalous == kind).map(|(score, _)| *score).collect()
     };
-    auroc(&of(false), &of(true))
+    match auroc(&of(false), &of(true)) {
+        Ok(value) => value,
+        Err(MetricsError::NotFinite { .. }) => f64::NEG_INFINITY,
+        Err(_) => f64::NAN,
+    }
 }
 
 /// To the engine's order of weights.
@@ -289,10 +294,19 @@ mod tests {
             let all = scores.iter().zip(&test.anomalous);
             all.filter(|(_, a)| **a == kind).map(|(score, _)| *score).collect()
         };
-        let found = auroc(&of(false), &of(true));
+        let found = auroc(&of(false), &of(true)).unwrap();
         assert!(found > 0.8, "{found}");
         assert_eq!(train(&rows, &early, 6, &training), mlp);
         assert_ne!(train(&rows, &early, 6, &Training { seed: 6, ..training }), mlp);
+    }
+
+    #[test]
+    fn a_diverged_network_is_never_the_best() {
+        let (rows, early) = (rings(300, 6, 1), rings(200, 6, 2));
+        let training = Training { epochs: 5, rate: 1e38, ..Training::default() };
+        let mlp = train(&rows, &early, 6, &training);
+        let scores = outputs(&mlp, &early.values, 6);
+        assert!(scores.iter().all(|score| score.is_finite()), "{:?}", &scores[..4]);
     }
 
     #[test]

@@ -1,10 +1,13 @@
-//! Cluster bootstrap: resamples sources, not frames, since frames of one source are near-twins.
-
-use std::collections::BTreeMap;
+//! Cluster bootstrap: figures with percentile intervals over draws of sources.
 
 use serde::{Deserialize, Serialize};
 
-use crate::random::Random;
+use super::curve::{Area, Curve};
+use super::error::{Kind, MetricsError};
+use super::figures::Figures;
+use super::resampled::Resampled;
+use super::side::{Side, Weights, merge};
+use super::sources::{Resampling, Scored, Sets};
 
 /// A measured value with its interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,96 +20,101 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// Scores with the number of each frame's source, counted from 0.
-pub(super) struct Clusters {
-    /// (score, source), highest score first.
-    sorted: Vec<(f32, usize)>,
-    pub(super) sources: usize,
-}
-
-impl Clusters {
-    pub(super) fn new(scores: &[f32], source: &[i64]) -> Clusters {
-        let mut numbers = BTreeMap::new();
-        let mut sorted = vec![];
-        for (score, id) in scores.iter().zip(source) {
-            let next = numbers.len();
-            sorted.push((*score, *numbers.entry(*id).or_insert(next)));
-        }
-        sorted.sort_by(|a, b| b.0.total_cmp(&a.0));
-        Clusters { sorted, sources: numbers.len() }
-    }
-
-    /// How often each source is drawn.
-    pub(super) fn draw(&self, random: &mut Random) -> Vec<u32> {
-        let mut weights = vec![0; self.sources];
-        for _ in 0..self.sources {
-            weights[random.below(self.sources)] += 1;
-        }
-        weights
-    }
-}
-
-/// AUROC with sources weighted; ties count half.
-pub(super) fn weighted(normal: &Clusters, anomalous: &Clusters, weights: [&[u32]; 2]) -> f64 {
-    let (mut above, mut pairs, mut total) = (0.0, 0.0, 0.0);
-    let mut next = anomalous.sorted.iter().peekable();
-    let mut index = 0;
-    while index < normal.sorted.len() {
-        let score = normal.sorted[index].0;
-        let (mut here, mut tied) = (0.0, 0.0);
-        while index < normal.sorted.len() && normal.sorted[index].0 == score {
-            here += f64::from(weights[0][normal.sorted[index].1]);
-            index += 1;
-        }
-        while let Some((_, source)) = next.next_if(|(other, _)| *other > score) {
-            above += f64::from(weights[1][*source]);
-        }
-        while let Some((_, source)) = next.next_if(|(other, _)| *other == score) {
-            tied += f64::from(weights[1][*source]);
-        }
-        pairs += here * (above + tied / 2.0);
-        above += tied;
-        total += here;
-    }
-    above += next.map(|(_, source)| f64::from(weights[1][*source])).sum::<f64>();
-    pairs / (total * above)
-}
-
-/// AUROC with a percentile interval over `resamples` draws of sources; `None` when a set is empty.
-pub fn auroc_interval(
-    normal: (&[f32], &[i64]),
-    anomalous: (&[f32], &[i64]),
-    resamples: usize,
-    confidence: f64,
-    seed: u64,
-) -> Option<Interval> {
-    let normal = Clusters::new(normal.0, normal.1);
-    let anomalous = Clusters::new(anomalous.0, anomalous.1);
-    if normal.sources == 0 || anomalous.sources == 0 {
-        return None;
-    }
-    let once = [vec![1; normal.sources], vec![1; anomalous.sources]];
-    let value = weighted(&normal, &anomalous, [&once[0], &once[1]]);
-    let mut random = Random::new(seed, "bootstrap");
-    let mut values: Vec<f64> = (0..resamples)
-        .map(|_| {
-            let weights = [normal.draw(&mut random), anomalous.draw(&mut random)];
-            weighted(&normal, &anomalous, [&weights[0], &weights[1]])
-        })
-        .collect();
-    values.sort_by(f64::total_cmp);
-    let at = |share: f64| match values.len() {
+/// Percentile interval of a value over its draws.
+pub(super) fn percentiles(value: f64, mut draws: Vec<f64>, confidence: f64) -> Interval {
+    draws.sort_by(f64::total_cmp);
+    let at = |share: f64| match draws.len() {
         0 => value,
-        n => values[((share * n as f64) as usize).min(n - 1)],
+        n => draws[((share * n as f64) as usize).min(n - 1)],
     };
     let tail = (1.0 - confidence) / 2.0;
-    Some(Interval { value, low: at(tail), high: at(1.0 - tail) })
+    Interval { value, low: at(tail), high: at(1.0 - tail) }
+}
+
+/// AUROC with sources weighted.
+pub(super) fn weighted(normal: &Side, anomalous: &Side, weights: Weights<'_>) -> f64 {
+    let mut area = Area::default();
+    merge(normal, anomalous, weights, |step| area.add(step));
+    area.share()
+}
+
+/// AUROC with its interval.
+///
+/// # Errors
+/// A set is empty, a score is not finite, a score without source, a confidence outside 0..1.
+pub fn auroc_interval<S: Copy + Into<f64>>(
+    normal: Scored<'_, S>,
+    anomalous: Scored<'_, S>,
+    how: &Resampling,
+) -> Result<Interval, MetricsError> {
+    let sets = Sets::new(normal, &[anomalous], how)?;
+    let auroc = |weights: Weights<'_>| weighted(&sets.normal, &sets.anomalous[0], weights);
+    Ok(percentiles(auroc(None), sets.draws("bootstrap", auroc), how.confidence))
+}
+
+/// How much larger our AUROC is than theirs, both of the same frames, on the same draws: far
+/// sharper than comparing two intervals. Scores are (normal, anomalous).
+///
+/// # Errors
+/// As [`auroc_interval`]; detectors that scored different numbers of frames.
+pub fn auroc_difference<S: Copy + Into<f64>>(
+    ours: (&[S], &[S]),
+    theirs: (&[S], &[S]),
+    sources: (&[i64], &[i64]),
+    how: &Resampling,
+) -> Result<Interval, MetricsError> {
+    let pairs = [
+        (Kind::Normal, ours.0.len(), theirs.0.len()),
+        (Kind::Anomalous(0), ours.1.len(), theirs.1.len()),
+    ];
+    if let Some((kind, need, have)) = pairs.into_iter().find(|(_, ours, theirs)| ours != theirs) {
+        return Err(MetricsError::Lengths { kind, have, need });
+    }
+    let of = |(normal, anomalous)| {
+        let anomalous = Scored { scores: anomalous, sources: sources.1 };
+        Resampled::new(Scored { scores: normal, sources: sources.0 }, &[anomalous], how)
+    };
+    Ok(of(ours)?.minus(&of(theirs)?, how.confidence))
+}
+
+impl Figures<Interval> {
+    /// All figures with their intervals; the best threshold is chosen anew on each draw.
+    ///
+    /// # Errors
+    /// As [`auroc_interval`]; a threshold that is NaN.
+    pub fn resampled<S: Copy + Into<f64>>(
+        normal: Scored<'_, S>,
+        anomalous: Scored<'_, S>,
+        threshold: Option<f64>,
+        how: &Resampling,
+    ) -> Result<Figures<Interval>, MetricsError> {
+        let sets = Sets::new(normal, &[anomalous], how)?;
+        let curve = |weights: Weights<'_>| Curve::merged(&sets.normal, &sets.anomalous[0], weights);
+        let mut all = Figures::new(&curve(None), threshold)?;
+        all.counts.sources = Some([normal.sources, anomalous.sources].map(distinct));
+        let draws = sets.draws("bootstrap", |weights| Figures::new(&curve(weights), threshold));
+        let mut columns = vec![vec![]; all.values().len()];
+        for draw in draws {
+            for (column, value) in columns.iter_mut().zip(draw?.values()) {
+                column.push(value);
+            }
+        }
+        let mut columns = columns.into_iter();
+        Ok(all.map(|value| percentiles(value, columns.next().unwrap_or_default(), how.confidence)))
+    }
+}
+
+fn distinct(sources: &[i64]) -> usize {
+    sources.iter().collect::<std::collections::BTreeSet<_>>().len()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::metrics::auroc;
+    use crate::random::Random;
+
+    const HOW: Resampling = Resampling { resamples: 400, confidence: 0.95, seed: 3, twins: false };
 
     fn data(n: usize, shift: f64, per_source: usize, seed: u64) -> (Vec<f32>, Vec<i64>) {
         let mut random = Random::new(seed, "data");
@@ -120,24 +128,34 @@ mod tests {
         (scores.collect(), (0..n).map(|frame| (frame / per_source) as i64).collect())
     }
 
+    fn scored(data: &(Vec<f32>, Vec<i64>)) -> Scored<'_> {
+        Scored { scores: &data.0, sources: &data.1 }
+    }
+
     #[test]
-    fn the_value_is_the_plain_auroc() {
+    fn the_value_is_the_plain_figure() {
         for seed in 0..20 {
-            let (mut n, ns) = data(50, 0.0, 5, seed);
-            let (mut a, source) = data(40, 1.0, 1, seed + 100);
+            let (mut n, mut a) = (data(50, 0.0, 5, seed), data(40, 1.0, 1, seed + 100));
             // Rounded so that there are ties.
-            n.iter_mut().chain(&mut a).for_each(|score| *score = (*score * 3.0).round());
-            let got = auroc_interval((&n, &ns), (&a, &source), 10, 0.95, 1).unwrap();
-            assert!((got.value - auroc(&n, &a)).abs() < 1e-12, "seed {seed}");
+            n.0.iter_mut().chain(&mut a.0).for_each(|score| *score = (*score * 3.0).round());
+            let got = auroc_interval(scored(&n), scored(&a), &HOW).unwrap();
+            assert_eq!(got.value, auroc(&n.0, &a.0).unwrap(), "seed {seed}");
+            let all = Figures::resampled(scored(&n), scored(&a), Some(0.5), &HOW).unwrap();
+            assert_eq!(all.auroc, got, "seed {seed}");
+            let plain = Figures::new(&Curve::new(&n.0, &a.0).unwrap(), Some(0.5)).unwrap();
+            assert_eq!(all.counts.sources, Some([10, 40]));
+            for (interval, value) in all.values().into_iter().zip(plain.values()) {
+                assert_eq!(interval.value, value, "seed {seed}");
+                assert!(interval.low <= interval.high && interval.low.is_finite());
+            }
         }
     }
 
     #[test]
     fn shared_sources_widen_the_interval() {
         let width = |per_source| {
-            let (n, ns) = data(600, 0.0, per_source, 1);
-            let (a, source) = data(600, 1.0, per_source, 2);
-            let got = auroc_interval((&n, &ns), (&a, &source), 400, 0.95, 3).unwrap();
+            let (n, a) = (data(600, 0.0, per_source, 1), data(600, 1.0, per_source, 2));
+            let got = auroc_interval(scored(&n), scored(&a), &HOW).unwrap();
             assert!(got.low < got.value && got.value < got.high);
             got.high - got.low
         };
@@ -147,7 +165,56 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_set_has_no_interval() {
-        assert!(auroc_interval((&[], &[]), (&[1.0], &[0]), 10, 0.95, 1).is_none());
+    fn twins_are_drawn_together() {
+        // An anomalous frame scores a little more than its own normal frame: drawn together, the
+        // two move together.
+        let n = data(300, 0.0, 1, 1);
+        let a = (n.0.iter().map(|score| score + 0.3).collect::<Vec<f32>>(), n.1.clone());
+        let width = |twins| {
+            let how = Resampling { twins, ..HOW };
+            let got = auroc_interval(scored(&n), scored(&a), &how).unwrap();
+            got.high - got.low
+        };
+        let (apart, together) = (width(false), width(true));
+        assert!(together < 0.3 * apart, "{together} {apart}");
+        // Without common ids there is nothing to draw together.
+        let b = (a.0.clone(), a.1.iter().map(|id| id + 1_000).collect::<Vec<i64>>());
+        let of =
+            |twins| auroc_interval(scored(&n), scored(&b), &Resampling { twins, ..HOW }).unwrap();
+        assert_eq!(of(true), of(false));
+        // One anomalous frame among 300 twins: a third of the draws lack it and are left out.
+        let one = (vec![9.0], vec![7]);
+        let how = Resampling { twins: true, ..HOW };
+        assert!(auroc_interval(scored(&n), scored(&one), &how).unwrap().low.is_finite());
+    }
+
+    #[test]
+    fn differences_are_paired() {
+        let (n, a) = (data(200, 0.0, 1, 1), data(200, 1.0, 1, 2));
+        let raised: Vec<f32> = a.0.iter().map(|score| score + 0.2).collect();
+        let difference = |ours: &[f32], theirs: &[f32]| {
+            auroc_difference((&n.0, ours), (&n.0, theirs), (&n.1, &a.1), &HOW)
+        };
+        assert!(difference(&raised, &a.0).unwrap().low > 0.0);
+        let same = difference(&a.0, &a.0).unwrap();
+        assert_eq!((same.low, same.value, same.high), (0.0, 0.0, 0.0));
+        let error = difference(&a.0, &a.0[1..]).unwrap_err().to_string();
+        assert!(error.contains("have 199 values where 200 belong"), "{error}");
+    }
+
+    #[test]
+    fn what_has_no_interval_is_refused() {
+        let good = (vec![1.0f32, 2.0], vec![0, 1]);
+        let cases = [
+            ((vec![], vec![]), HOW, "no normal frames"),
+            ((vec![1.0, f32::NAN], vec![0, 1]), HOW, "score 1 of the normal frames is NaN"),
+            ((vec![1.0, 2.0], vec![0]), HOW, "have 1 values where 2 belong"),
+            (good.clone(), Resampling { confidence: 1.0, ..HOW }, "confidence 1 is out"),
+            (good.clone(), Resampling { confidence: f64::NAN, ..HOW }, "confidence NaN is out"),
+        ];
+        for (normal, how, wanted) in cases {
+            let error = auroc_interval(scored(&normal), scored(&good), &how).unwrap_err();
+            assert!(error.to_string().contains(wanted), "{wanted}: {error}");
+        }
     }
 }

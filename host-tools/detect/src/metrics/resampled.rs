@@ -1,47 +1,37 @@
-//! AUROC over several anomalous sources at once, with its bootstrap draws kept: two scorings of the
-//! same frames are compared draw by draw, which is far sharper than comparing their intervals.
+//! AUROC over several anomalous sets at once, with its bootstrap draws kept: two scorings of the
+//! same frames are compared draw by draw.
 
-use super::bootstrap::{Clusters, Interval, weighted};
-use crate::random::Random;
-
-/// Scores of frames with the source of each.
-pub type Scored = (Vec<f32>, Vec<i64>);
+use super::bootstrap::{Interval, percentiles, weighted};
+use super::error::MetricsError;
+use super::side::Weights;
+use super::sources::{Resampling, Scored, Sets};
 
 /// A mean AUROC with what resampled sources make of it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Resampled {
-    /// Mean over the anomalous sources, on all frames.
+    /// Mean over the anomalous sets, on all frames.
     pub value: f64,
-    /// The same on each draw; equal frames and seed give equal draws.
+    /// The same on each draw; equal sources, seed and number of draws give equal draws.
     draws: Vec<f64>,
 }
 
 impl Resampled {
-    /// Mean AUROC of `normal` against each of `anomalous`; `None` when a set is empty.
-    pub fn new(
-        normal: &Scored,
-        anomalous: &[Scored],
-        resamples: usize,
-        seed: u64,
-    ) -> Option<Resampled> {
-        let normal = Clusters::new(&normal.0, &normal.1);
-        let anomalous: Vec<Clusters> =
-            anomalous.iter().map(|(scores, source)| Clusters::new(scores, source)).collect();
-        let empty = anomalous.iter().any(|set| set.sources == 0);
-        if normal.sources == 0 || anomalous.is_empty() || empty {
-            return None;
-        }
-        let mean = |ours: &[u32], theirs: &mut dyn FnMut(&Clusters) -> Vec<u32>| {
-            let each = |set: &Clusters| weighted(&normal, set, [ours, &theirs(set)]);
-            anomalous.iter().map(each).sum::<f64>() / anomalous.len() as f64
+    /// Mean AUROC of `normal` against each of `anomalous`.
+    ///
+    /// # Errors
+    /// A set is empty or there is none, a score is not finite, a score without source, a
+    /// confidence outside 0..1.
+    pub fn new<S: Copy + Into<f64>>(
+        normal: Scored<'_, S>,
+        anomalous: &[Scored<'_, S>],
+        how: &Resampling,
+    ) -> Result<Resampled, MetricsError> {
+        let sets = Sets::new(normal, anomalous, how)?;
+        let mean = |weights: Weights<'_>| {
+            let each = |set| weighted(&sets.normal, set, weights);
+            sets.anomalous.iter().map(each).sum::<f64>() / sets.anomalous.len() as f64
         };
-        let value = mean(&vec![1; normal.sources], &mut |set| vec![1; set.sources]);
-        let mut random = Random::new(seed, "resampled");
-        let draws = (0..resamples).map(|_| {
-            let ours = normal.draw(&mut random);
-            mean(&ours, &mut |set| set.draw(&mut random))
-        });
-        Some(Resampled { value, draws: draws.collect() })
+        Ok(Resampled { value: mean(None), draws: sets.draws("resampled", mean) })
     }
 
     /// Percentile interval.
@@ -50,48 +40,49 @@ impl Resampled {
     }
 
     /// How much larger this is than another, paired; both over the same frames, draws and seed.
+    /// [`auroc_difference`](super::auroc_difference) sees to that itself.
     pub fn minus(&self, other: &Resampled, confidence: f64) -> Interval {
         let pairs = self.draws.iter().zip(&other.draws);
         percentiles(self.value - other.value, pairs.map(|(a, b)| a - b).collect(), confidence)
     }
 }
 
-fn percentiles(value: f64, mut draws: Vec<f64>, confidence: f64) -> Interval {
-    draws.sort_by(f64::total_cmp);
-    let at = |share: f64| match draws.len() {
-        0 => value,
-        n => draws[((share * n as f64) as usize).min(n - 1)],
-    };
-    let tail = (1.0 - confidence) / 2.0;
-    Interval { value, low: at(tail), high: at(1.0 - tail) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::metrics::{auroc, auroc_interval};
+    use crate::random::Random;
 
-    fn scored(n: usize, shift: f64, seed: u64) -> Scored {
+    const HOW: Resampling = Resampling { resamples: 500, confidence: 0.95, seed: 7, twins: false };
+
+    type Owned = (Vec<f32>, Vec<i64>);
+
+    fn drawn(n: usize, shift: f64, seed: u64) -> Owned {
         let mut random = Random::new(seed, "scored");
         let scores = (0..n).map(|_| (shift + random.normal()) as f32);
         (scores.collect(), (0..n as i64).collect())
     }
 
+    fn scored(owned: &Owned) -> Scored<'_> {
+        Scored { scores: &owned.0, sources: &owned.1 }
+    }
+
     #[test]
     fn the_value_is_the_mean_of_plain_aurocs() {
-        let (normal, near, far) = (scored(80, 0.0, 1), scored(50, 0.5, 2), scored(70, 2.0, 3));
-        let wanted = (auroc(&normal.0, &near.0) + auroc(&normal.0, &far.0)) / 2.0;
-        let got = Resampled::new(&normal, &[near, far], 10, 1).unwrap();
+        let (normal, near, far) = (drawn(80, 0.0, 1), drawn(50, 0.5, 2), drawn(70, 2.0, 3));
+        let plain = |other: &Owned| auroc(&normal.0, &other.0).unwrap();
+        let wanted = (plain(&near) + plain(&far)) / 2.0;
+        let got = Resampled::new(scored(&normal), &[scored(&near), scored(&far)], &HOW).unwrap();
         assert!((got.value - wanted).abs() < 1e-12);
     }
 
     #[test]
     fn one_source_has_the_usual_interval() {
-        let (normal, other) = (scored(200, 0.0, 1), scored(200, 1.0, 2));
-        let got = Resampled::new(&normal, std::slice::from_ref(&other), 2_000, 1).unwrap();
+        let (normal, other) = (drawn(200, 0.0, 1), drawn(200, 1.0, 2));
+        let how = Resampling { resamples: 2_000, ..HOW };
+        let got = Resampled::new(scored(&normal), &[scored(&other)], &how).unwrap();
         let got = got.interval(0.95);
-        let wanted =
-            auroc_interval((&normal.0, &normal.1), (&other.0, &other.1), 2_000, 0.95, 1).unwrap();
+        let wanted = auroc_interval(scored(&normal), scored(&other), &how).unwrap();
         // Other draws of the same distribution: ends agree within a tenth of the width.
         assert!((got.low - wanted.low).abs() < 0.1 * (wanted.high - wanted.low));
         assert!((got.high - wanted.high).abs() < 0.1 * (wanted.high - wanted.low));
@@ -99,15 +90,15 @@ mod tests {
 
     #[test]
     fn pairing_sees_what_intervals_hide() {
-        let (normal, other) = (scored(200, 0.0, 1), scored(200, 1.0, 2));
+        let (normal, other) = (drawn(200, 0.0, 1), drawn(200, 1.0, 2));
         // The same scores with the anomalous ones a little higher.
-        let raised: Scored = (other.0.iter().map(|s| s + 0.2).collect(), other.1.clone());
-        let base = Resampled::new(&normal, &[other], 500, 7).unwrap();
-        let better = Resampled::new(&normal, &[raised], 500, 7).unwrap();
+        let raised: Owned = (other.0.iter().map(|s| s + 0.2).collect(), other.1.clone());
+        let of = |set: &Owned| Resampled::new(scored(&normal), &[scored(set)], &HOW).unwrap();
+        let (base, better) = (of(&other), of(&raised));
         assert!(better.interval(0.95).low < base.interval(0.95).high);
         assert!(better.minus(&base, 0.95).low > 0.0);
         let same = base.minus(&base, 0.95);
         assert_eq!((same.low, same.value, same.high), (0.0, 0.0, 0.0));
-        assert!(Resampled::new(&normal, &[], 10, 1).is_none());
+        assert_eq!(Resampled::new(scored(&normal), &[], &HOW), Err(MetricsError::NoSets));
     }
 }
