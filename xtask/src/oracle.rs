@@ -1,14 +1,16 @@
 //! The Python side: an environment with pinned peers, and what is compared with them.
 //!
 //! Tests find the environment's Python in `GRADGATE_PYTHON`; the stage here checks the command
-//! itself: what `gradgate expand` writes is run by onnxruntime and compared with PyTorch's numbers.
+//! itself: what `gradgate expand` writes is run by onnxruntime and compared with PyTorch's numbers;
+//! and the golden figures of the metrics are computed by scikit-learn again.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::skips::MARK;
 use crate::stage::{Outcome, Stage};
 use crate::{repo, setup};
 
@@ -17,6 +19,9 @@ const TORCH: &str = include_str!("../oracle-requirements-torch.txt");
 
 /// Models with reference numbers from PyTorch in float64.
 const MODELS: [&str; 2] = ["resnet8", "resnet20"];
+
+/// Figures by scikit-learn that the metrics are tested against.
+const METRICS: &str = "host-tools/detect/tests/golden/metrics.json";
 
 fn environment() -> PathBuf {
     repo::target().join("oracle-venv")
@@ -67,16 +72,29 @@ pub fn offer(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// The stage: the built command expands the real models, onnxruntime runs the result.
+/// The stage: scikit-learn computes the golden figures again; the built command expands the real
+/// models, onnxruntime runs the result.
 pub fn stage(stage: &Stage) -> Result<Outcome> {
-    let models = repo::shared().join("models");
-    if !models.is_dir() {
-        return Ok(Outcome::Skipped("../shared/models is absent".to_owned()));
-    }
     if !is_ready(false)? {
         let reason = "the Python packages are not installed: `cargo xtask setup`";
         return Ok(Outcome::Skipped(reason.to_owned()));
     }
+    let mut metrics = Command::new(python());
+    metrics.args(["tests/scripts/metrics_golden.py", "check", METRICS]);
+    let mut commands = vec![metrics];
+    let models = repo::shared().join("models");
+    match models.is_dir() {
+        true => commands.extend(expansions(&models)),
+        false => stage.note(&format!("{MARK}../shared/models is absent\n"))?,
+    }
+    for command in &mut commands {
+        command.current_dir(repo::root());
+    }
+    stage.run(&mut commands)
+}
+
+/// Builds the command, expands every model with it and checks what it wrote.
+fn expansions(models: &Path) -> Vec<Command> {
     let mut build = Command::new("cargo");
     build.args(["build", "--locked", "--profile=test", "--package=gradgate-cli"]);
     let mut commands = vec![build];
@@ -90,10 +108,7 @@ pub fn stage(stage: &Stage) -> Result<Outcome> {
         check.arg(models.join(format!("{model}.reference.safetensors")));
         commands.extend([expand, check]);
     }
-    for command in &mut commands {
-        command.current_dir(repo::root());
-    }
-    stage.run(&mut commands)
+    commands
 }
 
 #[cfg(test)]
