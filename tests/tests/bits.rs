@@ -1,13 +1,15 @@
-//! The engine gives the same bits on every target: digests of its results against committed ones.
+//! The same bits on every target: digests of the engine's results and of drawn signs against
+//! committed ones.
 //!
-//! Runs natively and under qemu-aarch64. `GRADGATE_BLESS=1` writes the digests anew; they may
-//! change only
-//! together with runtime/engine/NUMERICS.md.
+//! Runs natively and under qemu-aarch64. `GRADGATE_BLESS=1` writes the digests anew; the engine's
+//! may change only together with runtime/engine/NUMERICS.md, those of signs only when every figure
+//! that was measured on signs is measured again.
 
 use std::fmt::Write;
 use std::path::PathBuf;
 
 use gradgate_bundle::digest::sha256;
+use gradgate_frames::signs::{Signs, Spec, Split};
 use gradgate_graph::expand::{Label, expand, expand_aligned};
 use gradgate_graph::import::{ImportOptions, import_file};
 use gradgate_graph::taps::Taps;
@@ -95,4 +97,24 @@ fn real_frames_give_the_committed_bits() {
         digest_line(&mut out, &format!("{name}{with}, {count} frames"), &text);
     }
     compare("real-bits.txt", &out);
+}
+
+/// Every split at three sizes; the first frames hold every class, background and light.
+#[test]
+fn signs_have_the_committed_bits() {
+    let mut out = String::new();
+    for split in Split::ALL {
+        for (size, count) in [(32, 60), (17, 20), (96, 4)] {
+            let spec = Spec { size, seed: 5, track: 3, count, ..Spec::new(split) };
+            let signs = Signs::new(spec);
+            let mut text = Vec::new();
+            for picture in (0..count).map(|index| signs.picture(index)) {
+                text.extend(picture.pixels);
+                text.push(picture.label as u8);
+            }
+            let hex: String = sha256(&text)[..12].iter().map(|b| format!("{b:02x}")).collect();
+            let _ = writeln!(out, "{spec}: {hex}");
+        }
+    }
+    compare("signs-bits.txt", &out);
 }

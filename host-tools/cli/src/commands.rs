@@ -27,7 +27,9 @@ From a network to a verdict:
   gradgate run resnet20.gate photos/
 
 FRAMES are image files and folders (PNG, JPEG, PPM), CIFAR-10 binary records, idx files (also
-gzipped) or safetensors with `images`; they are resized to the network's input.
+gzipped) or safetensors with `images`; they are resized to the network's input. Without any files:
+signs:train, signs:calibration, signs:test, signs:unseen, signs:sequence and signs:unseen-sequence
+are drawn on the spot, with options as in signs:train:n=4000,seed=1,size=48 (tracks: track=50).
 Exit code: 0 done or judged, 2 error, 130 interrupted.";
 
 /// Tells, frame by frame, whether an image classifier can be trusted on what the camera sees.

@@ -9,7 +9,8 @@ use gradgate_frames::{Frames, OpenOptions, open};
 /// Which frames to take.
 #[derive(Args, Clone, Debug)]
 pub struct FramesArgs {
-    /// Image files and folders (PNG, JPEG, PPM), CIFAR-10 binary records, idx(.gz), safetensors
+    /// Image files and folders (PNG, JPEG, PPM), CIFAR-10 binary records, idx(.gz), safetensors,
+    /// or signs drawn on the spot (signs:test)
     #[arg(required = true, value_name = "FRAMES")]
     pub frames: Vec<PathBuf>,
     #[command(flatten)]

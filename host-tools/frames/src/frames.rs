@@ -11,6 +11,7 @@ use crate::folder::{self, Pictures};
 use crate::idx::Idx;
 use crate::kind::{Kind, recognise};
 use crate::picture;
+use crate::signs::{self, SignFrames, Spec};
 use crate::tensors::Tensors;
 
 /// What to make of the files. Start from [`OpenOptions::new`].
@@ -175,7 +176,7 @@ struct Numbered {
     first_source: i64,
 }
 
-/// Opens files and folders in the given order.
+/// Opens files and folders in the given order, and sets of [`crate::signs`] by their specs.
 ///
 /// Headers, lengths and folder contents are checked here; the pixels of a frame by
 /// [`Frames::get`].
@@ -186,11 +187,14 @@ pub fn open(paths: &[PathBuf], options: &OpenOptions) -> Result<Frames, FramesEr
     }
     let mut folders = folder::Scan::new(options);
     for path in paths {
-        if is_folder(path)? {
+        if signs_spec(path).is_none() && is_folder(path)? {
             folders.add(path)?;
         }
     }
-    let (mut scanned, classes, ignored) = folders.finish();
+    let (mut scanned, mut classes, ignored) = folders.finish();
+    if paths.iter().all(|path| signs_spec(path).is_some()) {
+        classes = signs::CLASSES.iter().chain(&signs::UNSEEN_CLASSES).map(|&n| n.into()).collect();
+    }
     let mut frames =
         Frames { parts: Vec::new(), options: options.clone(), len: 0, classes, ignored };
     let (mut total, mut sources) = (0_usize, 0_i64);
@@ -213,7 +217,15 @@ fn is_folder(path: &Path) -> Result<bool, FramesError> {
     Ok(found.is_dir())
 }
 
+/// The text of a path that names signs to be drawn; a file or folder of that name goes before.
+fn signs_spec(path: &Path) -> Option<&str> {
+    path.to_str().filter(|text| Spec::is_meant(text) && !path.exists())
+}
+
 fn open_file(path: &Path, options: &OpenOptions) -> Result<Box<dyn Part>, FramesError> {
+    if let Some(text) = signs_spec(path) {
+        return Ok(Box::new(SignFrames::open(text, options.group)?));
+    }
     Ok(match recognise(path, options.records)? {
         Kind::Picture(_) => Box::new(Pictures::one(path, options)),
         Kind::Cifar(layout) => Box::new(Cifar::open(path, layout, options.group)?),
@@ -245,7 +257,8 @@ impl Frames {
         [self.options.height, self.options.width, self.options.channels]
     }
 
-    /// Names of the classes that sub-folders stand for, indexed by label; empty without such.
+    /// Names of the classes that sub-folders stand for, indexed by label, or of those of signs
+    /// where all frames are signs; empty without such.
     ///
     /// When every name is a whole number the label is that number, and this is empty.
     pub fn class_names(&self) -> &[String] {

@@ -6,7 +6,8 @@
 //! - CIFAR-10 and CIFAR-100 binary records;
 //! - idx image files (MNIST), also gzipped, with the labels file beside them;
 //! - safetensors with a tensor `images` (`u8`, or `f32` in 0..1; n x 3 x h x w or n x 1 x h x w)
-//!   and perhaps `labels` and `source`.
+//!   and perhaps `labels` and `source`;
+//! - no file at all: `signs:train` and the like, which [`signs`] draws.
 //!
 //! [`Frames::get`] reads, decodes, converts and resizes one frame, the last two through
 //! `gradgate-frame`, so that a device given the same pixels makes the same bits. Nothing but names,
@@ -27,6 +28,7 @@ mod idx;
 mod kind;
 mod picture;
 mod record;
+pub mod signs;
 mod tensors;
 mod write;
 
