@@ -6,11 +6,12 @@ use std::path::Path;
 
 use gradgate_graph::import::{ImportError, ImportOptions, Limits, Note, import_bytes};
 use gradgate_graph::proto::{
-    GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto, attribute_type, data_type,
+    AttributeProto, GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto,
+    attribute_type, data_type,
 };
 use import_support::{
-    assert_node_refused, assert_refused, convolution, floats, graph, import, int, integers, ints,
-    model, node, refused, value,
+    assert_node_refused, assert_refused, convolution, float, floats, graph, import, int, integers,
+    ints, model, node, refused, value,
 };
 use prost::Message;
 
@@ -255,6 +256,32 @@ fn channels_last_with_a_transpose_become_channels_first() {
     assert_eq!(imported.graph.shape(input), [1, 2, 4, 6]);
     assert_eq!(imported.notes, [Note::ChannelsLast]);
     assert_eq!(imported.graph.nodes.len(), 2);
+}
+
+#[test]
+fn an_epsilon_that_is_no_number_is_refused() {
+    let vectors = ["v", "v", "v", "v"];
+    let operators: [(&str, usize, Vec<AttributeProto>); 4] = [
+        ("BatchNormalization", 4, vec![]),
+        ("LayerNormalization", 2, vec![int("axis", 1)]),
+        ("InstanceNormalization", 2, vec![]),
+        ("GroupNormalization", 2, vec![int("num_groups", 1)]),
+    ];
+    for (op, count, attributes) in operators {
+        let with = |epsilon: f32| {
+            let inputs = [&["image"], &vectors[..count]].concat();
+            let attributes = [attributes.clone(), vec![float("epsilon", epsilon)]].concat();
+            let shape: &[i64] = if op == "LayerNormalization" { &[2, 4, 4] } else { &[2] };
+            let mut model =
+                model(vec![node(op, &inputs, "y", attributes)], "y", vec![floats("v", shape)]);
+            model.opset_import[0].version = 21;
+            model
+        };
+        for epsilon in [f32::NAN, f32::INFINITY, -1.0] {
+            assert_node_refused(op, &with(epsilon), &format!("attribute `epsilon` is {epsilon}"));
+        }
+        import(&with(0.5)).unwrap_or_else(|error| panic!("{op}: {error}"));
+    }
 }
 
 #[test]

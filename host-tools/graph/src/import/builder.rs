@@ -200,18 +200,29 @@ impl<'a> Builder<'a> {
         op: Op,
         inputs: &[ValueId],
     ) -> Outcome<ValueId> {
-        let node = format!("{}/{name}", call.name());
-        let output = format!("{}/{name}", call.output());
+        let [node, output] = part_names(call, name);
         self.push_as(node, output, op, inputs)
     }
 
-    /// Appends an operation under names of its own.
+    /// Appends an operation under names of its own; its result is wrapped where an operand is.
     pub fn push_as(
         &mut self,
         node: String,
         output: String,
         op: Op,
         inputs: &[ValueId],
+    ) -> Outcome<ValueId> {
+        let moved = self.moved(inputs);
+        self.append([node, output], op, inputs, moved)
+    }
+
+    /// The one way into the graph: appends an operation whose result is wrapped if `moved` says why.
+    pub fn append(
+        &mut self,
+        [node, output]: [String; 2],
+        op: Op,
+        inputs: &[ValueId],
+        moved: Option<Moved>,
     ) -> Outcome<ValueId> {
         // Some nodes of a file become several.
         let (found, limit) = (self.graph.nodes.len() as u64, self.limits.nodes as u64 * 4);
@@ -233,7 +244,7 @@ impl<'a> Builder<'a> {
                 "keep the batch on axis 0 and export with batch size 1",
             );
         }
-        if let Some(moved) = self.moved(inputs) {
+        if let Some(moved) = moved {
             self.wrapped.insert(id, moved);
         }
         Ok(id)
@@ -275,6 +286,11 @@ impl<'a> Builder<'a> {
         }
         self.constant(constant).map(Some)
     }
+}
+
+/// Names of a part of a node, and of its result.
+pub(super) fn part_names(call: &Call, part: &str) -> [String; 2] {
+    [call.name(), call.output()].map(|whole| format!("{whole}/{part}"))
 }
 
 /// Whether a result still is the stored tensor, under another shape: it keeps the name that its

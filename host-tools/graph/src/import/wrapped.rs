@@ -5,7 +5,7 @@
 //! kept under the shape `[1, *s]`, *wrapped* in a frame axis of its own, until an operator gives a
 //! shape that begins with 1 again.
 
-use super::builder::Builder;
+use super::builder::{Builder, part_names};
 use super::call::{Binding, Call};
 use super::error::{Outcome, UnsupportedNode, invalid, unsupported};
 use crate::graph::{Value, ValueId};
@@ -108,9 +108,8 @@ impl Builder<'_> {
         }
         let shape = [&[1], self.graph.shape(id)].concat();
         let number = self.graph.nodes.len();
-        let wrapped = self.part(call, &format!("wrapped{number}"), Op::Reshape { shape }, &[id])?;
-        self.wrapped.insert(wrapped, moved.clone());
-        Ok(wrapped)
+        let names = part_names(call, &format!("wrapped{number}"));
+        self.append(names, Op::Reshape { shape }, &[id], Some(moved.clone()))
     }
 
     /// All frame values among the operands wrapped, if one of them is.
@@ -137,16 +136,13 @@ impl Builder<'_> {
         if self.batch > 1 {
             return unsupported(moved.reason, KEEP_BATCH);
         }
+        let names = [call.name(), call.output()];
         if shape.first() == Some(&1) && shape.len() > 1 {
             let inner = self.part(call, "moved", op, inputs)?;
             let op = Op::Reshape { shape: shape.to_vec() };
-            let id = self.push_as(call.name(), call.output(), op, &[inner])?;
-            self.wrapped.remove(&id);
-            return Ok(Binding::Frame(id));
+            return self.append(names, op, &[inner], None).map(Binding::Frame);
         }
-        let id = self.push_as(call.name(), call.output(), op, inputs)?;
-        self.wrapped.insert(id, moved);
-        Ok(Binding::Frame(id))
+        self.append(names, op, inputs, Some(moved)).map(Binding::Frame)
     }
 
     /// A Reshape to an ONNX shape, wrapped where that does not begin with the frame.
@@ -158,10 +154,8 @@ impl Builder<'_> {
         moved: Moved,
     ) -> Outcome<Binding> {
         if shape.first() == Some(&1) {
-            let op = Op::Reshape { shape };
-            let id = self.push_as(call.name(), call.output(), op, &[input])?;
-            self.wrapped.remove(&id);
-            return Ok(Binding::Frame(id));
+            let names = [call.name(), call.output()];
+            return self.append(names, Op::Reshape { shape }, &[input], None).map(Binding::Frame);
         }
         let op = Op::Reshape { shape: [&[1], &shape[..]].concat() };
         self.push_moved(call, op, &[input], &shape, moved)

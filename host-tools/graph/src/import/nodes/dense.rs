@@ -6,6 +6,7 @@ use super::super::builder::Builder;
 use super::super::call::{Binding, Call};
 use super::super::constant::Constant;
 use super::super::error::{Outcome, invalid, unsupported};
+use super::normalization::epsilon;
 use crate::graph::{Tensor, ValueId};
 use crate::ops::Op;
 
@@ -126,10 +127,7 @@ pub(super) fn batch_norm(builder: &mut Builder, call: &Call) -> Outcome<Binding>
         operands.push(builder.constant(call.required_constant(index)?)?);
     }
     let variance = call.required_constant(4)?;
-    let epsilon = call.float_or("epsilon", 1e-5)?;
-    if epsilon < 0.0 {
-        return invalid(format!("epsilon is {epsilon}"));
-    }
+    let epsilon = epsilon(call)?;
     if variance.floats()?.iter().any(|&v| f64::from(v) + f64::from(epsilon) <= 0.0) {
         return invalid(format!("`{}` + epsilon is not positive everywhere", variance.name));
     }

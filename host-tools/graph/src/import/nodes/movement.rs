@@ -8,6 +8,7 @@ use super::super::constant::Constant;
 use super::super::error::{Outcome, invalid, unsupported};
 use super::super::shapes;
 use super::super::wrapped::{KEEP_BATCH, Moved};
+use super::split::neighbours;
 use crate::graph::ValueId;
 use crate::ops::Op;
 
@@ -140,11 +141,6 @@ fn taken(
     wanted: &[usize],
 ) -> Outcome<(Op, Vec<ValueId>)> {
     let shape = builder.graph.shape(input).to_vec();
-    let run = |start: usize, length: usize| {
-        let (mut starts, mut lengths) = (vec![0; shape.len()], shape.clone());
-        (starts[axis], lengths[axis]) = (start, length);
-        Op::Slice { starts, steps: vec![1; lengths.len()], lengths }
-    };
     // Neighbours in order come in one slice.
     let mut runs: Vec<[usize; 2]> = Vec::new();
     for &index in wanted {
@@ -161,13 +157,13 @@ fn taken(
     }
     match runs[..] {
         [] => return invalid("it gathers nothing"),
-        [[start, length]] => return Ok((run(start, length), vec![input])),
+        [run] => return Ok((neighbours(&shape, axis, run), vec![input])),
         _ => {}
     }
     let mut parts = Vec::with_capacity(runs.len());
-    for (place, &[start, length]) in runs.iter().enumerate() {
-        let part = format!("taken{place}");
-        parts.push(builder.part(call, &part, run(start, length), &[input])?);
+    for (place, &run) in runs.iter().enumerate() {
+        let op = neighbours(&shape, axis, run);
+        parts.push(builder.part(call, &format!("taken{place}"), op, &[input])?);
     }
     Ok((Op::Concat { axis }, parts))
 }

@@ -73,6 +73,15 @@ fn by_channel(call: &Call, index: usize, rank: usize) -> Outcome<Rc<Constant>> {
     Ok(Rc::new(vector.with_shape(shape)))
 }
 
+/// What a normalisation adds to the variance.
+pub(super) fn epsilon(call: &Call) -> Outcome<f32> {
+    let epsilon = call.float_or("epsilon", 1e-5)?;
+    if epsilon < 0.0 {
+        return invalid(format!("attribute `epsilon` is {epsilon}"));
+    }
+    Ok(epsilon)
+}
+
 /// `(x - mean) / sqrt(variance + epsilon)`
 fn normalised(
     builder: &mut Builder,
@@ -80,12 +89,8 @@ fn normalised(
     x: ValueId,
     axes: Vec<usize>,
 ) -> Outcome<ValueId> {
-    let epsilon = call.float_or("epsilon", 1e-5)?;
-    if !epsilon.is_finite() || epsilon < 0.0 {
-        return invalid(format!("epsilon is {epsilon}"));
-    }
-    let epsilon =
-        builder.graph.add_constant(format!("{}/epsilon", call.name()), Tensor::scalar(epsilon));
+    let epsilon = Tensor::scalar(epsilon(call)?);
+    let epsilon = builder.graph.add_constant(format!("{}/epsilon", call.name()), epsilon);
     let mean = || Op::ReduceMean { axes: axes.clone(), keep_dims: true };
     let centre = builder.part(call, "mean", mean(), &[x])?;
     let centred = builder.part(call, "centred", Op::Sub, &[x, centre])?;

@@ -179,12 +179,18 @@ pub(super) fn cut(
     axis: usize,
     [start, length]: [usize; 2],
 ) -> Outcome<ValueId> {
-    let mut lengths = builder.graph.shape(x).to_vec();
+    let shape = builder.graph.shape(x);
     let axis = axis + builder.offset(x);
-    if lengths[axis] == length {
+    if shape[axis] == length {
         return Ok(x);
     }
-    let (mut starts, steps) = (vec![0; lengths.len()], vec![1; lengths.len()]);
+    let op = neighbours(shape, axis, [start, length]);
+    builder.push_as(node, output, op, &[x])
+}
+
+/// The Slice of `[start, length]` of one axis of the graph's value.
+pub(super) fn neighbours(shape: &[usize], axis: usize, [start, length]: [usize; 2]) -> Op {
+    let (mut starts, mut lengths) = (vec![0; shape.len()], shape.to_vec());
     (starts[axis], lengths[axis]) = (start, length);
-    builder.push_as(node, output, Op::Slice { starts, lengths, steps }, &[x])
+    Op::Slice { starts, steps: vec![1; lengths.len()], lengths }
 }
