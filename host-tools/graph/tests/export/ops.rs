@@ -192,9 +192,13 @@ fn reduction_cases() -> Vec<Case> {
             cases.push(case(&format!("reduce_sum.{name}"), sum, vec![x()]));
         }
     }
-    for (name, shape) in
-        [("image", vec![1, 3, 4, 5]), ("row", vec![1, 7]), ("weight", vec![1, 2, 3, 2, 2])]
-    {
+    let shapes = [
+        ("image", vec![1, 3, 4, 5]),
+        ("row", vec![1, 7]),
+        ("weight", vec![1, 2, 3, 2, 2]),
+        ("million", vec![1, 1280, 960]),
+    ];
+    for (name, shape) in shapes {
         let x = Operand::Frame(shape);
         cases.push(case(&format!("squared_norm.{name}"), Op::SquaredNorm, vec![x]));
     }
