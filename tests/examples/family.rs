@@ -47,7 +47,8 @@ fn sweep(model: &Path, reference: &Path, expanded: &Path, frames: usize) -> Resu
     let parity = &run.parity;
     println!("median={:e}\nworst={:e}", parity.median, parity.worst);
     println!("within={}\nexplained={}", parity.within, parity.explained);
-    println!("frames={}\nholds={}", parity.frames, parity.holds());
+    println!("farthest={:e}", parity.farthest);
+    println!("frames={}\nframes_hold={}", parity.frames, parity.frames_hold());
     println!("forward={}\nverdict={}", run.macs.forward, run.macs.total());
     println!("arena={}\nms={:.3}", run.arena_bytes, run.ms);
     Ok(())

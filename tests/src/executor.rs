@@ -7,7 +7,7 @@ use gradgate_engine::compute::Compute;
 use gradgate_engine::isa::{Isa, Numerics};
 use gradgate_engine::{Engine, Frame};
 use gradgate_graph::expand::Expanded;
-use gradgate_graph::interp::{Features, Interp, Masks};
+use gradgate_graph::interp::{Choices, Features, Interp};
 
 use crate::{Compiled, compile, compile_kept};
 
@@ -33,7 +33,7 @@ impl Executor for InterpExecutor {
 
     fn features(&self, expanded: &Expanded, frame: &[u8]) -> Features {
         let image = image(expanded, frame);
-        Interp::new(&expanded.graph).features(expanded, &image, &Masks::new())
+        Interp::new(&expanded.graph).features(expanded, &image, &Choices::new())
     }
 }
 

@@ -16,7 +16,7 @@ use gradgate_graph::expand::{Expanded, Label, expand};
 use gradgate_graph::export::{ExportOptions, ExportOutput, export};
 use gradgate_graph::graph::{Graph, ValueId};
 use gradgate_graph::import::{ImportOptions, Imported, import_file};
-use gradgate_graph::interp::{Features, Interp, Masks};
+use gradgate_graph::interp::{Choices, Features, Interp};
 use gradgate_graph::ops::Op;
 use gradgate_graph::taps::Taps;
 
@@ -40,6 +40,9 @@ pub const MEDIAN_LIMIT: f64 = 1e-5;
 
 /// See [`MEDIAN_LIMIT`].
 pub const FRAME_LIMIT: f64 = 1e-4;
+
+/// How far from a kink a choice may differ, relative to the largest magnitude of the layer.
+pub const KINK_LIMIT: f64 = 1e-5;
 
 /// Numbers of one frame, columns in the order of the graph's parameters.
 struct Expected {
@@ -68,15 +71,24 @@ pub struct Parity {
     pub frames: usize,
     /// Frames within [`FRAME_LIMIT`].
     pub within: usize,
-    /// Frames beyond it that agree once the interpreter lets the same units of Relu and Clip pass.
+    /// Frames beyond it that kinks explain: the interpreter agrees within the same limit once it
+    /// makes the engine's choices (units of Relu and Clip that pass, maxima of windows), and none
+    /// of these is farther than [`KINK_LIMIT`] from where its own would change.
     pub explained: usize,
+    /// The farthest of those choices.
+    pub farthest: f64,
 }
 
 impl Parity {
-    /// Whether the median is within its limit and every frame within its own or explained. How many
-    /// frames need the explanation grows with the number of units, so it is no test of a network.
+    /// Whether every frame is within the limit or explained. How many frames need the explanation
+    /// grows with the number of units, so it is no test of a network.
+    pub fn frames_hold(&self) -> bool {
+        self.within + self.explained == self.frames
+    }
+
+    /// Whether the median is within its limit, too.
     pub fn holds(&self) -> bool {
-        self.median <= MEDIAN_LIMIT && self.within + self.explained == self.frames
+        self.median <= MEDIAN_LIMIT && self.frames_hold()
     }
 }
 
@@ -117,7 +129,7 @@ impl<'r> Subject<'r> {
         let interp = Interp::new(&self.expanded.graph);
         let errors = self.reference.images.iter().zip(&self.expected).take(frames);
         let error = |(image, expected): (&Vec<f64>, &Expected)| {
-            let got = interp.features(&self.expanded, image, &Masks::new());
+            let got = interp.features(&self.expanded, image, &Choices::new());
             expected.error(&got, FLOOR_F64)
         };
         errors.map(error).fold(0.0, worse)
@@ -151,8 +163,8 @@ impl<'r> Subject<'r> {
     fn parity(&self, errors: &[f64]) -> Parity {
         let beyond: Vec<usize> =
             (0..errors.len()).filter(|&frame| errors[frame] > FRAME_LIMIT).collect();
-        let explained = match beyond.is_empty() {
-            true => 0,
+        let (explained, farthest) = match beyond.is_empty() {
+            true => (0, 0.0),
             false => self.explained(&beyond),
         };
         let mut sorted = errors.to_vec();
@@ -165,26 +177,30 @@ impl<'r> Subject<'r> {
             frames: errors.len(),
             within: errors.len() - beyond.len(),
             explained,
+            farthest,
         }
     }
 
-    /// Of these frames, those that agree once the interpreter lets the same units pass.
-    fn explained(&self, frames: &[usize]) -> usize {
+    /// Of these frames, the number that kinks explain, and the farthest kink of all.
+    fn explained(&self, frames: &[usize]) -> (usize, f64) {
         let kept = compile(&self.expanded, true);
         let interp = Interp::new(&self.expanded.graph);
-        let mut count = 0;
+        let (mut count, mut farthest) = (0, 0.0);
         with_engine(&kept, |engine, arena| {
             for &frame in frames {
                 let run = engine.run(Frame::U8(&self.reference.frames[frame]), arena);
                 let got = wide(&run.expect("a loaded bundle runs"));
-                let masks = passed(&self.expanded.graph, &kept, arena);
+                let choices = choices(&self.expanded.graph, &kept, arena);
                 let image = &self.reference.images[frame];
-                let own = interp.features(&self.expanded, image, &masks);
+                let kinks = interp.kinks(&interp.run(image), &choices);
+                let own = interp.features(&self.expanded, image, &choices);
                 let own = Expected { logits: own.logits, squared_norms: own.squared_norms };
-                count += usize::from(own.error(&got, FLOOR_F32) <= FRAME_LIMIT);
+                let agrees = own.error(&got, FLOOR_F32) <= FRAME_LIMIT;
+                count += usize::from(agrees && kinks.count > 0 && kinks.farthest <= KINK_LIMIT);
+                farthest = worse(farthest, kinks.farthest);
             }
         });
-        count
+        (count, farthest)
     }
 
     /// The expanded classifier as ONNX; the metadata name the columns of `squared_norms`.
@@ -251,24 +267,31 @@ fn with_engine(compiled: &Compiled, work: impl FnOnce(&Engine<'_>, &mut [f32])) 
     work(&engine, &mut arena);
 }
 
-/// Which units of Relu and Clip passed in a run in which every tensor kept its place.
-fn passed(graph: &Graph, kept: &Compiled, arena: &[f32]) -> Masks {
-    let mut masks = Masks::new();
+/// The engine's choices in a run in which every tensor kept its place.
+fn choices(graph: &Graph, kept: &Compiled, arena: &[f32]) -> Choices {
+    let mut choices = Choices::new();
     for node in &graph.nodes {
         let (min, max) = match node.op {
             Op::Relu => (0.0, f32::INFINITY),
             Op::Clip { min, max } => (min, max),
+            Op::MaxPool(_) => {
+                let x = node.inputs[0];
+                if let Some(values) = values_of(x, graph, kept, arena) {
+                    choices.compared.insert(x, values.into_iter().map(f64::from).collect());
+                }
+                continue;
+            }
             _ => continue,
         };
         let Some(values) = values_of(node.output, graph, kept, arena) else { continue };
         let mask: Vec<bool> = values.iter().map(|&y| y > min && y < max).collect();
         // The gradient of a Clip looks at what was clipped, that of a Relu at the result.
         if !matches!(node.op, Op::Relu) {
-            masks.entry(node.inputs[0]).or_insert_with(|| mask.clone());
+            choices.passed.entry(node.inputs[0]).or_insert_with(|| mask.clone());
         }
-        masks.insert(node.output, mask);
+        choices.passed.insert(node.output, mask);
     }
-    masks
+    choices
 }
 
 /// A value in the order of the graph, channels first.

@@ -12,7 +12,7 @@ use gradgate_engine::{Engine, Frame};
 use gradgate_graph::expand::{Expanded, Label, expand};
 use gradgate_graph::graph::ValueId;
 use gradgate_graph::import::{ImportOptions, import_file};
-use gradgate_graph::interp::{Features, Interp, Masks};
+use gradgate_graph::interp::{Choices, Features, Interp};
 use gradgate_graph::ops::Op;
 use gradgate_graph::taps::Taps;
 use gradgate_tests::executor::run_engine_with;
@@ -109,7 +109,7 @@ fn check(network: &Network, reference: &Reference, subject: &Subject<'_>) {
 fn explain(frame: &str, network: &Network, image: &[f64], got: &Features, relus: Relus) {
     let interp = Interp::new(&network.expanded.graph);
     let values = interp.run(image);
-    let mut masks = Masks::new();
+    let mut choices = Choices::new();
     let mut kinks = 0;
     for (value, theirs) in relus {
         let own = values.get(value);
@@ -119,9 +119,9 @@ fn explain(frame: &str, network: &Network, image: &[f64], got: &Features, relus:
             assert!(f64::from(*t).max(*o) <= 1e-6 * largest, "{frame}: {t} against {o}");
             kinks += 1;
         }
-        masks.insert(value, theirs.iter().map(|&x| x > 0.0).collect());
+        choices.passed.insert(value, theirs.iter().map(|&x| x > 0.0).collect());
     }
-    let masked = interp.features(&network.expanded, image, &masks);
+    let masked = interp.features(&network.expanded, image, &choices);
     let again = worst(&masked.squared_norms, &got.squared_norms);
     println!("{frame}, {kinks} kinks, {again:.2e} with the executor's signs");
     assert!(kinks > 0 && again <= 1e-4, "{frame}: no kink explains it");

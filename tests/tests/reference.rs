@@ -2,7 +2,7 @@
 
 use gradgate_graph::expand::{Label, expand};
 use gradgate_graph::import::{ImportOptions, import_file};
-use gradgate_graph::interp::{Interp, Masks};
+use gradgate_graph::interp::{Choices, Interp};
 use gradgate_graph::taps::Taps;
 use gradgate_tests::reference::Reference;
 use gradgate_tests::shared;
@@ -23,7 +23,7 @@ fn check(name: &str, parameters: usize) {
     let interp = Interp::new(&expanded.graph);
     let mut worst = 0.0_f64;
     for (frame, image) in reference.images.iter().enumerate() {
-        let features = interp.features(&expanded, image, &Masks::new());
+        let features = interp.features(&expanded, image, &Choices::new());
         let pairs = features.squared_norms.iter().zip(&reference.squared_norms[frame]);
         let logits = features.logits.iter().zip(&reference.logits[frame]);
         for (got, expected) in pairs.chain(logits) {

@@ -16,7 +16,7 @@ use gradgate_engine::{Engine, Features, Frame};
 use gradgate_frame::Preprocessing;
 use gradgate_frames::Pixels;
 use gradgate_graph::expand::Expanded;
-use gradgate_graph::interp::{Interp, Masks};
+use gradgate_graph::interp::{Choices, Interp};
 
 use crate::bundle::{Contents, assemble};
 use crate::label;
@@ -344,7 +344,7 @@ impl Reference<'_> {
         let image: Vec<f64> = (0..input.len())
             .map(|at| f64::from(input[at % plane * channels + at / plane]))
             .collect();
-        let features = self.interp.features(self.expanded, &image, &Masks::new());
+        let features = self.interp.features(self.expanded, &image, &Choices::new());
         let narrow = |values: Vec<f64>| values.into_iter().map(|v| v as f32).collect();
         Ok(FrameFeatures {
             logits: narrow(features.logits),

@@ -5,6 +5,7 @@
 mod alignment;
 mod average_pool;
 mod batch_norm;
+mod choices;
 mod concat;
 mod conv;
 mod elementwise;
@@ -18,16 +19,12 @@ mod softmax;
 mod transpose;
 mod unary;
 
-use std::collections::HashMap;
-
 use crate::expand::Expanded;
 use crate::graph::{Graph, Node, ValueId};
 use crate::ops::Op;
 
-/// Which units pass, instead of the interpreter's own choice: of a Relu by its output, of a Clip by
-/// its output and, for the gradient, by what it clips. Used to compare with an executor in which a
-/// unit near a kink fell on the other side.
-pub type Masks = HashMap<ValueId, Vec<bool>>;
+use choices::held;
+pub use choices::{Choices, Kinks};
 
 /// One dense f64 operand.
 #[derive(Clone, Copy)]
@@ -84,21 +81,21 @@ impl<'g> Interp<'g> {
     /// # Panics
     /// When `image` has not as many elements as the graph's input.
     pub fn run(&self, image: &[f64]) -> Values {
-        self.run_masked(image, &Masks::new())
+        self.run_given(image, &Choices::new())
     }
 
-    /// Runs one frame with the choice of some units given.
+    /// Runs one frame with some choices given.
     ///
     /// # Panics
     /// As [`Interp::run`].
-    pub fn run_masked(&self, image: &[f64], masks: &Masks) -> Values {
+    pub fn run_given(&self, image: &[f64], choices: &Choices) -> Values {
         let mut data = self.constants.clone();
         if let Some(input) = self.graph.input {
             assert_eq!(image.len(), self.graph.value(input).elements(), "image length");
             data[input.0 as usize] = image.to_vec();
         }
         for node in &self.graph.nodes {
-            let result = self.evaluate(node, &data, masks);
+            let result = self.evaluate(node, &data, choices);
             debug_assert_eq!(
                 result.len(),
                 self.graph.value(node.output).elements(),
@@ -114,8 +111,8 @@ impl<'g> Interp<'g> {
     ///
     /// # Panics
     /// As [`Interp::run`].
-    pub fn features(&self, expanded: &Expanded, image: &[f64], masks: &Masks) -> Features {
-        let values = self.run_masked(image, masks);
+    pub fn features(&self, expanded: &Expanded, image: &[f64], choices: &Choices) -> Features {
+        let values = self.run_given(image, choices);
         let norms = |taps: &[(ValueId, ValueId)]| {
             taps.iter().map(|&(_, norm)| values.get(norm)[0]).collect()
         };
@@ -128,35 +125,25 @@ impl<'g> Interp<'g> {
         }
     }
 
-    fn evaluate(&self, node: &Node, data: &[Vec<f64>], masks: &Masks) -> Vec<f64> {
+    fn evaluate(&self, node: &Node, data: &[Vec<f64>], choices: &Choices) -> Vec<f64> {
         let operands: Vec<Operand<'_>> = node
             .inputs
             .iter()
             .map(|&id| Operand { shape: self.graph.shape(id), data: &data[id.0 as usize] })
             .collect();
-        let mask = match node.op {
-            Op::Relu | Op::Clip { .. } => masks.get(&node.output),
-            Op::ReluGradient | Op::ClipGradient { .. } => masks.get(&node.inputs[0]),
-            _ => None,
-        };
-        match mask {
-            Some(mask) => {
-                let passed = operands[operands.len() - 1].data.iter().zip(mask);
-                passed.map(|(&x, &open)| if open { x } else { held(&node.op, x) }).collect()
+        if let Some(passed) = choices.of_units(node) {
+            let units = operands[operands.len() - 1].data.iter().zip(passed);
+            return units.map(|(&x, &open)| if open { x } else { held(&node.op, x) }).collect();
+        }
+        let output = self.graph.shape(node.output);
+        let compared = node.inputs.first().and_then(|x| choices.compared.get(x));
+        match (&node.op, compared) {
+            (Op::MaxPool(pool), Some(by)) => max_pool::evaluate(pool, operands[0], by, output),
+            (Op::MaxPoolGradient(pool), Some(by)) => {
+                max_pool::gradient(pool, operands[0].shape, by, operands[1])
             }
-            None => evaluate(&node.op, &operands, self.graph.shape(node.output)),
+            _ => evaluate(&node.op, &operands, output),
         }
-    }
-}
-
-/// What a unit that does not pass gives: the bound that is nearer, or no gradient.
-fn held(op: &Op, x: f64) -> f64 {
-    match *op {
-        Op::Clip { min, max } => {
-            let (min, max) = (f64::from(min), f64::from(max));
-            if (x - min).abs() <= (x - max).abs() { min } else { max }
-        }
-        _ => 0.0,
     }
 }
 
@@ -191,8 +178,8 @@ pub(crate) fn evaluate(op: &Op, o: &[Operand<'_>], output: &[usize]) -> Vec<f64>
         Op::FunctionGradient(f) => function::gradient(*f, o[0], o[1]),
         Op::Softmax { axis } => softmax::evaluate(*axis, o[0]),
         Op::SoftmaxGradient { axis } => softmax::gradient(*axis, o[0], o[1]),
-        Op::MaxPool(pool) => max_pool::evaluate(pool, o[0], output),
-        Op::MaxPoolGradient(pool) => max_pool::gradient(pool, o[0], o[1]),
+        Op::MaxPool(pool) => max_pool::evaluate(pool, o[0], o[0].data, output),
+        Op::MaxPoolGradient(pool) => max_pool::gradient(pool, o[0].shape, o[0].data, o[1]),
         Op::AveragePool(pool) => average_pool::evaluate(pool, o[0], output),
         Op::AveragePoolGradient { pool, .. } => average_pool::gradient(pool, o[0], output),
         Op::ReduceMean { axes, .. } => reduce::evaluate(axes, true, o[0]),

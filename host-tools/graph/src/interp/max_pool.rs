@@ -32,24 +32,26 @@ pub(super) fn for_each_window(
     }
 }
 
-fn first_maximum(window: &[usize], x: &[f64]) -> Option<usize> {
-    window.iter().copied().reduce(|best, i| if x[i] > x[best] { i } else { best })
+/// The first maximum of a window among these numbers.
+pub(super) fn first_maximum(window: &[usize], compared: &[f64]) -> Option<usize> {
+    window.iter().copied().reduce(|best, i| if compared[i] > compared[best] { i } else { best })
 }
 
-pub fn evaluate(pool: &Pool, x: Operand<'_>, output: &[usize]) -> Vec<f64> {
+/// Of each window of x the element where `compared`, usually x itself, is largest.
+pub fn evaluate(pool: &Pool, x: Operand<'_>, compared: &[f64], output: &[usize]) -> Vec<f64> {
     let mut y = vec![f64::NEG_INFINITY; output.iter().product()];
     for_each_window(pool, x.shape, output, |o, window| {
-        if let Some(best) = first_maximum(window, x.data) {
+        if let Some(best) = first_maximum(window, compared) {
             y[o] = x.data[best];
         }
     });
     y
 }
 
-pub fn gradient(pool: &Pool, x: Operand<'_>, g: Operand<'_>) -> Vec<f64> {
-    let mut dx = vec![0.0; x.data.len()];
-    for_each_window(pool, x.shape, g.shape, |o, window| {
-        if let Some(best) = first_maximum(window, x.data) {
+pub fn gradient(pool: &Pool, input: &[usize], compared: &[f64], g: Operand<'_>) -> Vec<f64> {
+    let mut dx = vec![0.0; compared.len()];
+    for_each_window(pool, input, g.shape, |o, window| {
+        if let Some(best) = first_maximum(window, compared) {
             dx[best] += g.data[o];
         }
     });

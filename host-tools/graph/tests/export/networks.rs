@@ -10,7 +10,7 @@ use gradgate_graph::export::{Builder, DetectorExport, ExportError, ExportOptions
 use gradgate_graph::export::{FeatureNames, export};
 use gradgate_graph::graph::{Graph, Tensor, ValueId};
 use gradgate_graph::import::{ImportOptions, import_file};
-use gradgate_graph::interp::{Interp, Masks};
+use gradgate_graph::interp::{Choices, Interp};
 use gradgate_graph::ops::{Conv, Op, Pool};
 use gradgate_graph::taps::Taps;
 
@@ -156,7 +156,7 @@ fn small_classifier_with_detector() {
         let bytes = export(&expanded.graph, &outputs, Some(&Total), &options).expect("exports");
         let image: Vec<f32> = (0..3 * 9 * 8).map(|_| rng.number()).collect();
         let wide: Vec<f64> = image.iter().map(|&x| f64::from(x)).collect();
-        let features = interp.features(&expanded, &wide, &Masks::new());
+        let features = interp.features(&expanded, &wide, &Choices::new());
         let score = features.squared_norms.iter().sum();
         let expected = [
             features.logits,
@@ -195,7 +195,7 @@ fn check_kinks(expanded: &Expanded, frame: &Path) {
     let signs = read(&frame.with_extension("masks"), |[byte]: [u8; 1]| byte == 1);
     let interp = Interp::new(&expanded.graph);
     let values = interp.run(&image);
-    let (mut masks, mut signs, mut flipped) = (Masks::new(), signs.as_slice(), 0);
+    let (mut choices, mut signs, mut flipped) = (Choices::new(), signs.as_slice(), 0);
     for (before, after) in relus(expanded) {
         let units = values.get(before);
         let (mask, rest) = signs.split_at(units.len());
@@ -204,10 +204,10 @@ fn check_kinks(expanded: &Expanded, frame: &Path) {
             assert!(unit.abs() <= 1e-6 * largest, "{}: {unit} changed its sign", frame.display());
             flipped += 1;
         }
-        masks.insert(after, mask.to_vec());
+        choices.passed.insert(after, mask.to_vec());
         signs = rest;
     }
-    let expected = interp.features(expanded, &image, &masks).squared_norms;
+    let expected = interp.features(expanded, &image, &choices).squared_norms;
     let errors = norms.iter().zip(&expected).map(|(got, want)| (got - want).abs() / want);
     let worst = errors.fold(0.0, |worst: f64, error| if error <= worst { worst } else { error });
     eprintln!("  {}: {flipped} units flipped, then {worst:.2e}", frame.display());
