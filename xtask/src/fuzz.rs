@@ -12,14 +12,18 @@ use anyhow::{Context, Result, bail};
 
 use crate::{process, repo, setup};
 
-/// A target, the runs that a full search takes, seconds that one input may take, and the folders of
-/// its seeds.
+/// A target, the runs that a full search takes, seconds that one input may take, the folders of its
+/// seeds, and a file of words that inputs are made of.
 struct Target {
     name: &'static str,
     runs: u64,
     seconds_max: u32,
     seeds: &'static [&'static str],
+    words: Option<&'static str>,
 }
+
+/// Operators, attributes and their values.
+const ONNX_WORDS: Option<&str> = Some("tests/fuzz/onnx.dict");
 
 /// Models that are accepted, and one for each attack.
 const MODELS: [&str; 3] = ["tests/fuzz/seeds/import", "tests/golden/onnx", "tests/golden/families"];
@@ -30,26 +34,30 @@ const TARGETS: [Target; 6] = [
         runs: 10_000_000,
         seconds_max: 5,
         seeds: &["tests/fuzz/seeds/bundle", "runtime/bundle/tests/golden"],
+        words: None,
     },
-    Target { name: "import", runs: 1_000_000, seconds_max: 10, seeds: &MODELS },
-    Target { name: "compile", runs: 1_000_000, seconds_max: 20, seeds: &MODELS },
+    Target { name: "import", runs: 1_000_000, seconds_max: 10, seeds: &MODELS, words: ONNX_WORDS },
+    Target { name: "compile", runs: 1_000_000, seconds_max: 20, seeds: &MODELS, words: ONNX_WORDS },
     Target {
         name: "images",
         runs: 1_000_000,
         seconds_max: 10,
         seeds: &["tests/fuzz/seeds/images"],
+        words: None,
     },
     Target {
         name: "features",
         runs: 1_000_000,
         seconds_max: 5,
         seeds: &["tests/fuzz/seeds/features"],
+        words: None,
     },
     Target {
         name: "detector",
         runs: 1_000_000,
         seconds_max: 5,
         seeds: &["tests/fuzz/seeds/detector"],
+        words: None,
     },
 ];
 
@@ -120,6 +128,7 @@ fn search(target: &Target, runs: u64, seconds: Option<u64>) -> Result<bool> {
     cargo.arg(format!("-rss_limit_mb={RESIDENT_MIB}")).arg(format!("-max_len={INPUT_MAX}"));
     cargo.arg(format!("-artifact_prefix={}/", artifacts.display()));
     cargo.arg("-print_final_stats=1");
+    cargo.args(target.words.map(|file| format!("-dict={}", root.join(file).display())));
     println!("{}: {runs} runs; what breaks it goes to {}", target.name, artifacts.display());
     let status = cargo.current_dir(&root).status().context("cargo fuzz")?;
     Ok(status.success())
@@ -141,6 +150,7 @@ mod tests {
             for folder in target.seeds {
                 assert!(repo::root().join(folder).is_dir(), "{folder}");
             }
+            assert!(target.words.is_none_or(|file| repo::root().join(file).is_file()));
         }
     }
 
