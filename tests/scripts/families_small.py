@@ -109,6 +109,25 @@ def convnext_small():
     return tv.ConvNeXt([CNBlockConfig(8, 12, 1), CNBlockConfig(12, None, 1)], num_classes=CLASSES)
 
 
+class Upsampling(nn.Module):
+    """Resampling as segmentation and feature pyramids have it. The weights of these factors are
+    exact in f32; others differ by 1e-7 between PyTorch's float64 and what the file says."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = Conv2dNormActivation(3, 5, 3, 2)
+        self.second = Conv2dNormActivation(5, 6, 5, 1, 0)
+        self.third = Conv2dNormActivation(6, 8, 3, 1)
+        self.fc = nn.Linear(8, CLASSES)
+
+    def forward(self, x):
+        x = self.first(x)
+        x = self.second(nn.functional.interpolate(x, scale_factor=1.5))
+        x = nn.functional.interpolate(x, size=(15, 15), mode="bilinear", align_corners=True)
+        x = nn.functional.interpolate(self.third(x), scale_factor=0.5, mode="bilinear")
+        return self.fc(nn.functional.adaptive_avg_pool2d(x, (1, 1)).flatten(1))
+
+
 def vit_small():
     """Attention of two heads over four patches and the class token."""
     model = tv.VisionTransformer(SIDE, 8, 1, 2, 8, 12, num_classes=CLASSES)
@@ -130,6 +149,7 @@ BUILDERS = {
     "regnet_y": lambda: regnet_small(0.25),
     "mnasnet": mnasnet_small,
     "convnext": convnext_small,
+    "upsampling": Upsampling,
     "vit": vit_small,
 }
 

@@ -548,6 +548,36 @@ def resizes():
         m.save()
 
 
+def resamples():
+    """Resize by factors that are not whole, in all places and roundings."""
+    global rng
+    rng = np.random.default_rng(21)
+    m = Model("resample_13", 13)
+    x = conv(m, "image", "conv", 3, 2, k=[4, 2])
+    results = []
+
+    def resize(scales=None, sizes=None, **attributes):
+        name = f"resize_{len(results)}"
+        if sizes:
+            operands = [x, "", "", m.ints(name + "_sizes", [1, 2, *sizes])]
+        else:
+            operands = [x, "", m.init(name + "_scales", np.array([1, 1, *scales], np.float32))]
+        results.append(m.node("Resize", operands, name, **attributes))
+
+    for places in ("half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners"):
+        place = {"coordinate_transformation_mode": places}
+        resize([1.5, 1.3], mode="linear", **place)
+        resize([0.7, 2.5], mode="linear", **place)
+        resize(sizes=[7, 1], mode="linear", **place)
+        resize(sizes=[9, 10], mode="linear", **place)
+        for rounding in ("floor", "ceil", "round_prefer_floor", "round_prefer_ceil"):
+            resize([1.5, 0.8], mode="nearest", nearest_mode=rounding, **place)
+            resize(sizes=[1, 7], mode="nearest", nearest_mode=rounding, **place)
+            resize([2, 3], mode="nearest", nearest_mode=rounding, **place)
+    flat_head(m, results)
+    m.save()
+
+
 def normalisations():
     """Normalisations by the frame's own statistics."""
     m = Model("normalisations", 21)
@@ -815,6 +845,7 @@ def main():
     transposed()
     layer_norms()
     gathers()
+    resamples()
     for entry in sorted(os.listdir(FOLDER)):
         size = os.path.getsize(os.path.join(FOLDER, entry))
         assert size < 100_000, (entry, size)

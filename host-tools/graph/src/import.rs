@@ -305,7 +305,8 @@ fn logits(
 /// Marks parameters and says what the convolutions tell about the exporter.
 fn finish(builder: Builder, imported: &mut Imported) -> Result<(), ImportError> {
     let mut graph = builder.graph;
-    let (parameters, normalised) = parameters::collect(&graph, &builder.trainable, &builder.biases);
+    let (parameters, normalised) =
+        parameters::collect(&graph, &builder.trainable, &builder.biases, &builder.fixed);
     let mut names = HashSet::new();
     if let Some(&twice) = parameters.iter().find(|&&id| !names.insert(&graph.value(id).name)) {
         let name = &graph.value(twice).name;

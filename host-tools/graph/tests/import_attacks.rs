@@ -45,6 +45,22 @@ fn index_tensors_out_of_range_are_refused() {
 }
 
 #[test]
+fn weights_of_a_resize_are_counted_before_they_are_made() {
+    for (rows, columns) in [(4, 300_001), (300_001, 4)] {
+        let sizes = integers("sizes", &[1, 2, rows, columns]);
+        let resize = node("Resize", &["image", "", "", "sizes"], "y", vec![]);
+        assert_node_refused("Resize", &model(vec![resize], "y", vec![sizes]), "constants");
+    }
+    for scale in [f32::NAN, f32::INFINITY, -1.0, 0.0, 0.1, 1e30] {
+        let mut scales = floats("scales", &[4]);
+        scales.float_data = vec![1.0, 1.0, 1.0, scale];
+        let resize = node("Resize", &["image", "", "scales"], "y", vec![]);
+        let text = refused(&model(vec![resize], "y", vec![scales]));
+        assert!(text.contains("the_y"), "{text}");
+    }
+}
+
+#[test]
 fn axes_out_of_range_and_permutations_with_repeats_are_refused() {
     for axis in [4, -5, i64::MAX, i64::MIN] {
         for op in ["Softmax", "Flatten", "Concat"] {

@@ -76,6 +76,7 @@ fn values_equal_onnxruntime() {
         "resize_10",
         "resize_13",
         "resize_18",
+        "resample_13",
         "normalisations",
     ] {
         assert_values(&imported(name), name, name);

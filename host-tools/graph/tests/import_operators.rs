@@ -125,7 +125,12 @@ fn forms_that_are_not_compiled_are_refused_with_a_remedy() {
         ("ReduceProd", vec!["image"], vec![], "constants only"),
         ("Gather", vec!["image", "starts"], vec![], "batch"),
         ("ReduceL2", vec!["image"], vec![int("noop_with_empty_axes", 1)], "no axis"),
-        ("Resize", vec!["image", "", "", "odd"], vec![], "4 to 5"),
+        (
+            "Resize",
+            vec!["image", "", "", "odd"],
+            vec![text("coordinate_transformation_mode", "tf_crop_and_resize")],
+            "tf_crop",
+        ),
         ("Resize", vec!["image", "", "", "twice"], vec![text("mode", "cubic")], "cubic"),
         ("Celu", vec!["image"], vec![float("alpha", -1.0)], "alpha"),
         ("Add", vec!["more", "image"], vec![], "comparison"),

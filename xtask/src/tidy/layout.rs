@@ -17,6 +17,7 @@ const SHARED: &[(&str, &str)] = &[
     ("host-tools/graph/src/export/output.rs", "the named results of the file"),
     ("host-tools/graph/src/export/site.rs", "where a node is being written"),
     ("host-tools/graph/src/export/table.rs", "which op is spelt by which file"),
+    ("host-tools/graph/src/interp/choices.rs", "another executor's choices at kinks"),
     ("host-tools/graph/src/lower/backward.rs", "what one input gradient finishes"),
     ("host-tools/graph/src/lower/fuse.rs", "chains of nodes that one step computes"),
     ("host-tools/graph/src/lower/layout.rs", "how constants lie in the blobs"),

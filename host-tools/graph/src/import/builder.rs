@@ -33,6 +33,8 @@ pub(super) struct Builder<'a> {
     pub trainable: HashSet<ValueId>,
     /// Trainable even if of one element: biases that had to become an addition, slopes of PRelu.
     pub biases: HashSet<ValueId>,
+    /// Never trainable: weights that follow from an operator's attributes.
+    pub fixed: HashSet<ValueId>,
     /// Values whose batch axis is not in front, and why.
     pub wrapped: HashMap<ValueId, Moved>,
     /// Nodes refused so far.
@@ -62,6 +64,7 @@ impl<'a> Builder<'a> {
             constant_limits: limits.of_constants(bytes),
             trainable: HashSet::new(),
             biases: HashSet::new(),
+            fixed: HashSet::new(),
             wrapped: HashMap::new(),
             refused: Vec::new(),
             stored,
@@ -93,7 +96,8 @@ impl<'a> Builder<'a> {
         Ok(binding)
     }
 
-    fn charge(&mut self, elements: usize) -> Outcome<()> {
+    /// Counts elements of constants before they are made, up to the limit.
+    pub fn charge(&mut self, elements: usize) -> Outcome<()> {
         self.elements = self.elements.saturating_add(elements);
         let limit = self.constant_limits.total_elements;
         if self.elements > limit {
@@ -216,7 +220,7 @@ impl<'a> Builder<'a> {
         self.append([node, output], op, inputs, moved)
     }
 
-    /// The one way into the graph: appends an operation whose result is wrapped if `moved` says why.
+    /// The one way into the graph: appends an operation; its result is wrapped if `moved` says why.
     pub fn append(
         &mut self,
         [node, output]: [String; 2],

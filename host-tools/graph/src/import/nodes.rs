@@ -8,6 +8,7 @@ mod movement;
 mod normalization;
 mod padding;
 mod reduction;
+mod resample;
 mod resize;
 mod split;
 mod window;
@@ -245,5 +246,19 @@ fn convert(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
             remedy(op),
         ),
         op => invalid(format!("operator {op} has no conversion")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fuzzers_words_hold_every_operator() {
+        let words = include_str!("../../../../tests/fuzz/onnx.dict");
+        for op in CONVERTED.iter().chain(FOLDED) {
+            let field = format!("\"\\x22\\x{:02x}{op}\"", op.len());
+            assert!(words.lines().any(|line| line == field), "{field}");
+        }
     }
 }

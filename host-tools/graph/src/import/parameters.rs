@@ -9,11 +9,13 @@ use crate::ops::Op;
 /// to the image itself.
 ///
 /// `initializers` are the constants that are stored as initializers; `biases` those that are
-/// trainable although they may have one element: biases that became an addition, slopes.
+/// trainable although they may have one element: biases that became an addition, slopes. `fixed`
+/// ones never are: weights by which values are resampled.
 pub(super) fn collect(
     graph: &Graph,
     initializers: &HashSet<ValueId>,
     biases: &HashSet<ValueId>,
+    fixed: &HashSet<ValueId>,
 ) -> (Vec<ValueId>, bool) {
     let mut raw: HashSet<ValueId> = graph.input.into_iter().collect();
     let mut seen = HashSet::new();
@@ -22,7 +24,7 @@ pub(super) fn collect(
     // Constants that stand in every frame, by the value that holds them there.
     let mut tokens: HashMap<ValueId, ValueId> = HashMap::new();
     for node in &graph.nodes {
-        let on_image = stays_image(graph, node, &raw);
+        let on_image = stays_image(graph, node, &raw, fixed);
         if on_image {
             raw.insert(node.output);
             normalised |= is_arithmetic(&node.op);
@@ -54,7 +56,7 @@ pub(super) fn collect(
                 }
                 _ => false,
             };
-            if trainable && seen.insert(id) {
+            if trainable && !fixed.contains(&id) && seen.insert(id) {
                 parameters.push(id);
             }
         }
@@ -66,9 +68,16 @@ fn is_arithmetic(op: &Op) -> bool {
     matches!(op, Op::Add | Op::Sub | Op::Mul | Op::Div)
 }
 
-/// Whether a node's result still is the image: scaled, shifted or rearranged by constants only.
-fn stays_image(graph: &Graph, node: &Node, raw: &HashSet<ValueId>) -> bool {
+/// Whether a node's result still is the image: scaled, shifted, resampled or rearranged by
+/// constants only.
+fn stays_image(
+    graph: &Graph,
+    node: &Node,
+    raw: &HashSet<ValueId>,
+    fixed: &HashSet<ValueId>,
+) -> bool {
     let allowed = is_arithmetic(&node.op)
+        || node.inputs.iter().any(|id| fixed.contains(id))
         || matches!(
             node.op,
             Op::Reshape { .. }
@@ -105,10 +114,13 @@ mod tests {
         let added = push("added", Op::Add, &[again, fixed]);
         push("halved", Op::Mul, &[added, half]);
         let initializers = HashSet::from([mean, weight, gamma, half]);
-        let (parameters, normalised) = collect(&graph, &initializers, &HashSet::new());
+        let (parameters, normalised) =
+            collect(&graph, &initializers, &HashSet::new(), &HashSet::new());
         assert_eq!(parameters, [weight, gamma]);
         assert!(normalised);
-        let (parameters, _) = collect(&graph, &initializers, &HashSet::from([half]));
-        assert_eq!(parameters, [weight, gamma, half]);
+        let (biases, fixed) = (HashSet::from([half]), HashSet::from([weight]));
+        let (parameters, _) = collect(&graph, &initializers, &biases, &fixed);
+        // Resampled by fixed weights, the image still is what gamma scales.
+        assert_eq!(parameters, [half]);
     }
 }

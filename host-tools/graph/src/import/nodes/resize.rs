@@ -1,15 +1,16 @@
-//! Resize and Upsample by whole factors: repetition, every n-th element, or linear blends of
-//! neighbours.
+//! Resize and Upsample: by whole factors repetition, every n-th element, or linear blends of
+//! neighbours; by others resample.rs.
 
 use super::super::builder::Builder;
 use super::super::call::{Binding, Call, axis, natural};
 use super::super::error::{Outcome, invalid, unsupported};
 use super::movement::touches_batch;
+use super::resample::{Blend, Places, Rounding, Target, resampled};
 use super::split::cut;
 use crate::graph::{Tensor, ValueId};
 use crate::ops::Op;
 
-/// Factors above this are refused: each is a blend of its own.
+/// Up to this a whole factor is a blend of its own for each of its outputs.
 const FACTOR_MAX: usize = 64;
 
 /// What happens to one axis.
@@ -17,15 +18,8 @@ const FACTOR_MAX: usize = 64;
 enum Factor {
     Up(usize),
     Down(usize),
-}
-
-/// How an output's place follows from its index.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Places {
-    /// Index times the factor.
-    Corners,
-    /// Centres of pixels.
-    Centres,
+    /// By no whole factor.
+    Other,
 }
 
 /// Resize, Upsample.
@@ -35,58 +29,70 @@ pub(super) fn resize(builder: &mut Builder, call: &Call) -> Outcome<Binding> {
     let old = call.proto.op_type == "Upsample" || call.opset < 11;
     let default = if old { "asymmetric" } else { "half_pixel" };
     let coordinates = call.text_or("coordinate_transformation_mode", default)?;
-    let places = match coordinates {
-        "asymmetric" => Places::Corners,
-        "half_pixel" | "pytorch_half_pixel" => Places::Centres,
-        _ => return refused(format!("coordinate_transformation_mode is `{coordinates}`")),
-    };
     if call.flag("antialias", false)? {
         return refused("antialias is 1");
     }
-    let mode = call.text_or("mode", "nearest")?;
-    let rounding =
-        call.text_or("nearest_mode", if old { "floor" } else { "round_prefer_floor" })?;
-    let factors = factors(call, &shape, old)?;
-    if factors.first() != Some(&Factor::Up(1)) {
-        return touches_batch("resizes");
-    }
-    for (axis, factor) in factors.into_iter().enumerate().filter(|&(_, f)| f != Factor::Up(1)) {
-        x = match (mode, factor, places, rounding) {
-            ("nearest", Factor::Up(factor), Places::Corners, "floor")
+    let default = if old { "floor" } else { "round_prefer_floor" };
+    let rounding = Rounding::named(call.text_or("nearest_mode", default)?)?;
+    let blend = match call.text_or("mode", "nearest")? {
+        "nearest" => Blend::Nearest(rounding),
+        "linear" => Blend::Linear,
+        mode => return refused(format!("mode is `{mode}`")),
+    };
+    let targets = targets(call, &shape, old)?;
+    for (axis, (target, length)) in targets.into_iter().zip(shape).enumerate() {
+        let factor = target.factor(length);
+        if factor == Factor::Up(1) {
+            continue;
+        }
+        if axis == 0 {
+            return touches_batch("resizes");
+        }
+        x = match (factor, places(coordinates, target)?, blend) {
+            (Factor::Up(factor), Places::Corners, Blend::Nearest(Rounding::Floor))
             | (
-                "nearest",
                 Factor::Up(factor),
                 Places::Centres,
-                "round_prefer_floor" | "round_prefer_ceil",
+                Blend::Nearest(Rounding::PreferFloor | Rounding::PreferCeil),
             ) => {
                 let copies = vec![x; factor];
                 interleaved(builder, call, axis, &copies)?
             }
-            ("nearest", Factor::Down(factor), Places::Corners, _) => {
+            (Factor::Down(factor), Places::Corners, Blend::Nearest(_)) => {
                 every(builder, call, x, axis, [0, factor])?
             }
-            ("nearest", Factor::Down(factor), Places::Centres, "round_prefer_floor") => {
+            (Factor::Down(factor), Places::Centres, Blend::Nearest(Rounding::PreferFloor)) => {
                 every(builder, call, x, axis, [(factor - 1) / 2, factor])?
             }
-            ("nearest", Factor::Down(factor), Places::Centres, "round_prefer_ceil") => {
+            (Factor::Down(factor), Places::Centres, Blend::Nearest(Rounding::PreferCeil)) => {
                 every(builder, call, x, axis, [factor / 2, factor])?
             }
-            ("linear", Factor::Up(factor), ..) => blended(builder, call, x, axis, factor, places)?,
-            _ => return refused(format!("mode `{mode}` with nearest_mode `{rounding}`")),
+            (Factor::Up(factor), places @ (Places::Corners | Places::Centres), Blend::Linear) => {
+                blended(builder, call, x, axis, factor, places)?
+            }
+            (_, places, blend) => resampled(builder, call, x, axis, target, places, blend)?,
         };
     }
     Ok(Binding::Frame(x))
 }
 
 fn refused<T>(reason: impl Into<String>) -> Outcome<T> {
-    unsupported(
-        reason,
-        "resize by a whole factor (PyTorch: nn.Upsample(scale_factor=2), align_corners=False)",
-    )
+    unsupported(reason, "resize with mode `nearest` or `linear` (PyTorch: `bilinear`)")
 }
 
-/// The factor of every axis, from scales or from target lengths.
-fn factors(call: &Call, shape: &[usize], old: bool) -> Outcome<Vec<Factor>> {
+/// A single output of `pytorch_half_pixel` lies where the input begins.
+fn places(coordinates: &str, target: Target) -> Outcome<Places> {
+    match coordinates {
+        "asymmetric" => Ok(Places::Corners),
+        "pytorch_half_pixel" if target.length == 1 => Ok(Places::Corners),
+        "half_pixel" | "pytorch_half_pixel" => Ok(Places::Centres),
+        "align_corners" => Ok(Places::Aligned),
+        _ => refused(format!("coordinate_transformation_mode is `{coordinates}`")),
+    }
+}
+
+/// What every axis becomes, from scales or from target lengths.
+fn targets(call: &Call, shape: &[usize], old: bool) -> Outcome<Vec<Target>> {
     let listed = match call.int_list("axes")? {
         None => (0..shape.len()).collect(),
         Some(list) => list.iter().map(|&v| axis(v, shape.len())).collect::<Outcome<Vec<_>>>()?,
@@ -98,15 +104,16 @@ fn factors(call: &Call, shape: &[usize], old: bool) -> Outcome<Vec<Factor>> {
             None => vec![],
         },
     };
-    let mut factors = vec![Factor::Up(1); shape.len()];
+    let same = |&length: &usize| Target { length, scale: 1.0 };
+    let mut targets: Vec<Target> = shape.iter().map(same).collect();
     if !scales.is_empty() {
         if scales.len() != listed.len() {
             return invalid(format!("{} scales for {} axes", scales.len(), listed.len()));
         }
         for (&axis, &scale) in listed.iter().zip(&scales) {
-            factors[axis] = by_scale(scale, shape[axis])?;
+            targets[axis] = Target { length: scaled(shape[axis], scale)?, scale };
         }
-        return Ok(factors);
+        return Ok(targets);
     }
     let sizes = call.required_constant(3)?.ints()?;
     if sizes.len() != listed.len() {
@@ -116,33 +123,38 @@ fn factors(call: &Call, shape: &[usize], old: bool) -> Outcome<Vec<Factor>> {
         return refused("it keeps the aspect ratio");
     }
     for (&axis, &size) in listed.iter().zip(sizes) {
-        let (size, length) = (natural("a target length", size)?, shape[axis]);
-        factors[axis] = match size {
-            0 => return invalid("a target length is 0"),
-            _ if size % length == 0 => up(size / length)?,
-            _ if length % size == 0 => Factor::Down(length / size),
-            _ => return refused(format!("it resizes {length} to {size}")),
-        };
+        let length = natural("a target length", size)?;
+        if length == 0 {
+            return invalid("a target length is 0");
+        }
+        targets[axis] = Target { length, scale: length as f32 / shape[axis] as f32 };
     }
-    Ok(factors)
+    Ok(targets)
 }
 
-fn by_scale(scale: f32, length: usize) -> Outcome<Factor> {
-    let inverse = (1.0 / scale).round();
-    let is_inverse = (1.0 / scale - inverse).abs() <= 1e-5 * inverse;
-    if scale >= 1.0 && scale.fract() == 0.0 && scale <= FACTOR_MAX as f32 {
-        return Ok(Factor::Up(scale as usize));
+/// The length that a scale makes of another: the product in f32, rounded down.
+fn scaled(length: usize, scale: f32) -> Outcome<usize> {
+    let product = (length as f32 * scale).floor();
+    if !(1.0..=1e9).contains(&product) {
+        return invalid(format!("it scales {length} by {scale}"));
     }
-    if (0.0..1.0).contains(&scale) && is_inverse && length.is_multiple_of(inverse as usize) {
-        return Ok(Factor::Down(inverse as usize));
-    }
-    refused(format!("it scales {length} by {scale}"))
+    Ok(product as usize)
 }
 
-fn up(factor: usize) -> Outcome<Factor> {
-    match factor <= FACTOR_MAX {
-        true => Ok(Factor::Up(factor)),
-        false => refused(format!("it scales by {factor}")),
+impl Target {
+    /// Whole where lengths and scale say the same.
+    fn factor(self, length: usize) -> Factor {
+        let (scale, inverse) = (self.scale, 1.0 / self.scale);
+        let up = self.length / length;
+        if up * length == self.length && up as f32 == scale && up <= FACTOR_MAX {
+            return Factor::Up(up);
+        }
+        let down = length / self.length;
+        let is_inverse = (inverse - down as f32).abs() <= 1e-5 * inverse;
+        match down > 1 && down * self.length == length && is_inverse {
+            true => Factor::Down(down),
+            false => Factor::Other,
+        }
     }
 }
 
@@ -209,7 +221,7 @@ fn blended(
         // Distance of this output from its element, in elements.
         let away = match places {
             Places::Corners => phase as f64 / factor as f64,
-            Places::Centres => (phase as f64 + 0.5) / factor as f64 - 0.5,
+            _ => (phase as f64 + 0.5) / factor as f64 - 0.5,
         };
         if away == 0.0 || length == 1 {
             values.push(x);
