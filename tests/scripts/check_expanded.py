@@ -8,8 +8,9 @@ model EXPANDED.onnx REFERENCE [FOLDER]
                                    beyond the limit FOLDER gets FRAME.image (f32), FRAME.norms
                                    (f64) and FRAME.masks (a byte per unit of the outputs relu/..)
 family EXPANDED.onnx REFERENCE     prints the errors of a network of `cargo xtask families` as lines
-                                   key=value: its parameters stand in the file's metadata, norms
-                                   far below the frame's largest count against a part of that
+                                   key=value, those of PyTorch's own f32 beside: its parameters
+                                   stand in the file's metadata, norms far below the frame's
+                                   largest count against a part of that
 
 Needs numpy, onnx, onnxruntime, safetensors. Exits 1 with the reason on standard error.
 """
@@ -151,22 +152,33 @@ def check_family(path, reference):
 
     with safe_open(reference, "np") as file:
         names = file.metadata()["parameters"].split(",")
-        frames, wanted = file.get_tensor("images"), file.get_tensor("squared_norms")
-        logits = file.get_tensor("logits")
+        frames = file.get_tensor("images")
+        exact = file.get_tensor("squared_norms"), file.get_tensor("logits")
+        single = file.get_tensor("squared_norms_f32"), file.get_tensor("logits_f32")
+    print_errors("torch", family_errors(exact, single))
     runner = session(path)
     columns = runner.get_modelmeta().custom_metadata_map["gradgate.parameters"].split(",")
-    wanted = wanted[:, [names.index(name) for name in columns]]
-    floor = FLOOR * wanted.max(axis=1, keepdims=True)
+    exact = exact[0][:, [names.index(name) for name in columns]], exact[1]
     image = runner.get_inputs()[0].name
-    errors = []
-    for frame, norms, least, z in zip(frames, wanted, floor, logits):
+    rows = []
+    for frame in frames:
         pixels = frame[None].astype("f4") / np.float32(255)
-        got = runner.run(["squared_norms", "logits"], {image: pixels})
-        norm_error = (np.abs(got[0][0] - norms) / np.maximum(np.abs(norms), least)).max()
-        errors.append(max(norm_error, np.abs(got[1][0] - z).max() / np.abs(z).max()))
-    errors = np.array(errors)
-    print(f"ort_median={np.median(errors):.3e}\nort_worst={errors.max():.3e}")
-    print(f"ort_within={int((errors <= FRAME_LIMIT).sum())}")
+        rows.append(runner.run(["squared_norms", "logits"], {image: pixels}))
+    got = [np.concatenate(part).astype("f8") for part in zip(*rows)]
+    print_errors("ort", family_errors(exact, got))
+
+
+def family_errors(expected, got):
+    """Worst error per frame of squared norms and logits, given as pairs of these."""
+    floor = FLOOR * expected[0].max(axis=1, keepdims=True)
+    norms = np.abs(got[0] - expected[0]) / np.maximum(np.abs(expected[0]), floor)
+    logits = np.abs(got[1] - expected[1]) / np.abs(expected[1]).max(axis=1, keepdims=True)
+    return np.maximum(norms.max(axis=1), logits.max(axis=1))
+
+
+def print_errors(name, errors):
+    print(f"{name}_median={np.median(errors):.3e}\n{name}_worst={errors.max():.3e}")
+    print(f"{name}_within={int((errors <= FRAME_LIMIT).sum())}")
 
 
 def main(arguments):

@@ -2,12 +2,14 @@
 """Networks of many families with random weights, exported by both PyTorch exporters, and PyTorch's
 own float64 features: what `cargo xtask families` sweeps.
 
-usage: families.py FOLDER [NETWORK ..]      the networks, into a folder that is not committed
+usage: families.py FOLDER [NETWORK ..]      the networks that are not there yet, into a folder that
+                                            is not committed
        families.py --goldens FOLDER         the smallest of each family, into tests/golden/families
 
 Writes NETWORK.torchscript.onnx and NETWORK.dynamo.onnx, BatchNorm kept, by the recipes of
 README.md, and NETWORK.reference.safetensors: images (u8), logits and squared_norms (f64) of one
-backward pass a frame from the all-ones label, names of the parameters in the metadata.
+backward pass a frame from the all-ones label, names of the parameters in the metadata. Of whole
+networks also logits_f32 and squared_norms_f32 (f64): what PyTorch itself computes in f32.
 
 Weights are random with a fixed seed. Statistics of BatchNorm are those of random images, then
 disturbed, so that no scale is 1 and no shift 0; every other vector is disturbed too, as equal
@@ -32,6 +34,7 @@ from torch import nn
 
 SEED = 40
 CLASSES = 10
+REFERENCE = ".reference.safetensors"
 
 
 def vit_tiny():
@@ -109,18 +112,19 @@ def attention(q, k, v, *_rest, **_options):
     return torch.softmax((q * root) @ (k * root).transpose(-2, -1), -1) @ v
 
 
-def features(model, images):
-    """Logits and squared gradient norms of every parameter in float64, a frame at a time."""
-    model = copy.deepcopy(model).double()
+def features(model, images, dtype):
+    """Logits and squared gradient norms of every parameter in this type, a frame at a time; the
+    norms are summed in float64."""
+    model = copy.deepcopy(model).to(dtype)
     as_stored(model)
     F.scaled_dot_product_attention, kept = attention, F.scaled_dot_product_attention
     logits, norms = [], []
     for image in images:
         model.zero_grad()
-        z = model(torch.tensor(image[None].astype("f8") / 255))
+        z = model(torch.tensor(image[None]).to(dtype) / 255)
         F.binary_cross_entropy_with_logits(z, torch.ones_like(z)).backward()
-        logits.append(z.detach()[0].numpy())
-        norms.append([p.grad.square().sum().item() for p in model.parameters()])
+        logits.append(z.detach()[0].double().numpy())
+        norms.append([p.grad.double().square().sum().item() for p in model.parameters()])
     F.scaled_dot_product_attention = kept
     return np.array(logits), np.array(norms)
 
@@ -139,8 +143,9 @@ def export(model, side, path, options):
     onnx.save(file, path)
 
 
-def write(folder, network, build, side, frames):
-    """All files of one network."""
+def write(folder, network, build, side, frames, types):
+    """All files of one network, the reference last: where it lies, the others are whole. The first
+    of the types has the plain names."""
     torch.manual_seed(SEED)
     model = initialise(build(), side)
     rng = np.random.default_rng(SEED)
@@ -149,24 +154,30 @@ def write(folder, network, build, side, frames):
     smooth = F.interpolate(coarse, (side, side), mode="bilinear").numpy()
     noise = rng.random((frames, 3, side, side))
     images = np.round(255 * (0.8 * smooth + 0.2 * noise)).astype("u1")
-    logits, norms = features(model, images)
-    names = ",".join(name for name, _ in model.named_parameters())
-    save_file({"images": images, "logits": logits, "squared_norms": norms},
-              folder / f"{network}.reference.safetensors", metadata={"parameters": names})
+    tensors = {"images": images}
+    for dtype, suffix in zip(types, ["", "_f32"]):
+        logits, norms = features(model, images, dtype)
+        tensors |= {"logits" + suffix: logits, "squared_norms" + suffix: norms}
     for exporter, options in EXPORTERS.items():
         export(model, side, folder / f"{network}.{exporter}.onnx", options)
+    names = ",".join(name for name, _ in model.named_parameters())
+    part = folder / f"{network}.part"
+    save_file(tensors, part, metadata={"parameters": names})
+    part.replace(folder / f"{network}{REFERENCE}")
 
 
 def main(arguments):
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
-    networks = NETWORKS
+    networks, types = NETWORKS, [torch.float64, torch.float32]
     if arguments[0] == "--goldens":
-        networks, arguments = families_small.NETWORKS, arguments[1:]
+        networks, types, arguments = families_small.NETWORKS, types[:1], arguments[1:]
     folder = pathlib.Path(arguments[0])
     folder.mkdir(parents=True, exist_ok=True)
     for network in arguments[1:] or networks:
-        write(folder, network, *networks[network])
+        if networks is NETWORKS and (folder / f"{network}{REFERENCE}").exists():
+            continue
+        write(folder, network, *networks[network], types)
         print(network, flush=True)
 
 

@@ -3,14 +3,14 @@
 //!
 //! tests/scripts/families.py makes the networks, the example `family` of gradgate-tests imports,
 //! expands, interprets and runs one in a process of its own, and onnxruntime runs what it expanded.
-//! What is refused gets its row too.
+//! What is refused gets its row too. A run that was broken off goes on with `--resume`.
 
 mod row;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
@@ -20,8 +20,8 @@ use row::Figures;
 /// The page that the table stands on.
 const PAGE: &str = "docs/families.md";
 
-/// Python files that decide what is exported.
-const SCRIPTS: [&str; 2] = ["tests/scripts/families.py", "tests/scripts/families_small.py"];
+/// What decides what is exported.
+const SCRIPT: &str = "tests/scripts/families.py";
 
 /// Frames that the interpreter takes: it is slow, and every frame exercises every op.
 const FRAMES: &str = "2";
@@ -34,20 +34,26 @@ pub fn run(args: &[String]) -> Result<bool> {
     if !oracle::is_ready(true)? {
         bail!("PyTorch is not installed: `cargo xtask setup --with-torch`");
     }
-    export()?;
+    let (options, names): (Vec<&String>, Vec<&String>) =
+        args.iter().partition(|arg| arg.starts_with("--"));
+    if options.iter().any(|option| *option != "--resume") {
+        bail!("families takes names of networks and --resume, not '{}'", options[0]);
+    }
+    let start = Instant::now();
+    export(&names)?;
     let mut cargo = Command::new("cargo");
     cargo.args(["build", "--locked", "--release", "--package=gradgate-tests"]);
     setup::step(cargo.args(["--example", "family"]).current_dir(repo::root()))?;
-    let models = chosen(&folder(), args)?;
+    let models = chosen(&folder(), &names)?;
     let mut rows = Vec::new();
     for model in &models {
-        let figures = measure(model)?;
+        let figures = figures(model, !options.is_empty())?;
         println!("{}", figures.line());
         rows.push(figures);
     }
-    let text = row::page(&rows);
+    let text = row::page(&rows, start.elapsed());
     println!("{text}");
-    if args.is_empty() {
+    if names.is_empty() {
         page::write(PAGE, "families", &text)?;
     }
     Ok(rows.iter().all(Figures::holds))
@@ -58,28 +64,36 @@ fn folder() -> PathBuf {
     repo::target().join("families")
 }
 
-/// Writes the networks, unless these very scripts did.
-fn export() -> Result<()> {
-    let text = SCRIPTS.map(|script| fs::read_to_string(repo::root().join(script)));
-    let [first, second] = text;
-    let text = first.context(SCRIPTS[0])? + &second.context(SCRIPTS[1])?;
-    let stamp = folder().join("exported-by.txt");
-    if fs::read_to_string(&stamp).is_ok_and(|by| by == text) {
-        return Ok(());
+/// The program that measures one network.
+fn program() -> PathBuf {
+    repo::target().join("release/examples/family")
+}
+
+/// Writes the networks that this very script has not written yet.
+fn export(names: &[&String]) -> Result<()> {
+    let script = repo::root().join(SCRIPT);
+    let text = fs::read_to_string(&script).context(SCRIPT)?;
+    let folder = folder();
+    let stamp = folder.join("exported-by.txt");
+    if !fs::read_to_string(&stamp).is_ok_and(|by| by == text) {
+        if folder.exists() {
+            fs::remove_dir_all(&folder).with_context(|| format!("{}", folder.display()))?;
+        }
+        fs::create_dir_all(&folder).with_context(|| format!("{}", folder.display()))?;
+        fs::write(&stamp, text).with_context(|| format!("{}", stamp.display()))?;
     }
     let mut python = Command::new(oracle::python());
-    setup::step(python.arg(repo::root().join(SCRIPTS[0])).arg(folder()))?;
-    fs::write(&stamp, text).with_context(|| format!("{}", stamp.display()))
+    setup::step(python.arg(script).arg(&folder).args(names))
 }
 
 /// The exported files, those of the named networks if names are given.
-fn chosen(folder: &Path, names: &[String]) -> Result<Vec<PathBuf>> {
+fn chosen(folder: &Path, names: &[&String]) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(folder).with_context(|| format!("{}", folder.display()))?;
     let mut models = Vec::new();
     for entry in entries {
         let path = entry?.path();
         let (network, exporter) = row::names(&path);
-        let wanted = names.is_empty() || names.contains(&network);
+        let wanted = names.is_empty() || names.contains(&&network);
         let is_model = path.extension().is_some_and(|e| e == "onnx") && !exporter.contains('.');
         if is_model && wanted {
             models.push(path);
@@ -87,17 +101,32 @@ fn chosen(folder: &Path, names: &[String]) -> Result<Vec<PathBuf>> {
     }
     models.sort();
     if models.is_empty() {
-        bail!("no network of {} is called {}", folder.display(), names.join(" or "));
+        bail!("no network of {} is called {names:?}", folder.display());
     }
     Ok(models)
 }
 
-/// All figures of one exported file.
+/// All figures of one exported file; with `resume` those that this very program found before.
+fn figures(model: &Path, resume: bool) -> Result<Figures> {
+    let kept = model.with_extension("figures.txt");
+    let written = |path: &Path| fs::metadata(path).and_then(|file| file.modified());
+    let is_new = |kept| written(&program()).is_ok_and(|built| built < kept);
+    if resume && written(&kept).is_ok_and(is_new) {
+        let (network, exporter) = row::names(model);
+        let mut figures = Figures::new(&network, &exporter);
+        figures.add(&fs::read_to_string(&kept).with_context(|| format!("{}", kept.display()))?);
+        return Ok(figures);
+    }
+    let figures = measure(model)?;
+    fs::write(&kept, figures.text()).with_context(|| format!("{}", kept.display()))?;
+    Ok(figures)
+}
+
 fn measure(model: &Path) -> Result<Figures> {
     let (network, exporter) = row::names(model);
     let reference = folder().join(format!("{network}.reference.safetensors"));
     let expanded = folder().join(format!("{network}.{exporter}.expanded.onnx"));
-    let mut ours = Command::new(repo::target().join("release/examples/family"));
+    let mut ours = Command::new(program());
     ours.arg(model).arg(&reference).arg(&expanded).arg(FRAMES);
     let (end, text) = process::run_captured(&mut ours, LIMIT)?;
     let mut figures = Figures::new(&network, &exporter);

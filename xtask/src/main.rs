@@ -79,7 +79,7 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "families",
-        arguments: "[NETWORK ..]",
+        arguments: "[--resume] [NETWORK ..]",
         about: "many families against PyTorch's float64 features; writes docs/families.md",
         run: families::run,
     },
