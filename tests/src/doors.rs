@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use allocation_counter::measure;
 use gradgate_detect::references::References;
 use gradgate_detect::{DetectorFile, FeatureSet};
-use gradgate_frames::OpenOptions;
+use gradgate_frames::{Crop, OpenOptions};
 use gradgate_graph::import::{ImportOptions, import_bytes, summary};
 
 /// A way in.
@@ -31,6 +31,9 @@ pub struct Door {
 
 /// Models that are accepted, and one for each attack.
 const MODELS: [&str; 3] = ["tests/fuzz/seeds/import", "tests/golden/onnx", "tests/golden/families"];
+
+/// Pictures and datasets, and those that Python and SciPy wrote.
+const IMAGES: [&str; 2] = ["tests/fuzz/seeds/images", "host-tools/frames/tests/golden"];
 
 /// All of them.
 pub const DOORS: [Door; 6] = [
@@ -52,11 +55,12 @@ pub const DOORS: [Door; 6] = [
     },
     Door {
         name: "images",
-        seeds: &["tests/fuzz/seeds/images"],
+        seeds: &IMAGES,
         read: images,
         memory: |bytes| {
             // Deflate packs 1032 to 1; the list of what is unpacked doubles as it grows.
-            let packed = if bytes.starts_with(&[0x1f, 0x8b]) { 4 * 1032 } else { 0 };
+            let packs = bytes.starts_with(&[0x1f, 0x8b]) || bytes.starts_with(b"MATLAB ");
+            let packed = if packs { 4 * 1032 } else { 0 };
             (64 + packed) * bytes.len() + 64 * PIXELS + (1 << 20)
         },
     },
@@ -159,10 +163,19 @@ fn images(bytes: &[u8]) -> bool {
     let thread = std::thread::current().id();
     let name = format!("gradgate-door-{}-{thread:?}", std::process::id());
     let path = std::env::temp_dir().join(name);
-    std::fs::write(&path, bytes).expect("a file for the reader");
     let mut options = OpenOptions::new(8, 8, 3);
     options.max_pixels = PIXELS as u64;
     options.limit = Some(4);
+    // A table is read where pictures lie beside it.
+    let is_table = bytes.starts_with(b"Filename;");
+    if is_table {
+        std::fs::create_dir_all(&path).expect("a folder for the reader");
+        std::fs::write(path.join("GT-00014.csv"), bytes).expect("a table for the reader");
+        std::fs::write(path.join("00000_00000.ppm"), b"P5 2 2 255\n0123").expect("a picture");
+        options.crop = Crop::Region;
+    } else {
+        std::fs::write(&path, bytes).expect("a file for the reader");
+    }
     let accepted = match gradgate_frames::open(std::slice::from_ref(&path), &options) {
         Ok(frames) => frames.iter().all(|frame| frame.is_ok()),
         Err(error) => {
@@ -170,7 +183,9 @@ fn images(bytes: &[u8]) -> bool {
             false
         }
     };
-    std::fs::remove_file(&path).expect("the reader leaves its file");
+    let removed =
+        if is_table { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+    removed.expect("the reader leaves its files");
     accepted
 }
 

@@ -42,7 +42,7 @@ const TARGETS: [Target; 6] = [
         name: "images",
         runs: 1_000_000,
         seconds_max: 10,
-        seeds: &["tests/fuzz/seeds/images"],
+        seeds: &["tests/fuzz/seeds/images", "host-tools/frames/tests/golden"],
         words: None,
     },
     Target {

@@ -102,8 +102,8 @@ impl fmt::Display for FramesError {
             }
             FramesError::Unrecognised { path, hint } => write!(
                 f,
-                "{}: not a kind of frames that is read (PNG, JPEG, PPM, CIFAR records, idx, \
-                 safetensors): {hint}",
+                "{}: not a kind of frames that is read (PNG, JPEG, PPM, CIFAR records and batches, \
+                 MAT-file, idx, safetensors): {hint}",
                 path.display()
             ),
             FramesError::Empty { path, found } => {

@@ -13,6 +13,58 @@ pub(crate) struct Raw {
     pub pixels: Pixels,
 }
 
+/// A rectangle of a picture that is stated to have `[width, height]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Region {
+    pub left: usize,
+    pub top: usize,
+    pub width: usize,
+    pub height: usize,
+    pub picture: [usize; 2],
+}
+
+impl Region {
+    /// The largest rectangle in the middle that has the proportions of `[height, width, ..]`.
+    pub fn centre(raw: &Raw, [height, width, _]: [usize; 3]) -> Self {
+        let picture = [raw.width, raw.height];
+        let part = |of: usize, by: usize, over: usize| {
+            // Sides are at most 32,767, so the product fits; half a pixel is rounded up.
+            ((2 * of * by + over) / (2 * over)).max(1)
+        };
+        let (w, h) = if raw.width * height > raw.height * width {
+            (part(raw.height, width, height).min(raw.width), raw.height)
+        } else {
+            (raw.width, part(raw.width, height, width).min(raw.height))
+        };
+        let (left, top) = ((raw.width - w) / 2, (raw.height - h) / 2);
+        Region { left, top, width: w, height: h, picture }
+    }
+}
+
+/// What is inside a rectangle, which must be stated for a picture of this size.
+pub(crate) fn crop(raw: Raw, region: Region) -> Result<Raw, String> {
+    let Region { left, top, width, height, picture: [stated_width, stated_height] } = region;
+    if [stated_width, stated_height] != [raw.width, raw.height] {
+        return Err(format!(
+            "its region is stated for {stated_width} x {stated_height} pixels, and it has {} x {}",
+            raw.width, raw.height
+        ));
+    }
+    if width == raw.width && height == raw.height {
+        return Ok(raw);
+    }
+    fn rows<T: Copy>(pixels: &[T], stride: usize, from: usize, len: usize) -> Vec<T> {
+        pixels.chunks_exact(stride).flat_map(|row| &row[from..from + len]).copied().collect()
+    }
+    let (stride, from, len) = (raw.width * raw.channels, left * raw.channels, width * raw.channels);
+    let rectangle = top * stride..(top + height) * stride;
+    let pixels = match &raw.pixels {
+        Pixels::U8(pixels) => Pixels::U8(rows(&pixels[rectangle], stride, from, len)),
+        Pixels::F32(pixels) => Pixels::F32(rows(&pixels[rectangle], stride, from, len)),
+    };
+    Ok(Raw { width, height, channels: raw.channels, pixels })
+}
+
 /// Planes to rows, columns, channels.
 pub(crate) fn interleave<T: Copy>(planes: &[T], channels: usize) -> Vec<T> {
     let plane = planes.len() / channels;
@@ -108,6 +160,36 @@ mod tests {
         assert_eq!(planes(&interleave(&planar, 3), 3), planar);
         assert_eq!(interleave(&planar, 1), planar);
         assert!(planes::<u8>(&[], 3).is_empty());
+    }
+
+    #[test]
+    fn rectangles_in_the_middle() {
+        // Width and height of the picture and of the frame; left, top, width, height.
+        let cases = [
+            ([5, 3], [1, 1], [1, 0, 3, 3]),
+            ([3, 6], [1, 1], [0, 1, 3, 3]),
+            ([160, 120], [32, 32], [20, 0, 120, 120]),
+            ([10, 10], [4, 2], [0, 2, 10, 5]),
+            ([7, 1], [1, 9], [3, 0, 1, 1]),
+            ([32_767, 1], [32_767, 1], [0, 0, 32_767, 1]),
+        ];
+        for ([w, h], [frame_w, frame_h], [left, top, width, height]) in cases {
+            let raw = raw(w, h, 1, &[]);
+            let region = Region { left, top, width, height, picture: [w, h] };
+            assert_eq!(Region::centre(&raw, [frame_h, frame_w, 1]), region, "{w} x {h}");
+        }
+    }
+
+    #[test]
+    fn rectangles_are_cut_out() {
+        let picture: Vec<u8> = (0..4 * 3 * 3).collect();
+        let whole = raw(4, 3, 3, &picture);
+        let region = Region { left: 1, top: 1, width: 2, height: 2, picture: [4, 3] };
+        let expected = [15, 16, 17, 18, 19, 20, 27, 28, 29, 30, 31, 32];
+        assert_eq!(crop(whole.clone(), region), Ok(raw(2, 2, 3, &expected)));
+        assert_eq!(crop(as_f32(&whole), region), Ok(as_f32(&raw(2, 2, 3, &expected))));
+        let other = Region { picture: [3, 4], ..region };
+        assert!(crop(whole, other).unwrap_err().contains("stated for 3 x 4"));
     }
 
     #[test]

@@ -4,12 +4,15 @@ use std::path::{Path, PathBuf};
 
 use gradgate_frame::{ApplyError, Preprocessing};
 
+use crate::batch::Batch;
 use crate::cifar::Cifar;
-use crate::error::FramesError;
-use crate::fit::{Raw, fit};
+use crate::codec::Jpeg;
+use crate::error::{FramesError, Problem};
+use crate::fit::{Raw, Region, crop, fit};
 use crate::folder::{self, Pictures};
 use crate::idx::Idx;
 use crate::kind::{Kind, recognise};
+use crate::mat::Mat;
 use crate::picture;
 use crate::signs::{self, SignFrames, Spec};
 use crate::tensors::Tensors;
@@ -36,6 +39,22 @@ pub struct OpenOptions {
     pub folder_labels: bool,
     /// Pictures with more pixels are refused before they are decoded.
     pub max_pixels: u64,
+    /// Which part of an image becomes the frame.
+    pub crop: Crop,
+    /// A codec that every frame passes at its final size.
+    pub codec: Option<Jpeg>,
+}
+
+/// Which part of an image becomes the frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Crop {
+    /// All of it, whatever its proportions.
+    #[default]
+    Whole,
+    /// The largest part in the middle that has the frame's proportions.
+    Centre,
+    /// The region that the dataset states for each picture (GTSRB); an error where it states none.
+    Region,
 }
 
 impl OpenOptions {
@@ -51,6 +70,8 @@ impl OpenOptions {
             records: RecordLayout::Auto,
             folder_labels: true,
             max_pixels: 64 << 20,
+            crop: Crop::Whole,
+            codec: None,
         }
     }
 
@@ -223,6 +244,9 @@ fn signs_spec(path: &Path) -> Option<&str> {
 }
 
 fn open_file(path: &Path, options: &OpenOptions) -> Result<Box<dyn Part>, FramesError> {
+    if options.crop == Crop::Region {
+        return Err(FramesError::malformed(path, without_region()));
+    }
     if let Some(text) = signs_spec(path) {
         return Ok(Box::new(SignFrames::open(text, options.group)?));
     }
@@ -231,6 +255,8 @@ fn open_file(path: &Path, options: &OpenOptions) -> Result<Box<dyn Part>, Frames
         Kind::Cifar(layout) => Box::new(Cifar::open(path, layout, options.group)?),
         Kind::Idx { gzipped } => Box::new(Idx::open(path, gzipped, options.group)?),
         Kind::Safetensors => Box::new(Tensors::open(path, options.group)?),
+        Kind::Pickle => Box::new(Batch::open(path, options.group)?),
+        Kind::Mat => Box::new(Mat::open(path, options.group)?),
     })
 }
 
@@ -278,8 +304,17 @@ impl Frames {
         let number = index * self.options.stride;
         let after = self.parts.partition_point(|p| p.first_frame <= number);
         let Numbered { part, first_frame, first_source } = &self.parts[after - 1];
-        let Entry { raw, label, source, name } = part.read(number - first_frame)?;
-        let pixels = fit(raw, self.shape()).map_err(FramesError::Options)?;
+        let Entry { mut raw, label, source, name } = part.read(number - first_frame)?;
+        let shape = self.shape();
+        let impossible = FramesError::Options;
+        if self.options.crop == Crop::Centre {
+            let region = Region::centre(&raw, shape);
+            raw = crop(raw, region).map_err(impossible)?;
+        }
+        let mut pixels = fit(raw, shape).map_err(impossible)?;
+        if let Some(codec) = self.options.codec {
+            pixels = codec.pass(pixels, shape).map_err(impossible)?;
+        }
         Ok(Frame { pixels, label, source: first_source + source, name })
     }
 
@@ -299,21 +334,33 @@ pub(crate) fn groups(len: usize, group: Option<usize>) -> usize {
     len.div_ceil(group.unwrap_or(1))
 }
 
+fn without_region() -> Problem {
+    let what = "no region is stated for it";
+    Problem::new("", what, "only GTSRB's folders with their tables have regions: crop otherwise")
+}
+
 impl Part for Pictures {
     fn len(&self) -> usize {
         self.files.len()
     }
 
     fn sources(&self) -> usize {
-        groups(self.files.len(), self.group)
+        self.sources
     }
 
     fn read(&self, index: usize) -> Result<Entry, FramesError> {
         let file = &self.files[index];
+        let malformed = |problem| FramesError::malformed(&file.path, problem);
+        let mut raw = picture::read(&file.path, self.max_pixels)?;
+        if self.cut {
+            let region = file.region.ok_or_else(|| malformed(without_region()))?;
+            let remedy = "unpack the archive again";
+            raw = crop(raw, region).map_err(|what| malformed(Problem::new("", what, remedy)))?;
+        }
         Ok(Entry {
-            raw: picture::read(&file.path, self.max_pixels)?,
+            raw,
             label: file.label,
-            source: grouped(index, self.group),
+            source: file.source,
             name: file.path.display().to_string(),
         })
     }

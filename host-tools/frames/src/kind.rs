@@ -16,6 +16,8 @@ pub(crate) enum Kind {
     Cifar(RecordLayout),
     Idx { gzipped: bool },
     Safetensors,
+    Pickle,
+    Mat,
 }
 
 /// A kind of picture file.
@@ -79,6 +81,8 @@ pub(crate) fn recognise(path: &Path, records: RecordLayout) -> Result<Kind, Fram
         [0x1f, 0x8b, ..] => return Ok(Kind::Idx { gzipped: true }),
         [0, 0, 8, 1..=4, ..] if idx::fits(&head, len) => return Ok(Kind::Idx { gzipped: false }),
         [_, _, _, _, _, _, _, _, b'{', ..] => return Ok(Kind::Safetensors),
+        [0x80, 2..=5, ..] => return Ok(Kind::Pickle),
+        _ if head.starts_with(b"MATLAB ") => return Ok(Kind::Mat),
         _ => {}
     }
     if let Some(layout) = cifar::layout(path, len, records)? {
@@ -95,9 +99,6 @@ fn unrecognised(path: &Path, head: &[u8], len: u64) -> String {
         [] => "the file is empty".to_owned(),
         [0, 0, 8, 1..=4, ..] => {
             format!("it begins like an idx file, but its {len} bytes are not what its header says")
-        }
-        [0x80, 2..=5, ..] => {
-            "it is a Python pickle; get the binary version of the dataset".to_owned()
         }
         [b'P', b'7', b'\n', ..] => "PAM is not read; save it as PPM or PNG".to_owned(),
         [b'G', b'I', b'F', b'8', ..] | [b'B', b'M', ..] | [b'R', b'I', b'F', b'F', ..] => {

@@ -2,16 +2,19 @@
 //!
 //! [`open`] takes files and folders of any mix of these kinds, recognised by their content:
 //! - pictures: PNG, JPEG, PPM/PGM/PBM, and folders of them (searched to the bottom, in the order of
-//!   their names; the sub-folders of the folder that was named are the classes);
-//! - CIFAR-10 and CIFAR-100 binary records;
+//!   their names; the sub-folders of the folder that was named are the classes), also GTSRB's and
+//!   Tiny-ImageNet's with the tables of labels, tracks and regions that lie beside the pictures;
+//! - CIFAR-10 and CIFAR-100, binary records and Python batches;
+//! - MAT-files of cropped digits (SVHN);
 //! - idx image files (MNIST), also gzipped, with the labels file beside them;
 //! - safetensors with a tensor `images` (`u8`, or `f32` in 0..1; n x 3 x h x w or n x 1 x h x w)
 //!   and perhaps `labels` and `source`;
 //! - no file at all: `signs:train` and the like, which [`signs`] draws.
 //!
-//! [`Frames::get`] reads, decodes, converts and resizes one frame, the last two through
-//! `gradgate-frame`, so that a device given the same pixels makes the same bits. Nothing but names,
-//! labels and sources is kept in memory, gzipped files aside; any number of threads may read.
+//! [`Frames::get`] reads, decodes, crops, converts and resizes one frame, the last two through
+//! `gradgate-frame`, so that a device given the same pixels makes the same bits, and passes it
+//! through a codec where that is asked for. Nothing but names, labels and sources is kept in
+//! memory, packed idx and MAT-files aside; any number of threads may read.
 //!
 //! What a picture says about its own display is not applied: EXIF orientation, colour profile and
 //! gamma are ignored, as by PIL and OpenCV unless told otherwise. An alpha channel is dropped, the
@@ -19,21 +22,27 @@
 //!
 //! What this crate does not know: networks, features, verdicts, progress bars.
 
+mod batch;
 mod cifar;
+mod codec;
 mod error;
 mod fit;
 mod folder;
 mod frames;
 mod idx;
 mod kind;
+pub mod known;
+mod mat;
+mod pickle;
 mod picture;
 mod record;
 pub mod signs;
 mod tensors;
 mod write;
 
+pub use codec::{Jpeg, Sampling};
 pub use error::FramesError;
-pub use frames::{Frame, Frames, OpenOptions, Pixels, RecordLayout, open};
+pub use frames::{Crop, Frame, Frames, OpenOptions, Pixels, RecordLayout, open};
 /// The preprocessing and the pre-checks that go with frames.
 pub use gradgate_frame::{
     ApplyError, CheckLimits, FrameFault, FrozenWatch, ParseError, Preprocessing, check_frame,

@@ -42,7 +42,7 @@ pub(crate) fn read(path: &Path, max_pixels: u64) -> Result<Raw, FramesError> {
 }
 
 /// Decodes a picture of at most `max_pixels` pixels.
-fn decode(bytes: &[u8], max_pixels: u64) -> Result<Raw, Problem> {
+pub(crate) fn decode(bytes: &[u8], max_pixels: u64) -> Result<Raw, Problem> {
     if bytes.len() as u64 > FILE_MAX {
         let what = format!("a picture file of more than {FILE_MAX} bytes");
         return Err(Problem::new("", what, "make it smaller"));

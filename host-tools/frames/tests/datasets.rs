@@ -3,9 +3,8 @@
 mod common;
 
 use std::io::Write;
-use std::path::Path;
 
-use common::{Rng, bytes, cifar_size, first_error, open_one, put, tensors};
+use common::{Rng, bytes, cifar_size, first_error, open_one, put, tensors, truncate_everywhere};
 use gradgate_frames::{Frame, OpenOptions, RecordLayout, open};
 use tempfile::TempDir;
 
@@ -169,24 +168,6 @@ fn idx_that_lies_is_refused() {
     assert!(error.contains("b-labels") && error.contains("beside 2 images"), "{error}");
 }
 
-/// Cuts a good file at every `step`-th byte: each must be an error that names the file.
-fn truncate_everywhere(
-    folder: &Path,
-    name: &str,
-    content: &[u8],
-    options: &OpenOptions,
-    step: usize,
-) {
-    let whole = put(folder, name, content);
-    assert_eq!(first_error(&whole, options), None, "{name}");
-    for end in (0..content.len()).step_by(step) {
-        let path = put(folder, name, &content[..end]);
-        let error = first_error(&path, options);
-        let text = error.unwrap_or_else(|| panic!("{name} cut at {end} was read"));
-        assert!(text.contains(name), "{text}");
-    }
-}
-
 #[test]
 fn truncation_at_many_places_is_an_error() {
     let folder = folder();
@@ -244,7 +225,7 @@ fn options_and_missing_files() {
     let folder = folder();
     let cases: [(&str, &[u8], &str); 5] = [
         ("nothing", b"", "empty"),
-        ("batch", b"\x80\x04\x95", "pickle"),
+        ("batch", b"\x80\x04\x95", "the pickle"),
         ("a.gif", b"GIF89a", "PNG"),
         ("a.pam", b"P7\nWIDTH 1", "PAM"),
         ("a.xyz", b"abcdefgh", "61 62 63"),

@@ -4,8 +4,8 @@ mod common;
 
 use std::path::Path;
 
-use common::{bytes, first_error, open_one, put};
-use gradgate_frames::{Frames, OpenOptions, Pixels, open, save_png};
+use common::{bytes, first_error, golden, open_one, put};
+use gradgate_frames::{Crop, Frames, OpenOptions, Pixels, open, save_png};
 use tempfile::TempDir;
 
 fn folder() -> TempDir {
@@ -39,7 +39,6 @@ fn classes_are_the_folders_in_order() {
     ] {
         dot(f.path(), name, value);
     }
-    std::fs::create_dir(f.path().join("set/empty")).unwrap();
     let frames = open_one(&f.path().join("set"), &dots()).unwrap();
     let expected = [(1, Some(0)), (2, Some(0)), (3, Some(1)), (4, Some(1)), (5, Some(2))];
     assert_eq!(values(&frames), expected);
@@ -48,6 +47,32 @@ fn classes_are_the_folders_in_order() {
     let frames = open_one(&f.path().join("set"), &unlabelled).unwrap();
     assert_eq!(values(&frames), expected.map(|(v, _)| (v, None)));
     assert!(frames.class_names().is_empty());
+}
+
+#[test]
+fn a_class_without_files_is_an_error() {
+    let f = folder();
+    dot(f.path(), "set/cat/a.png", 1);
+    std::fs::create_dir_all(f.path().join("set/dog/images")).unwrap();
+    let error = first_error(&f.path().join("set"), &dots()).unwrap();
+    assert!(error.contains("dog") && error.contains("a class without files"), "{error}");
+    let unlabelled = OpenOptions { folder_labels: false, ..dots() };
+    assert_eq!(first_error(&f.path().join("set"), &unlabelled), None);
+    put(f.path(), "set/dog/readme.txt", b"");
+    assert_eq!(first_error(&f.path().join("set"), &dots()), None);
+}
+
+/// ODIN's sets: pictures without classes, flat or in one folder within a folder.
+#[test]
+fn flat_folders_have_no_labels() {
+    let f = folder();
+    dot(f.path(), "LSUN_resize/LSUN_resize/1.png", 4);
+    dot(f.path(), "LSUN_resize/LSUN_resize/0.png", 3);
+    let inner = f.path().join("LSUN_resize/LSUN_resize");
+    assert_eq!(values(&open_one(&inner, &dots()).unwrap()), [(3, None), (4, None)]);
+    let unlabelled = OpenOptions { folder_labels: false, ..dots() };
+    let frames = open_one(&f.path().join("LSUN_resize"), &unlabelled).unwrap();
+    assert_eq!(values(&frames), [(3, None), (4, None)]);
 }
 
 #[test]
@@ -145,6 +170,67 @@ fn pictures_are_resized_and_converted_in_one_place() {
         let [h, w, c] = shape;
         let frame = open_one(&path, &OpenOptions::new(h, w, c)).unwrap().get(0).unwrap();
         assert_eq!(bytes(&frame.pixels), expected, "{shape:?}");
+    }
+}
+
+#[test]
+fn crop_and_codec_stand_on_either_side_of_the_resize() {
+    let f = folder();
+    let path = f.path().join("wide.png");
+    let samples = (0..32 * 64 * 3).map(|at: usize| (at * 37 % 251) as u8).collect();
+    save_png(&path, &Pixels::U8(samples), [32, 64, 3]).unwrap();
+    let whole = OpenOptions::new(16, 16, 3);
+    let read = |options: &OpenOptions| {
+        let frame = open_one(&path, options).unwrap().get(0).unwrap();
+        bytes(&frame.pixels).to_vec()
+    };
+    let centre = OpenOptions { crop: Crop::Centre, ..whole.clone() };
+    assert_ne!(read(&centre), read(&whole));
+    // The middle 32 columns, cut by hand.
+    let picture = read(&OpenOptions::new(32, 64, 3));
+    let middle: Vec<u8> =
+        picture.chunks(64 * 3).flat_map(|row| &row[16 * 3..48 * 3]).copied().collect();
+    save_png(&f.path().join("middle.png"), &Pixels::U8(middle), [32, 32, 3]).unwrap();
+    let cut = open_one(&f.path().join("middle.png"), &whole).unwrap().get(0).unwrap();
+    assert_eq!(read(&centre), bytes(&cut.pixels));
+    let codec = OpenOptions { codec: "60".parse().ok(), ..centre.clone() };
+    let (passed, plain) = (read(&codec), read(&centre));
+    assert_ne!(passed, plain);
+    assert_eq!(passed.len(), plain.len());
+    // Behind the resize: the codec sees a frame of 16 x 16, so a copy that has this size already
+    // comes out the same.
+    save_png(&f.path().join("small.png"), &Pixels::U8(plain), [16, 16, 3]).unwrap();
+    let small = open_one(&f.path().join("small.png"), &codec).unwrap().get(0).unwrap();
+    assert_eq!(bytes(&small.pixels), passed);
+}
+
+/// Encoders round alike and decoders do not: half a step on average, and more where colour was
+/// sampled, which each spreads in its own way.
+#[test]
+fn the_codec_loses_what_libjpeg_loses() {
+    let read = |name: &str, codec: Option<&str>| {
+        let options = OpenOptions {
+            codec: codec.and_then(|c| c.parse().ok()),
+            ..OpenOptions::new(32, 32, 3)
+        };
+        let frame = open_one(&golden(name), &options).unwrap().get(0).unwrap();
+        bytes(&frame.pixels).to_vec()
+    };
+    let apart = |a: &[u8], b: &[u8]| {
+        let sum: u32 = a.iter().zip(b).map(|(a, b)| u32::from(a.abs_diff(*b))).sum();
+        f64::from(sum) / a.len() as f64
+    };
+    let plain = read("codec.png", None);
+    for (codec, file, most) in [
+        ("75:444", "codec-75-444.png", 0.5),
+        ("75:422", "codec-75-422.png", 1.0),
+        ("75:420", "codec-75-420.png", 1.0),
+        ("30:420", "codec-30-420.png", 1.0),
+    ] {
+        let (ours, peer) = (read("codec.png", Some(codec)), read(file, None));
+        let (between, loss) = (apart(&ours, &peer), apart(&plain, &peer));
+        println!("{codec}: {between:.3} apart, the loss is {loss:.3}");
+        assert!(between <= most && 2.0 * between < loss, "{codec}: {between} {loss}");
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::{Cursor, Write};
 
 use flate2::Compression;
-use flate2::write::GzEncoder;
+use flate2::write::{GzEncoder, ZlibEncoder};
 use image::{ExtendedColorType, ImageFormat, write_buffer_with_format};
 
 use crate::{Seed, seed};
@@ -33,6 +33,33 @@ fn safetensors(header: &str, data: usize) -> Vec<u8> {
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
     bytes.extend(header.bytes());
     bytes.extend((0..data).map(|i| i as u8));
+    bytes
+}
+
+/// GTSRB's table with one line.
+fn table(line: &str) -> String {
+    format!("Filename;Width;Height;Roi.X1;Roi.Y1;Roi.X2;Roi.Y2;ClassId\r\n{line}\r\n")
+}
+
+/// A MAT-file of black images, 1.2 MB in little more than 1 KB, and one that lacks their end.
+fn mat(cut: bool) -> Vec<u8> {
+    let part = |kind: u32, bytes: &[u8]| {
+        [&kind.to_le_bytes()[..], &(bytes.len() as u32).to_le_bytes(), bytes].concat()
+    };
+    let dimensions = [32_u32, 32, 3, 400].map(u32::to_le_bytes).concat();
+    let name = [&(1_u32 << 16 | 1).to_le_bytes()[..], b"X\0\0\0"].concat();
+    let samples = part(2, &vec![0; 32 * 32 * 3 * 400]);
+    let parts = [part(6, &[9, 0, 0, 0, 0, 0, 0, 0]), part(5, &dimensions), name, samples].concat();
+    let mut packed = ZlibEncoder::new(Vec::new(), Compression::best());
+    packed.write_all(&part(14, &parts)).expect("packs");
+    let mut packed = packed.finish().expect("packs");
+    if cut {
+        packed.truncate(packed.len() / 2);
+    }
+    let mut bytes = b"MATLAB 5.0 MAT-file".to_vec();
+    bytes.resize(124, b' ');
+    bytes.extend(b"\0\x01IM");
+    bytes.extend(part(15, &packed));
     bytes
 }
 
@@ -67,6 +94,15 @@ pub fn seeds() -> Vec<Seed> {
         seed("attack-bomb.idx.gz", gzipped(&idx([200_000, 1, 1], 100_000).repeat(4))),
         seed("attack-overflow.safetensors", safetensors(lying, 0)),
         seed("attack-header_beyond_the_file.safetensors", [&[0xff; 8][..], b"{}"].concat()),
+        seed("attack-system.pickle", b"\x80\x02cposix\nsystem\nU\x02id\x85R."),
+        seed("attack-memory.pickle", [&b"\x80\x04N"[..], &[0x94; 30_000]].concat()),
+        seed("attack-stack.pickle", [&b"\x80\x04"[..], &[b'N'; 30_000]].concat()),
+        seed("valid-region.csv", table("00000_00000.ppm;2;2;0;0;2;1;14")),
+        seed("attack-region.csv", table("00000_00000.ppm;2;2;1;1;4294967295;4294967295;14")),
+        seed("attack-size.csv", table("00000_00000.ppm;4000000000;2;0;0;4000000000;1;14")),
+        seed("attack-truncated.csv", table("00000_00000.ppm;2;2;0;0;2;1;1")),
+        seed("valid-dense.mat", mat(false)),
+        seed("attack-dense.mat", mat(true)),
     ]
 }
 

@@ -66,3 +66,45 @@ pub fn tensors(header: &str, data: &[u8]) -> Vec<u8> {
     file.extend(data);
     file
 }
+
+/// Cuts a good file at every `step`-th byte: each must be an error that names the file.
+pub fn truncate_everywhere(
+    folder: &Path,
+    name: &str,
+    content: &[u8],
+    options: &OpenOptions,
+    step: usize,
+) {
+    let whole = put(folder, name, content);
+    assert_eq!(first_error(&whole, options), None, "{name}");
+    for end in (0..content.len()).step_by(step) {
+        let path = put(folder, name, &content[..end]);
+        let error = first_error(&path, options);
+        let text = error.unwrap_or_else(|| panic!("{name} cut at {end} was read"));
+        assert!(text.contains(name), "{text}");
+    }
+}
+
+/// A file that Python or SciPy wrote: see make_golden.py.
+pub fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
+}
+
+/// The sample that golden files have at a place of the planes of a 32 x 32 image.
+pub fn golden_sample(image: usize, channel: usize, row: usize, column: usize) -> u8 {
+    (7 * (channel * 1024 + row * 32 + column) + 50 * image) as u8
+}
+
+/// Compares both images of a golden file at 32 x 32 with what they were made from.
+pub fn check_golden(path: &Path, labels: [i64; 2]) {
+    let frames = open_one(path, &cifar_size()).unwrap();
+    assert_eq!(frames.len(), 2, "{path:?}");
+    for (image, label) in labels.into_iter().enumerate() {
+        let frame = frames.get(image).unwrap();
+        assert_eq!((frame.label, frame.source), (Some(label), image as i64), "{path:?}");
+        for (at, &sample) in bytes(&frame.pixels).iter().enumerate() {
+            let (row, column, channel) = (at / 96, at / 3 % 32, at % 3);
+            assert_eq!(sample, golden_sample(image, channel, row, column), "{path:?} {at}");
+        }
+    }
+}
