@@ -37,6 +37,7 @@ const STAGES: &[Entry] = &[
     ("aarch64 tests", false, arm_linux_stage),
     ("tract", false, tract_stage),
     ("tract on aarch64", false, arm_tract_stage),
+    ("fetch", false, fetch_stage),
     ("board in QEMU", false, qemu::stage),
     ("python oracles", true, oracle::stage),
     ("peers", true, peers::stage),
@@ -216,6 +217,14 @@ fn tract_stage(stage: &Stage) -> Result<Outcome> {
     let lints = clippy(&selection);
     let tests = ["--lib", "--test=suite", "--test=parity", "--test=tract", "--test=cli"];
     selection.extend(tests.map(str::to_owned));
+    stage.run(&mut [lints, test_runner(&selection)])
+}
+
+/// `gradgate data` with its downloads, which the default build does not have.
+fn fetch_stage(stage: &Stage) -> Result<Outcome> {
+    let mut selection = ["--package=gradgate-cli", "--features=fetch"].map(str::to_owned).to_vec();
+    let lints = clippy(&selection);
+    selection.push("data".to_owned());
     stage.run(&mut [lints, test_runner(&selection)])
 }
 

@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod data;
 mod expand;
 mod features;
 mod fit;
@@ -26,10 +27,12 @@ From a network to a verdict:
   gradgate pack resnet20.onnx --detector detector.json -o resnet20.gate
   gradgate run resnet20.gate photos/
 
-FRAMES are image files and folders (PNG, JPEG, PPM), CIFAR-10 binary records, idx files (also
-gzipped) or safetensors with `images`; they are resized to the network's input. Without any files:
-signs:train, signs:calibration, signs:test, signs:unseen, signs:sequence and signs:unseen-sequence
-are drawn on the spot, with options as in signs:train:n=4000,seed=1,size=48 (tracks: track=50).
+FRAMES are image files and folders (PNG, JPEG, PPM; also GTSRB's and Tiny-ImageNet's), CIFAR's
+binary records and Python batches, SVHN's MAT-files, idx files (also gzipped) or safetensors with
+`images`; they are resized to the network's input. `gradgate data list` names published sets.
+Without any files: signs:train, signs:calibration, signs:test, signs:unseen, signs:sequence and
+signs:unseen-sequence are drawn on the spot, with options as in signs:train:n=4000,seed=1,size=48
+(tracks: track=50).
 Exit code: 0 done or judged, 2 error, 130 interrupted.";
 
 /// Tells, frame by frame, whether an image classifier can be trusted on what the camera sees.
@@ -54,6 +57,7 @@ enum Command {
     Inspect(inspect::Args),
     Run(run::Args),
     Bench(bench::Args),
+    Data(data::Args),
 }
 
 /// Runs the subcommand.
@@ -71,6 +75,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Inspect(args) => inspect::run(args),
         Command::Run(args) => run::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Data(args) => data::run(args),
     }
 }
 

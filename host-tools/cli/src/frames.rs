@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
-use gradgate_frames::{Frames, OpenOptions, open};
+use gradgate_frames::{Crop, Frames, Jpeg, OpenOptions, open};
 
 /// Which frames to take.
 #[derive(Args, Clone, Debug)]
 pub struct FramesArgs {
-    /// Image files and folders (PNG, JPEG, PPM), CIFAR-10 binary records, idx(.gz), safetensors,
-    /// or signs drawn on the spot (signs:test)
+    /// Image files and folders (PNG, JPEG, PPM), CIFAR records or batches, MAT-file, idx(.gz),
+    /// safetensors, or signs drawn on the spot (signs:test)
     #[arg(required = true, value_name = "FRAMES")]
     pub frames: Vec<PathBuf>,
     #[command(flatten)]
@@ -32,6 +32,25 @@ pub struct ChoiceArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true,
           value_parser = clap::value_parser!(u64).range(1..))]
     pub group: Option<u64>,
+    /// Which part of an image becomes the frame
+    #[arg(long, value_enum, default_value_t)]
+    pub crop: CropArg,
+    /// Pass every frame through JPEG at its final size, as a control: quality 1 to 100, and the
+    /// colour sampling (:444, :422, :420, the default)
+    #[arg(long, value_name = "QUALITY[:SAMPLING]")]
+    pub jpeg: Option<Jpeg>,
+}
+
+/// See [`Crop`].
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CropArg {
+    /// All of it, whatever its proportions
+    #[default]
+    Whole,
+    /// The largest part in the middle that has the frame's proportions
+    Centre,
+    /// The region that GTSRB's tables state
+    Region,
 }
 
 impl FramesArgs {
@@ -47,12 +66,12 @@ impl FramesArgs {
 
     /// The names without folders, for metadata: nothing of the machine goes into files.
     pub fn describe(&self) -> String {
-        describe(&self.frames)
+        self.choice.describe(&self.frames)
     }
 }
 
 /// Names of paths without folders.
-pub fn describe(paths: &[PathBuf]) -> String {
+fn describe(paths: &[PathBuf]) -> String {
     let name = |path: &PathBuf| match path.file_name() {
         Some(name) => name.to_string_lossy().into_owned(),
         None => path.display().to_string(),
@@ -62,6 +81,20 @@ pub fn describe(paths: &[PathBuf]) -> String {
 }
 
 impl ChoiceArgs {
+    /// Names of paths without folders, and what is done to the frames before a model sees them.
+    pub fn describe(&self, paths: &[PathBuf]) -> String {
+        let mut text = describe(paths);
+        match self.crop {
+            CropArg::Whole => {}
+            CropArg::Centre => text.push_str(" crop=centre"),
+            CropArg::Region => text.push_str(" crop=region"),
+        }
+        if let Some(jpeg) = self.jpeg {
+            text.push_str(&format!(" jpeg={jpeg}"));
+        }
+        text
+    }
+
     /// Opens frames at a model's input size.
     pub fn open(&self, paths: &[PathBuf], [height, width, channels]: [usize; 3]) -> Result<Frames> {
         let mut options = OpenOptions::new(height, width, channels);
@@ -69,6 +102,12 @@ impl ChoiceArgs {
         options.limit = self.limit.map(size);
         options.stride = self.stride.map_or(1, size);
         options.group = self.group.map(size);
+        options.codec = self.jpeg;
+        options.crop = match self.crop {
+            CropArg::Whole => Crop::Whole,
+            CropArg::Centre => Crop::Centre,
+            CropArg::Region => Crop::Region,
+        };
         let frames = open(paths, &options)?;
         if frames.ignored() > 0 {
             let ignored = frames.ignored();

@@ -25,7 +25,7 @@ use super::features::feature_set;
 use crate::bundle::{Contents, assemble};
 use crate::executor::{Executor, Kind as ExecutorKind, Numerics, Packed, metadata_of_model};
 use crate::feature_files::FeatureFiles;
-use crate::frames::{ChoiceArgs, describe as describe_paths};
+use crate::frames::ChoiceArgs;
 use crate::model::{Compiled, Model, ModelArgs, Recipe, owned_names, usual_scratch};
 use crate::parallel::ThreadsArgs;
 use crate::rates::{GivenRates, measure};
@@ -158,7 +158,7 @@ fn report(
     let computed = metadata_of_model(model, &all, &recipe, ExecutorKind::Engine, Numerics::Exact)?;
     let compute = |paths: &[PathBuf]| {
         let frames = args.choice.open(paths, shape)?;
-        let metadata = Metadata { frames: describe_paths(paths), ..computed.clone() };
+        let metadata = Metadata { frames: args.choice.describe(paths), ..computed.clone() };
         let threads = args.threads.count(frames.len());
         let seen = references::seen(recipe.references.as_deref());
         feature_set(&executor, &frames, metadata, threads, &seen)

@@ -90,7 +90,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let (layers, counts, fits) = fit.finish()?;
     let references = References {
         fitted_for: recipe.references_for(&model),
-        frames: crate::frames::describe(&args.normal),
+        frames: args.choice.describe(&args.normal),
         counts,
         seen: predictions.fingerprints,
         layers,

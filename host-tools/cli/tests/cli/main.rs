@@ -1,6 +1,7 @@
 //! The built command on tiny models and generated frames: the whole path, and what is refused.
 
 mod bench;
+mod data;
 mod frontier;
 mod path;
 mod references;
