@@ -202,8 +202,8 @@ impl Backward {
             needed[parameter.0 as usize] = true;
         }
         for node in &graph.nodes {
-            needed[node.output.0 as usize] =
-                node.inputs.iter().any(|input| needed[input.0 as usize]);
+            let leads = node.inputs.iter().any(|input| needed[input.0 as usize]);
+            needed[node.output.0 as usize] |= leads;
         }
         Self { graph, needed, cotangents: HashMap::new(), rules: Vec::new() }
     }
@@ -231,6 +231,11 @@ impl Backward {
     pub fn emit(&mut self, what: &str, op: Op, inputs: &[ValueId]) -> Result<ValueId, ShapeError> {
         let name = format!("gradgate/{what}/{}", self.graph.nodes.len());
         self.graph.push(name, op, inputs)
+    }
+
+    /// What the walk built.
+    pub(crate) fn finish(self) -> (Graph, Vec<Rule>) {
+        (self.graph, self.rules)
     }
 
     /// Adds the constant `what` of a parameter.
@@ -287,7 +292,8 @@ impl Backward {
         self.emit("loss", Op::Div, &[residual, classes])
     }
 
-    fn walk(
+    /// Applies gradient rules from the logits back to all that is needed.
+    pub(crate) fn walk(
         &mut self,
         forward_nodes: usize,
         logits: ValueId,

@@ -4,6 +4,7 @@ pub mod cost;
 pub mod expand;
 pub mod export;
 pub mod graph;
+pub mod image_gradient;
 pub mod import;
 pub mod interp;
 pub mod lower;

@@ -21,9 +21,9 @@ pub type Cotangents<'f> = dyn FnMut(&[Array]) -> Vec<Array> + 'f;
 
 /// Executes a graph on batches.
 ///
-/// Frames of a batch do not see each other: the result of a frame is the same, bit for bit, in
-/// any batch and at any place in it.
-pub trait Classifier {
+/// Frames of a batch do not see each other: on the CPU the result of a frame is the same, bit for
+/// bit, in any batch and at any place in it. On a GPU, rounding may differ with the batch.
+pub trait Classifier: Send + Sync {
     /// The graph that is executed.
     fn graph(&self) -> &Arc<Graph>;
 

@@ -8,9 +8,11 @@ use gradgate_graph::graph::Graph;
 
 use crate::classifier::Classifier;
 use crate::error::LabError;
+#[cfg(feature = "cuda")]
 use crate::executor::BurnClassifier;
+use crate::host_classifier::HostClassifier;
 
-/// The backend on the CPU, and the one that differentiates it.
+/// The backend on the CPU.
 pub type Cpu = burn_flex::Flex;
 /// The backend on an NVIDIA GPU.
 #[cfg(feature = "cuda")]
@@ -83,9 +85,9 @@ fn driver() -> Result<(), LabError> {
 pub fn open(graph: Arc<Graph>, device: Device) -> Result<Box<dyn Classifier>, LabError> {
     device.check()?;
     match device {
-        Device::Cpu => Ok(Box::new(BurnClassifier::<Cpu>::new(graph, Default::default())?)),
+        Device::Cpu => Ok(Box::new(HostClassifier::new(graph)?)),
         #[cfg(feature = "cuda")]
-        Device::Cuda => Ok(Box::new(BurnClassifier::<Cuda>::new(graph, Default::default())?)),
+        Device::Cuda => Ok(Box::new(BurnClassifier::<Cuda>::new(graph, Default::default(), 64)?)),
         #[cfg(not(feature = "cuda"))]
         Device::Cuda => Device::Cuda.check().and_then(|()| unreachable_device()),
     }

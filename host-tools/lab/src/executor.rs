@@ -121,6 +121,8 @@ impl<B: Backend> Network<B> {
         mode: &mut Mode<'_, B>,
     ) -> FloatTensor<B> {
         let output = self.graph.shape(node.output);
+        let frames: Vec<bool> =
+            node.inputs.iter().map(|&id| self.graph.value(id).is_frame()).collect();
         let shape_of = |index: usize| self.graph.shape(node.inputs[index]);
         match &node.op {
             Op::Conv(conv) => conv::evaluate::<B>(conv, o),
@@ -137,10 +139,10 @@ impl<B: Backend> Network<B> {
             Op::MatMul { transpose_a, transpose_b } => {
                 gemm::mat_mul::<B>(*transpose_a, *transpose_b, o)
             }
-            Op::Add => elementwise::binary::<B>(o, B::float_add),
-            Op::Sub => elementwise::binary::<B>(o, B::float_sub),
-            Op::Mul => elementwise::binary::<B>(o, B::float_mul),
-            Op::Div => elementwise::binary::<B>(o, B::float_div),
+            Op::Add => elementwise::binary::<B>(o, &frames, B::float_add),
+            Op::Sub => elementwise::binary::<B>(o, &frames, B::float_sub),
+            Op::Mul => elementwise::binary::<B>(o, &frames, B::float_mul),
+            Op::Div => elementwise::binary::<B>(o, &frames, B::float_div),
             Op::Relu => B::relu(o.swap_remove(0)),
             Op::ReluGradient => elementwise::gate::<B>(o),
             Op::LeakyRelu { alpha } => B::leaky_relu(o.swap_remove(0), (*alpha).into()),
@@ -152,7 +154,7 @@ impl<B: Backend> Network<B> {
             Op::AveragePool(pool) => average_pool::evaluate::<B>(pool, output, o.swap_remove(0)),
             Op::ReduceMean { axes, .. } => reduce::mean::<B>(axes, output, o.swap_remove(0)),
             Op::ReduceSum { axes, .. } => reduce::sum::<B>(axes, output, o.swap_remove(0)),
-            Op::Expand { .. } => reduce::expand::<B>(output, o.swap_remove(0)),
+            Op::Expand { .. } => reduce::expand::<B>(output, frames[0], o.swap_remove(0)),
             Op::Concat { axis } => movement::concat::<B>(*axis, output, o),
             Op::Slice { starts, lengths, steps } => {
                 movement::slice::<B>(starts, lengths, steps, o.swap_remove(0))
@@ -160,29 +162,28 @@ impl<B: Backend> Network<B> {
             Op::SliceGradient { starts, steps, .. } => {
                 movement::scatter::<B>(starts, steps, output, 0.0, o.swap_remove(0))
             }
-            Op::Pad { before, value, .. } => {
-                movement::scatter::<B>(before, &vec![1; output.len()], output, *value, o.swap_remove(0))
-            }
+            Op::Pad { before, value, .. } => movement::scatter::<B>(
+                before,
+                &vec![1; output.len()],
+                output,
+                *value,
+                o.swap_remove(0),
+            ),
             Op::Transpose { permutation } => B::float_permute(o.swap_remove(0), permutation),
-            Op::Reshape { .. } => tensor::reshape_frames::<B>(o.swap_remove(0), shape_of(0), output),
+            Op::Reshape { .. } => {
+                tensor::reshape_frames::<B>(o.swap_remove(0), shape_of(0), output)
+            }
             other => unreachable!("{} was refused at the door", other.name()),
         }
     }
 }
 
-/// Refuses what only a backward pass holds, and what Burn has no way for.
+/// Refuses what only a backward pass holds.
 fn supported(node: &Node) -> Result<(), LabError> {
     let refused = |reason: &str| {
-        Err(LabError::Model(format!(
-            "node `{}` ({}): {reason}",
-            node.name,
-            node.op.name()
-        )))
+        Err(LabError::Model(format!("node `{}` ({}): {reason}", node.name, node.op.name())))
     };
     match &node.op {
-        Op::AveragePool(pool) if pool.dilations != [1, 1] => {
-            refused("an average pool with dilations cannot be executed in batches")
-        }
         Op::ConvWeightGradient { .. }
         | Op::BatchNormInputGradient { .. }
         | Op::BatchNormScaleGradient { .. }

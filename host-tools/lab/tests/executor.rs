@@ -1,11 +1,14 @@
-//! Batches on Burn against the f64 interpreter, over the one suite of cases.
+//! Batches on the engine and on Burn against the f64 interpreter, over the one suite of cases.
 
 use std::sync::Arc;
 
 use gradgate_graph::graph::Graph;
 use gradgate_graph::interp::Interp;
+use gradgate_lab::device::Cpu;
+use gradgate_lab::engine_classifier::EngineClassifier;
+use gradgate_lab::executor::BurnClassifier;
 use gradgate_lab::{Array, Classifier, Device, device};
-use gradgate_tests::cases::{cases, imported};
+use gradgate_tests::cases::{Case, cases, imported};
 use gradgate_tests::rng::Rng;
 
 /// More frames than one internal batch holds.
@@ -18,9 +21,34 @@ fn images(graph: &Graph, rng: &mut Rng, frames: usize) -> Array {
     Array::new(shape, (0..elements).map(|_| rng.unit().abs()).collect())
 }
 
-fn open(graph: Graph) -> Box<dyn Classifier> {
-    let name = graph.name.clone();
-    device::open(Arc::new(graph), Device::Cpu).unwrap_or_else(|e| panic!("{name}: {e}"))
+/// The same graph on the engine, where it compiles, and on Burn alone.
+fn open(graph: &Graph) -> [Box<dyn Classifier>; 2] {
+    let graph = Arc::new(graph.clone());
+    let host = device::open(graph.clone(), Device::Cpu);
+    let burn = BurnClassifier::<Cpu>::new(graph.clone(), Default::default(), 1);
+    [
+        host.unwrap_or_else(|error| panic!("{}: {error}", graph.name)),
+        Box::new(burn.unwrap_or_else(|error| panic!("{}: {error}", graph.name))),
+    ]
+}
+
+/// Every case on both, beside its graph.
+fn opened(cases: Vec<Case>) -> Vec<(&'static str, Graph, Box<dyn Classifier>)> {
+    let pair = |case: Case| open(&case.graph).map(|it| (case.name, case.graph.clone(), it));
+    cases.into_iter().flat_map(pair).collect()
+}
+
+#[test]
+fn the_engine_serves_every_case() {
+    for case in all_cases() {
+        if let Err(error) = EngineClassifier::new(Arc::new(case.graph)) {
+            panic!("{}: {error}", case.name);
+        }
+    }
+}
+
+fn all_cases() -> Vec<Case> {
+    cases().into_iter().chain(imported()).collect()
 }
 
 fn interpreted(graph: &Graph, image: &[f64]) -> Vec<f64> {
@@ -40,15 +68,14 @@ fn error(got: &[f32], wanted: &[f64]) -> f64 {
 
 #[test]
 fn logits_are_the_interpreters() {
-    for case in cases().into_iter().chain(imported()) {
-        let graph = case.graph;
+    for (name, graph, classifier) in opened(all_cases()) {
         let images = images(&graph, &mut Rng(3), 2);
-        let logits = open(graph.clone()).logits(&images).expect(case.name);
-        assert_eq!(logits.frames(), 2, "{}", case.name);
+        let logits = classifier.logits(&images).expect(name);
+        assert_eq!(logits.frames(), 2, "{name}");
         for frame in 0..2 {
             let wanted = interpreted(&graph, &wide(images.frame(frame)));
             let error = error(logits.frame(frame), &wanted);
-            assert!(error < 1e-4, "{}: frame {frame} is {error:e} off", case.name);
+            assert!(error < 1e-4, "{name}: frame {frame} is {error:e} off");
         }
     }
 }
@@ -56,19 +83,17 @@ fn logits_are_the_interpreters() {
 /// The gradient along a random direction is the difference quotient of the interpreter.
 #[test]
 fn gradients_are_the_interpreters_slopes() {
-    for case in cases().into_iter().chain(imported()) {
-        let graph = case.graph;
+    for (name, graph, classifier) in opened(all_cases()) {
         let mut rng = Rng(5);
         let image = images(&graph, &mut rng, 1);
         let logits = graph.logits.expect("logits");
         let weights: Vec<f32> = (0..graph.value(logits).elements()).map(|_| rng.unit()).collect();
-        let gradient = open(graph.clone())
+        let gradient = classifier
             .gradient(&image, &[logits], &mut |values| {
                 vec![Array::new(values[0].shape(), weights.clone())]
             })
-            .expect(case.name);
-        let direction: Vec<f64> =
-            (0..image.data().len()).map(|_| f64::from(rng.unit())).collect();
+            .expect(name);
+        let direction: Vec<f64> = (0..image.data().len()).map(|_| f64::from(rng.unit())).collect();
         let at = |step: f64| -> f64 {
             let moved: Vec<f64> =
                 wide(image.frame(0)).iter().zip(&direction).map(|(x, d)| x + step * d).collect();
@@ -87,8 +112,7 @@ fn gradients_are_the_interpreters_slopes() {
             .sum();
         assert!(
             (got - wanted).abs() <= 1e-4 * scale + 1e-6,
-            "{}: slope {got:e}, interpreter {wanted:e}",
-            case.name
+            "{name}: slope {got:e}, interpreter {wanted:e}"
         );
     }
 }
@@ -96,20 +120,18 @@ fn gradients_are_the_interpreters_slopes() {
 /// Attacks and scores may not depend on who else is in the batch.
 #[test]
 fn a_frame_is_the_same_in_any_batch() {
-    for case in cases() {
-        let graph = case.graph;
-        let classifier = open(graph.clone());
+    for (name, graph, classifier) in opened(cases()) {
         let all = images(&graph, &mut Rng(7), FRAMES);
         let wanted = [graph.logits.expect("logits")];
         let ones = &mut |values: &[Array]| {
             vec![Array::new(values[0].shape(), vec![1.0; values[0].data().len()])]
         };
-        let together = classifier.gradient(&all, &wanted, ones).expect(case.name);
+        let together = classifier.gradient(&all, &wanted, ones).expect(name);
         for frame in [0, 1, FRAMES - 1] {
             let alone = all.slice(frame..frame + 1);
-            let alone = classifier.gradient(&alone, &wanted, ones).expect(case.name);
-            assert_eq!(alone.values[0].frame(0), together.values[0].frame(frame), "{}", case.name);
-            assert_eq!(alone.images.frame(0), together.images.frame(frame), "{}", case.name);
+            let alone = classifier.gradient(&alone, &wanted, ones).expect(name);
+            assert_eq!(alone.values[0].frame(0), together.values[0].frame(frame), "{name}");
+            assert_eq!(alone.images.frame(0), together.images.frame(frame), "{name}");
         }
     }
 }
@@ -117,7 +139,6 @@ fn a_frame_is_the_same_in_any_batch() {
 #[test]
 fn images_that_do_not_fit_are_refused() {
     let graph = cases().swap_remove(0).graph;
-    let classifier = open(graph.clone());
     let mut nan = images(&graph, &mut Rng(1), 2);
     let last = nan.data().len() - 1;
     nan.data_mut()[last] = f32::NAN;
@@ -126,7 +147,9 @@ fn images_that_do_not_fit_are_refused() {
         (Array::zeros([4]), "do not fit model"),
         (nan, "image 1 holds NaN"),
     ] {
-        let error = classifier.logits(&images).expect_err(says).to_string();
-        assert!(error.contains(says), "{error}");
+        for classifier in open(&graph) {
+            let error = classifier.logits(&images).expect_err(says).to_string();
+            assert!(error.contains(says), "{error}");
+        }
     }
 }

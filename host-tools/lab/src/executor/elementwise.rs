@@ -5,28 +5,34 @@ use burn_backend::{Backend, get_device_settings};
 
 use super::tensor::{dims, reshape};
 
-/// Two operands with numpy broadcasting.
+/// Two operands with numpy broadcasting; `frames` tells which of them depend on the frame.
 pub fn binary<B: Backend>(
     o: Vec<FloatTensor<B>>,
+    frames: &[bool],
     operation: impl Fn(FloatTensor<B>, FloatTensor<B>) -> FloatTensor<B>,
 ) -> FloatTensor<B> {
     let rank = o.iter().map(|tensor| dims::<B>(tensor).len()).max().unwrap_or(0);
-    let mut aligned = o.into_iter().map(|tensor| aligned::<B>(tensor, rank));
+    let mut aligned =
+        o.into_iter().zip(frames).map(|(tensor, &frame)| aligned::<B>(tensor, frame, rank));
     match (aligned.next(), aligned.next()) {
         (Some(a), Some(b)) => operation(a, b),
         _ => unreachable!("two operands"),
     }
 }
 
-/// With axes of length 1 put in front up to a rank.
-fn aligned<B: Backend>(tensor: FloatTensor<B>, rank: usize) -> FloatTensor<B> {
-    let shape = dims::<B>(&tensor);
+/// With axes of length 1 put in up to a rank: in front, but behind the axis of frames.
+pub(super) fn aligned<B: Backend>(
+    tensor: FloatTensor<B>,
+    frame: bool,
+    rank: usize,
+) -> FloatTensor<B> {
+    let mut shape = dims::<B>(&tensor);
     if shape.len() == rank {
         return tensor;
     }
-    let mut longer = vec![1; rank - shape.len()];
-    longer.extend(shape);
-    reshape::<B>(tensor, &longer)
+    let at = usize::from(frame);
+    shape.splice(at..at, vec![1; rank - shape.len()]);
+    reshape::<B>(tensor, &shape)
 }
 
 /// `y, g`: g where y > 0, else 0.

@@ -16,9 +16,7 @@ pub fn evaluate<B: Backend>(function: Function, x: FloatTensor<B>) -> FloatTenso
         Function::Erf => B::float_erf(x),
         Function::Elu { alpha, gamma } => elu::<B>(alpha, gamma, x),
         Function::Softplus => softplus::<B>(x),
-        Function::HardSigmoid { alpha, beta } => {
-            clip::<B>(0.0, 1.0, affine::<B>(x, alpha, beta))
-        }
+        Function::HardSigmoid { alpha, beta } => clip::<B>(0.0, 1.0, affine::<B>(x, alpha, beta)),
         Function::HardSwish => {
             let gate = clip::<B>(0.0, 6.0, B::float_add_scalar(x.clone(), 3f32.into()));
             B::float_mul_scalar(B::float_mul(x, gate), (1f32 / 6.0).into())

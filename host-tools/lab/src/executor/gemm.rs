@@ -31,9 +31,10 @@ pub fn mat_mul<B: Backend>(
     transpose_b: bool,
     o: Vec<FloatTensor<B>>,
 ) -> FloatTensor<B> {
-    let mut turned = o.into_iter().zip([transpose_a, transpose_b]).map(|(tensor, transpose)| {
-        if transpose { B::float_transpose(tensor) } else { tensor }
-    });
+    let mut turned = o
+        .into_iter()
+        .zip([transpose_a, transpose_b])
+        .map(|(tensor, transpose)| if transpose { B::float_transpose(tensor) } else { tensor });
     match (turned.next(), turned.next()) {
         (Some(a), Some(b)) => B::float_matmul(a, b),
         _ => unreachable!("a product has two operands"),

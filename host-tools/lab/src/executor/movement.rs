@@ -6,11 +6,7 @@ use burn_backend::{Backend, Scalar, Shape, Slice, TensorMetadata};
 use super::tensor::dims;
 
 /// `x0, x1, ..` along an axis; constants, which have no frames, are repeated over the batch.
-pub fn concat<B: Backend>(
-    axis: usize,
-    output: &[usize],
-    o: Vec<FloatTensor<B>>,
-) -> FloatTensor<B> {
+pub fn concat<B: Backend>(axis: usize, output: &[usize], o: Vec<FloatTensor<B>>) -> FloatTensor<B> {
     let batch = o.iter().map(|x| dims::<B>(x)[0]).max().unwrap_or(1);
     let repeated = |x: FloatTensor<B>| {
         let mut shape = dims::<B>(&x);
@@ -51,8 +47,7 @@ pub fn scatter<B: Backend>(
     let mut shape = output.to_vec();
     shape[0] = from[0];
     let device = B::float_device(&x);
-    let whole =
-        B::float_full(Shape::from(shape), Scalar::from(value), &device, x.dtype().into());
+    let whole = B::float_full(Shape::from(shape), Scalar::from(value), &device, x.dtype().into());
     let slices: Vec<Slice> = (0..starts.len())
         .map(|axis| match axis {
             0 => Slice::new(0, None, 1),

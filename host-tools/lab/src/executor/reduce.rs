@@ -3,6 +3,7 @@
 use burn_backend::tensor::FloatTensor;
 use burn_backend::{Backend, Shape};
 
+use super::elementwise::aligned;
 use super::tensor::{dims, reshape};
 
 /// Mean over axes, in the graph's output shape.
@@ -24,14 +25,11 @@ pub fn sum<B: Backend>(axes: &[usize], output: &[usize], x: FloatTensor<B>) -> F
     reshape::<B>(sum, &shape)
 }
 
-/// To the graph's output shape by numpy broadcasting, the batch staying in axis 0.
-pub fn expand<B: Backend>(output: &[usize], x: FloatTensor<B>) -> FloatTensor<B> {
-    let from = dims::<B>(&x);
+/// To the graph's output shape by numpy broadcasting, the batch of a frame value staying in axis 0.
+pub fn expand<B: Backend>(output: &[usize], frame: bool, x: FloatTensor<B>) -> FloatTensor<B> {
     let mut shape = output.to_vec();
-    if from.len() == output.len() {
-        shape[0] = shape[0].max(from[0]);
+    if frame {
+        shape[0] = dims::<B>(&x)[0];
     }
-    let mut aligned = vec![1; output.len() - from.len()];
-    aligned.extend(from);
-    B::float_expand(reshape::<B>(x, &aligned), Shape::from(shape))
+    B::float_expand(aligned::<B>(x, frame, output.len()), Shape::from(shape))
 }
