@@ -3,9 +3,9 @@
 //!
 //! [`classifier::Classifier`] is the seam: batches of images in, any values of the graph and
 //! gradients of the image out, as plain numbers. What stands above it (attacks, detectors,
-//! protocols) knows no Burn; what stands below it, [`executor`] on Burn and [`engine_classifier`] on
-//! gradgate's own engine, knows no attack. Burn's types appear in [`executor`], [`device`] and the
-//! training loop only.
+//! protocols) knows no Burn; what stands below it, [`executor`] on Burn and [`engine_classifier`]
+//! on gradgate's own engine, knows no attack. Burn's types appear in [`executor`], [`device`] and
+//! the training loop only.
 
 pub mod array;
 pub mod classifier;
