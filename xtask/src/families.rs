@@ -39,7 +39,6 @@ pub fn run(args: &[String]) -> Result<bool> {
     if options.iter().any(|option| *option != "--resume") {
         bail!("families takes names of networks and --resume, not '{}'", options[0]);
     }
-    let start = Instant::now();
     export(&names)?;
     let mut cargo = Command::new("cargo");
     cargo.args(["build", "--locked", "--release", "--package=gradgate-tests"]);
@@ -51,7 +50,7 @@ pub fn run(args: &[String]) -> Result<bool> {
         println!("{}", figures.line());
         rows.push(figures);
     }
-    let text = row::page(&rows, start.elapsed());
+    let text = row::page(&rows);
     println!("{text}");
     if names.is_empty() {
         page::write(PAGE, "families", &text)?;
@@ -117,7 +116,9 @@ fn figures(model: &Path, resume: bool) -> Result<Figures> {
         figures.add(&fs::read_to_string(&kept).with_context(|| format!("{}", kept.display()))?);
         return Ok(figures);
     }
-    let figures = measure(model)?;
+    let start = Instant::now();
+    let mut figures = measure(model)?;
+    figures.add(&format!("{}={:.1}\n", row::SECONDS, start.elapsed().as_secs_f64()));
     fs::write(&kept, figures.text()).with_context(|| format!("{}", kept.display()))?;
     Ok(figures)
 }

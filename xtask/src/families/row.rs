@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
 
 use crate::page::{heading, row};
 use crate::peers::machine;
@@ -31,6 +30,9 @@ const MEDIAN_LIMIT: f64 = 1e-5;
 /// Where the median of PyTorch itself in f32 is near that limit or beyond, the network is what
 /// rounding does so much to: then a median may be as many times PyTorch's.
 const TIMES_TORCH: f64 = 2.0;
+
+/// How long a row took.
+pub const SECONDS: &str = "seconds";
 
 /// Network and exporter of a file `NETWORK.EXPORTER.onnx`.
 pub fn names(model: &Path) -> (String, String) {
@@ -162,11 +164,12 @@ impl Figures {
 }
 
 /// The generated part of the page.
-pub fn page(rows: &[Figures], took: Duration) -> String {
+pub fn page(rows: &[Figures]) -> String {
+    let minutes = rows.iter().filter_map(|figures| figures.number(SECONDS)).sum::<f64>() / 60.0;
     let mut text = format!(
-        "Command: `cargo xtask families`, {}, in {} minutes.\n\nMachine: {}; {}.\n\n{}",
+        "Command: `cargo xtask families`, {}; {minutes:.0} minutes of measuring, without the \
+         export.\n\nMachine: {}; {}.\n\n{}",
         machine::commit(),
-        took.as_secs().div_ceil(60),
         machine::describe(),
         machine::compiler(),
         heading("network", &COLUMNS)
