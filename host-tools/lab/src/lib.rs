@@ -8,6 +8,7 @@
 //! the training loop only.
 
 pub mod array;
+pub mod baseline;
 pub mod classifier;
 pub mod device;
 pub mod engine_classifier;
