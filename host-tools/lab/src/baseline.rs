@@ -6,9 +6,12 @@
 //! Every fit says from which [`Budget`] of labels it came.
 
 pub mod energy;
+pub mod fdbd;
 pub mod gaussian;
+pub mod gradnorm;
 pub mod knn;
 pub mod layers;
+pub mod lid;
 pub mod logistic;
 pub mod mahalanobis;
 pub mod method;
@@ -20,6 +23,7 @@ pub mod select;
 pub mod symmetric;
 #[cfg(test)]
 mod tests;
+pub mod vim;
 
 pub use method::Method;
 pub use observed::{Observed, Twins};

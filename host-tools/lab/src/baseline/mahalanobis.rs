@@ -5,10 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::array::Array;
 use crate::baseline::gaussian::Gaussian;
+use crate::baseline::logistic::{Logistic, Scaling};
 use crate::baseline::observed::{pool, rows_of};
 use crate::baseline::odin::step;
 use crate::baseline::select::{Criterion, best_of};
-use crate::baseline::{Baseline, FitData, LabelBudget, Observed, unfitted};
+use crate::baseline::{Baseline, FitData, LabelBudget, Observed, Reference, Rows, unfitted};
 use crate::error::LabError;
 
 /// Which of the tables' columns.
@@ -20,6 +21,20 @@ pub enum Variant {
     V,
     /// The same after a step of the image towards its class.
     P,
+    /// Every block, weighed by logistic regression.
+    Fe,
+    /// Every block, each after a step of its own image, weighed by logistic regression.
+    PFe,
+}
+
+impl Variant {
+    fn steps(self) -> bool {
+        matches!(self, Variant::P | Variant::PFe)
+    }
+
+    fn weighs_blocks(self) -> bool {
+        matches!(self, Variant::Fe | Variant::PFe)
+    }
 }
 
 /// Half the squared Mahalanobis distance to the closest class mean, under one covariance for all
@@ -27,6 +42,8 @@ pub enum Variant {
 ///
 /// The step is `x' = x - epsilon * sign(gradient of the distance to the class closest to x)`, with
 /// sign(0) = +1 and without clipping, as in the source; the class may be another one after it.
+/// P chooses epsilon on all contrasts; P+FE fits a head on the training contrast for each epsilon
+/// and chooses on the validation contrast.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Mahalanobis {
@@ -36,6 +53,8 @@ pub struct Mahalanobis {
     pub epsilons: Vec<f64>,
     /// What the step is chosen by.
     pub criterion: Criterion,
+    /// What happens to distances before the head weighs them; the source does nothing.
+    pub scaling: Scaling,
     /// What a fit found.
     pub fitted: Option<Fitted>,
 }
@@ -44,7 +63,9 @@ pub struct Mahalanobis {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Fitted {
     epsilon: f64,
-    gaussian: Gaussian,
+    /// One a block, or one for the penultimate features.
+    gaussians: Vec<Gaussian>,
+    head: Option<Logistic>,
 }
 
 impl Default for Mahalanobis {
@@ -53,6 +74,7 @@ impl Default for Mahalanobis {
             variant: Variant::V,
             epsilons: vec![0.0, 0.01, 0.005, 0.002, 0.0014, 0.001, 0.0005],
             criterion: Criterion::Tnr95,
+            scaling: Scaling::None,
             fitted: None,
         }
     }
@@ -64,7 +86,17 @@ impl Mahalanobis {
         Self { variant, ..Self::default() }
     }
 
-    fn choose(&self, data: &FitData<'_>, gaussian: &Gaussian) -> Result<f64, LabError> {
+    fn gaussians(&self, data: &FitData<'_>) -> Result<Vec<Gaussian>, LabError> {
+        let Reference { images, classes } = data.normal;
+        let count = images.classifier().classes();
+        let features = match self.variant.weighs_blocks() {
+            true => images.pooled()?,
+            false => std::slice::from_ref(images.penultimate()?),
+        };
+        features.iter().map(|rows| Gaussian::fit(rows, classes, count)).collect()
+    }
+
+    fn choose_step(&self, data: &FitData<'_>, gaussian: &Gaussian) -> Result<f64, LabError> {
         let contrasts = data.contrasts();
         if contrasts.is_empty() {
             return Err(LabError::Data(format!(
@@ -73,15 +105,58 @@ impl Mahalanobis {
                 self.name()
             )));
         }
+        let distances = |queries: &Observed<'_>, epsilon| {
+            distances(gaussian, epsilon, queries, queries.penultimate_value()?)
+        };
         let (epsilon, _) = best_of(self.name(), &self.epsilons, |&epsilon| {
             let (mut normal, mut anomalous) = (Vec::new(), Vec::new());
             for contrast in &contrasts {
-                normal.extend(distances(gaussian, epsilon, contrast.normal)?);
-                anomalous.extend(distances(gaussian, epsilon, contrast.anomalous)?);
+                normal.extend(distances(contrast.normal, epsilon)?);
+                anomalous.extend(distances(contrast.anomalous, epsilon)?);
             }
             self.criterion.measure(&normal, &anomalous)
         })?;
         Ok(epsilon)
+    }
+
+    fn choose_head(&self, data: &FitData<'_>, gaussians: &[Gaussian]) -> Result<Fitted, LabError> {
+        let train = data.train_for(self.name())?;
+        let fit = |epsilon: f64| {
+            let of = |queries| block_distances(gaussians, epsilon, queries);
+            let head = Logistic::fit(&of(train.normal)?, &of(train.anomalous)?, self.scaling)?;
+            Ok(Fitted { epsilon, gaussians: gaussians.to_vec(), head: Some(head) })
+        };
+        if !self.variant.steps() {
+            return fit(0.0);
+        }
+        let validation = data.validation.ok_or_else(|| {
+            LabError::Data(format!(
+                "{} chooses its step on images that its head has not seen, and none are given; \
+                 give a validation part",
+                self.name()
+            ))
+        })?;
+        let (best, _) = best_of(self.name(), &self.epsilons, |&epsilon| {
+            let fitted = fit(epsilon)?;
+            let (normal, anomalous) =
+                (fitted.scores(validation.normal)?, fitted.scores(validation.anomalous)?);
+            self.criterion.measure(&normal, &anomalous)
+        })?;
+        fit(best)
+    }
+}
+
+impl Fitted {
+    fn scores(&self, queries: &Observed<'_>) -> Result<Vec<f64>, LabError> {
+        match (&self.head, &self.gaussians[..]) {
+            (Some(head), gaussians) => {
+                Ok(head.scores(&block_distances(gaussians, self.epsilon, queries)?))
+            }
+            (None, [gaussian, ..]) => {
+                distances(gaussian, self.epsilon, queries, queries.penultimate_value()?)
+            }
+            (None, []) => Err(unfitted("mahalanobis")),
+        }
     }
 }
 
@@ -90,61 +165,93 @@ impl Baseline for Mahalanobis {
         match self.variant {
             Variant::V => "mahalanobis-v",
             Variant::P => "mahalanobis-p",
+            Variant::Fe => "mahalanobis-fe",
+            Variant::PFe => "mahalanobis-p-fe",
         }
     }
 
     fn label_budget(&self) -> LabelBudget {
         match self.variant {
             Variant::V => LabelBudget::NormalOnly,
-            Variant::P => LabelBudget::PerSet,
+            Variant::P | Variant::Fe | Variant::PFe => LabelBudget::PerSet,
         }
     }
 
     fn fit(&mut self, data: &FitData<'_>) -> Result<(), LabError> {
         self.fitted = None;
-        let normal = data.normal;
-        let features = normal.images.penultimate()?;
-        let count = normal.images.classifier().classes();
-        let gaussian = Gaussian::fit(features, normal.classes, count)?;
-        let epsilon = match self.variant {
-            Variant::V => 0.0,
-            Variant::P => self.choose(data, &gaussian)?,
-        };
-        self.fitted = Some(Fitted { epsilon, gaussian });
+        let gaussians = self.gaussians(data)?;
+        self.fitted = Some(match self.variant {
+            Variant::V => Fitted { epsilon: 0.0, gaussians, head: None },
+            Variant::P => {
+                let epsilon = self.choose_step(data, &gaussians[0])?;
+                Fitted { epsilon, gaussians, head: None }
+            }
+            Variant::Fe | Variant::PFe => self.choose_head(data, &gaussians)?,
+        });
         Ok(())
     }
 
     fn score(&self, queries: &Observed<'_>) -> Result<Vec<f64>, LabError> {
-        let fitted = self.fitted.as_ref().ok_or_else(|| unfitted(self.name()))?;
-        queries.penultimate()?.check_width(self.name(), fitted.gaussian.width())?;
-        distances(&fitted.gaussian, fitted.epsilon, queries)
+        self.fitted.as_ref().ok_or_else(|| unfitted(self.name()))?.scores(queries)
     }
 
     fn notes(&self) -> Vec<String> {
         let Some(fitted) = &self.fitted else { return Vec::new() };
-        let (rank, width) = (fitted.gaussian.rank(), fitted.gaussian.width());
-        let mut notes = vec![format!("epsilon {}", fitted.epsilon)];
-        if rank < width {
-            notes.push(format!(
-                "the covariance is singular: {rank} of {width} directions vary, the others are \
-                 left out (pseudo-inverse)"
-            ));
+        let mut notes = Vec::new();
+        if self.variant.steps() {
+            notes.push(format!("epsilon {}", fitted.epsilon));
+        }
+        if let Some(head) = &fitted.head {
+            notes.push(format!("{} blocks, C {:.3e}", head.width(), head.strength()));
+        }
+        for gaussian in &fitted.gaussians {
+            let (rank, width) = (gaussian.rank(), gaussian.width());
+            if rank < width {
+                notes.push(format!(
+                    "a covariance is singular: {rank} of {width} directions vary, the others are \
+                     left out (pseudo-inverse)"
+                ));
+            }
         }
         notes
     }
 }
 
-/// Half the squared distance of each penultimate feature to its closest class.
+/// For each image the distance in every block, `[n][blocks]`.
+fn block_distances(
+    gaussians: &[Gaussian],
+    epsilon: f64,
+    queries: &Observed<'_>,
+) -> Result<Rows, LabError> {
+    let blocks = &queries.layers().blocks;
+    if blocks.len() != gaussians.len() {
+        return Err(LabError::Model(format!(
+            "mahalanobis was fitted on {} blocks, this model has {}; fit it on this model",
+            gaussians.len(),
+            blocks.len()
+        )));
+    }
+    let columns = gaussians
+        .iter()
+        .zip(blocks)
+        .map(|(gaussian, &block)| distances(gaussian, epsilon, queries, block))
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(Rows::of_columns(&columns))
+}
+
+/// Half the squared distance of each image's feature in a layer to its closest class.
 fn distances(
     gaussian: &Gaussian,
     epsilon: f64,
     queries: &Observed<'_>,
+    layer: ValueId,
 ) -> Result<Vec<f64>, LabError> {
     let half = |feature: &[f64]| 0.5 * gaussian.closest(feature).0;
+    let features = queries.features(layer)?;
+    features.check_width("mahalanobis", gaussian.width())?;
     if epsilon == 0.0 {
-        return Ok(queries.penultimate()?.map(half));
+        return Ok(features.map(half));
     }
-    let layer = queries.penultimate_value()?;
     let stepped = towards_class(queries, layer, gaussian, epsilon)?;
     Ok(rows_of(queries.classifier(), &stepped, &[layer])?.swap_remove(0).map(half))
 }

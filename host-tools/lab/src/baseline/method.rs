@@ -3,10 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use crate::baseline::energy::Energy;
+use crate::baseline::fdbd::Fdbd;
+use crate::baseline::gradnorm::GradNorm;
 use crate::baseline::knn::Knn;
+use crate::baseline::lid::Lid;
 use crate::baseline::mahalanobis::{Mahalanobis, Variant};
 use crate::baseline::msp::Msp;
 use crate::baseline::odin::Odin;
+use crate::baseline::vim::Vim;
 use crate::baseline::{Baseline, Budget, FitData, LabelBudget, Observed};
 use crate::error::LabError;
 
@@ -20,10 +24,19 @@ pub enum Method {
     Odin(Odin),
     /// Energy of the logits.
     Energy(Energy),
+    /// Local intrinsic dimensionality, as published or as it can be deployed.
+    Lid(Lid),
     /// Distance to the closest class.
     Mahalanobis(Mahalanobis),
+    /// L1 norm of the last weight's gradient.
+    #[serde(rename = "gradnorm")]
+    GradNorm(GradNorm),
+    /// Distance to the decision boundaries.
+    Fdbd(Fdbd),
     /// Distance to the k-th nearest normal feature.
     Knn(Knn),
+    /// Residual beside the principal directions, and energy.
+    Vim(Vim),
 }
 
 /// Scores of one detector, as a table of samples holds them.
@@ -48,9 +61,16 @@ impl Method {
             Method::Msp(Msp::default()),
             Method::Odin(Odin::default()),
             Method::Energy(Energy::default()),
+            Method::Lid(Lid::original()),
+            Method::Lid(Lid::deployable()),
             Method::Mahalanobis(Mahalanobis::new(Variant::V)),
             Method::Mahalanobis(Mahalanobis::new(Variant::P)),
+            Method::Mahalanobis(Mahalanobis::new(Variant::Fe)),
+            Method::Mahalanobis(Mahalanobis::new(Variant::PFe)),
+            Method::GradNorm(GradNorm::default()),
+            Method::Fdbd(Fdbd::default()),
             Method::Knn(Knn::default()),
+            Method::Vim(Vim::default()),
         ]
     }
 
@@ -78,8 +98,12 @@ impl Method {
             Method::Msp(detector) => detector,
             Method::Odin(detector) => detector,
             Method::Energy(detector) => detector,
+            Method::Lid(detector) => detector,
             Method::Mahalanobis(detector) => detector,
+            Method::GradNorm(detector) => detector,
+            Method::Fdbd(detector) => detector,
             Method::Knn(detector) => detector,
+            Method::Vim(detector) => detector,
         }
     }
 
@@ -89,8 +113,12 @@ impl Method {
             Method::Msp(detector) => detector,
             Method::Odin(detector) => detector,
             Method::Energy(detector) => detector,
+            Method::Lid(detector) => detector,
             Method::Mahalanobis(detector) => detector,
+            Method::GradNorm(detector) => detector,
+            Method::Fdbd(detector) => detector,
             Method::Knn(detector) => detector,
+            Method::Vim(detector) => detector,
         }
     }
 

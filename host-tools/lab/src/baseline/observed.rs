@@ -125,6 +125,17 @@ impl<'a> Observed<'a> {
         self.layers.penultimate.ok_or_else(|| self.no_penultimate())
     }
 
+    /// Features in a block or in the penultimate vector.
+    ///
+    /// # Errors
+    /// As [`Observed::logits`].
+    pub fn features(&self, layer: ValueId) -> Result<&Rows, LabError> {
+        match self.layers.blocks.iter().position(|&block| block == layer) {
+            Some(block) => Ok(&self.pooled()?[block]),
+            None => self.penultimate(),
+        }
+    }
+
     fn no_penultimate(&self) -> LabError {
         LabError::Model(format!(
             "model `{}`: no product of a vector gives the logits, so there are no penultimate \

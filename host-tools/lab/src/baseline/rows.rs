@@ -27,6 +27,17 @@ impl Rows {
         Self { width, values }
     }
 
+    /// Columns of equal length side by side.
+    ///
+    /// # Panics
+    /// When they differ in length: a programmer error.
+    pub fn of_columns(columns: &[Vec<f64>]) -> Self {
+        let mut rows = Self::empty(columns.len());
+        let count = columns.first().map_or(0, Vec::len);
+        (0..count).for_each(|row| rows.push(columns.iter().map(|column| column[row])));
+        rows
+    }
+
     /// Appends a vector.
     ///
     /// # Panics

@@ -10,11 +10,13 @@ use safetensors::{Dtype, SafeTensors};
 use super::*;
 use crate::baseline::energy::Energy;
 use crate::baseline::knn::Knn;
+use crate::baseline::lid::{Lid, Neighbours};
 use crate::baseline::logistic::{Logistic, Scaling};
 use crate::baseline::mahalanobis::{Mahalanobis, Variant};
 use crate::baseline::method::{Fitted, Method};
 use crate::baseline::odin::Odin;
 use crate::baseline::select::Criterion;
+use crate::baseline::vim::Vim;
 use crate::{Array, Classifier, Device, device};
 
 /// Scores of an f32 network beside float64: relative to the spread of the scores.
@@ -171,6 +173,7 @@ fn scores_without_a_fit_are_those_of_the_formulas() {
     world.check("msp", Method::named("msp").unwrap(), Parts::Normal);
     world.check("energy", Method::named("energy").unwrap(), Parts::Normal);
     world.check("energy.2", Method::Energy(Energy { temperature: 2.0 }), Parts::Normal);
+    world.check("gradnorm", Method::named("gradnorm").unwrap(), Parts::Normal);
     world.check("odin.fixed", Method::named("odin").unwrap(), Parts::Normal);
 }
 
@@ -194,10 +197,14 @@ fn mahalanobis_distances_are_those_of_scikit_learn() {
         Method::Mahalanobis(Mahalanobis { criterion, epsilons, ..Mahalanobis::new(variant) })
     };
     world.check("mahalanobis-v", of(Variant::V, Criterion::Tnr95), Parts::Normal);
-    for (name, criterion) in
-        [("mahalanobis-p", Criterion::Tnr95), ("mahalanobis-p.auroc", Criterion::Auroc)]
-    {
-        let method = world.check(name, of(Variant::P, criterion), Parts::All);
+    let fe = world.check("mahalanobis-fe", of(Variant::Fe, Criterion::Tnr95), Parts::All);
+    assert!(fe.baseline().notes()[0].starts_with("3 blocks"), "{:?}", fe.baseline().notes());
+    for (name, variant, criterion) in [
+        ("mahalanobis-p", Variant::P, Criterion::Tnr95),
+        ("mahalanobis-p.auroc", Variant::P, Criterion::Auroc),
+        ("mahalanobis-p-fe", Variant::PFe, Criterion::Tnr95),
+    ] {
+        let method = world.check(name, of(variant, criterion), Parts::All);
         let chosen = world.golden.values(&format!("chosen.{name}"))[0];
         assert_eq!(method.baseline().notes()[0], format!("epsilon {chosen}"), "{name}");
     }
@@ -242,5 +249,41 @@ fn logistic_regression_is_that_of_scikit_learn() {
     assert_eq!(found.len(), wanted.len());
     for (a, b) in found.iter().zip(&wanted) {
         assert!((a - b).abs() <= 1e-6 * b.abs(), "{found:?} beside {wanted:?}");
+    }
+}
+
+#[test]
+fn local_dimensions_are_those_of_all_distances() {
+    let world = World::new();
+    let fixed =
+        |count| Lid { neighbours: Neighbours::Fixed { count }, k: vec![6], ..Lid::deployable() };
+    world.check("lid", Method::Lid(fixed(50)), Parts::All);
+    for (count, k) in [(201, 6), (6, 6)] {
+        let lid = Lid { k: vec![k], ..fixed(count) };
+        let error = world.run(Method::Lid(lid), Parts::All).unwrap_err().to_string();
+        assert!(error.contains("200 normal images"), "{error}");
+    }
+    let original =
+        Lid { neighbours: Neighbours::Twins { batch: 16 }, k: vec![6], ..Lid::original() };
+    let method = world.check("lid-original", Method::Lid(original.clone()), Parts::All);
+    assert!(method.baseline().notes().iter().any(|note| note.starts_with("leak")));
+    let Method::Lid(fitted) = method else { panic!("another method") };
+    let without = world.observe(&world.sets[2][1]);
+    let error = fitted.score(&without).unwrap_err().to_string();
+    assert!(error.contains("clean original"), "{error}");
+    let error = world.run(Method::Lid(original), Parts::Normal).unwrap_err().to_string();
+    assert!(error.contains("training part"), "{error}");
+}
+
+#[test]
+fn boundaries_and_residuals_are_those_of_the_formulas() {
+    let world = World::new();
+    world.check("fdbd", Method::named("fdbd").unwrap(), Parts::Normal);
+    let vim = world.check("vim", Method::named("vim").unwrap(), Parts::Normal);
+    assert!(vim.baseline().notes()[0].starts_with("6 of 12"), "{:?}", vim.baseline().notes());
+    for dimension in [0, 12] {
+        let vim = Method::Vim(Vim { dimension: Some(dimension), fitted: None });
+        let error = world.run(vim, Parts::Normal).unwrap_err().to_string();
+        assert!(error.contains("1 to 11"), "{error}");
     }
 }
