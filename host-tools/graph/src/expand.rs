@@ -2,9 +2,11 @@
 //! gradients.
 //!
 //! The loss is the mean over classes of the binary cross-entropy with logits, so the cotangent of
-//! the
-//! logits is `(sigmoid(z) - c) / N`. Gradient rules live beside their ops and emit nodes of the
-//! same closed set. Weight gradients are per frame: shape `[1, ..parameter]`.
+//! the logits is `(sigmoid(z) - c) / N`; [`expand_loss`] takes another [`Loss`]. Gradient rules
+//! live beside their ops and emit nodes of the same closed set. Weight gradients are per frame:
+//! shape `[1, ..parameter]`.
+
+mod loss;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,37 +17,7 @@ use crate::graph::{Graph, Node, NodeId, ShapeError, Tensor, ValueId};
 use crate::ops::Op;
 use crate::taps::{self, Taps};
 
-/// The label whose loss is differentiated.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Label {
-    /// 1 for every class; 0.5 for a classifier with a single logit, where 1 would mean "class 1".
-    Ones,
-    /// 0 for every class.
-    Zeros,
-    /// One number per class.
-    Custom(Vec<f32>),
-}
-
-impl Label {
-    /// The label as a vector over `classes`.
-    ///
-    /// # Errors
-    /// When a custom label has another length or holds a non-finite number.
-    pub fn vector(&self, classes: usize) -> Result<Vec<f32>, ExpandError> {
-        match self {
-            Label::Ones if classes == 1 => Ok(vec![0.5]),
-            Label::Ones => Ok(vec![1.0; classes]),
-            Label::Zeros => Ok(vec![0.0; classes]),
-            Label::Custom(label) if label.len() != classes => {
-                Err(ExpandError::Label(format!("{} numbers for {classes} classes", label.len())))
-            }
-            Label::Custom(label) if label.iter().any(|c| !c.is_finite()) => {
-                Err(ExpandError::Label("a number is not finite".into()))
-            }
-            Label::Custom(label) => Ok(label.clone()),
-        }
-    }
-}
+pub use loss::{Label, Loss};
 
 /// Why a graph cannot be expanded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,12 +107,35 @@ pub fn expand(graph: &Graph, label: &Label, taps: &Taps) -> Result<Expanded, Exp
     expand_aligned(graph, label, taps, &[])
 }
 
+/// As [`expand`], with another loss.
+///
+/// # Errors
+/// See [`ExpandError`].
+pub fn expand_loss(
+    graph: &Graph,
+    loss: Loss,
+    label: &Label,
+    taps: &Taps,
+) -> Result<Expanded, ExpandError> {
+    expand_with(graph, loss, label, taps, &[])
+}
+
 /// As [`expand`]; each weight that `taps` selects and `references` names gets an alignment, too.
 ///
 /// # Errors
 /// See [`ExpandError`].
 pub fn expand_aligned(
     graph: &Graph,
+    label: &Label,
+    taps: &Taps,
+    references: &[Reference],
+) -> Result<Expanded, ExpandError> {
+    expand_with(graph, Loss::Sigmoid, label, taps, references)
+}
+
+fn expand_with(
+    graph: &Graph,
+    loss: Loss,
     label: &Label,
     taps: &Taps,
     references: &[Reference],
@@ -159,7 +154,7 @@ pub fn expand_aligned(
     let mut backward = Backward::new(graph.clone(), &tapped);
     let forward_nodes = graph.nodes.len();
     if !tapped.is_empty() {
-        let cotangent = backward.loss_cotangent(logits, &label)?;
+        let cotangent = backward.loss_cotangent(loss, logits, &label)?;
         backward.walk(forward_nodes, logits, cotangent)?;
     }
     let mut squared_norms = Vec::new();
@@ -283,13 +278,30 @@ impl Backward {
         self.reshape(summed, &shape)
     }
 
-    fn loss_cotangent(&mut self, logits: ValueId, label: &[f32]) -> Result<ValueId, ShapeError> {
-        let probability = self.emit("loss", Op::Sigmoid, &[logits])?;
+    fn loss_cotangent(
+        &mut self,
+        loss: Loss,
+        logits: ValueId,
+        label: &[f32],
+    ) -> Result<ValueId, ShapeError> {
+        let probability = match loss {
+            Loss::Sigmoid => self.emit("loss", Op::Sigmoid, &[logits])?,
+            Loss::Softmax => {
+                let softmax = self.emit("loss", Op::Softmax { axis: 1 }, &[logits])?;
+                let total = self.scalar(label.iter().sum());
+                self.emit("loss", Op::Mul, &[softmax, total])?
+            }
+        };
         let tensor = Tensor::new([1, label.len()], label.to_vec());
         let label_value = self.graph.add_constant("gradgate/label", tensor);
         let residual = self.emit("loss", Op::Sub, &[probability, label_value])?;
-        let classes = self.scalar(label.len() as f32);
-        self.emit("loss", Op::Div, &[residual, classes])
+        match loss {
+            Loss::Sigmoid => {
+                let classes = self.scalar(label.len() as f32);
+                self.emit("loss", Op::Div, &[residual, classes])
+            }
+            Loss::Softmax => Ok(residual),
+        }
     }
 
     /// Applies gradient rules from the logits back to all that is needed.
@@ -344,6 +356,7 @@ impl Backward {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::interp::Interp;
 
     /// `image -> Gemm(w) -> Relu -> [made] -> Gemm(v) -> logits`; v and w are tapped.
     fn classifier(made: impl FnOnce(&mut Graph, ValueId) -> ValueId) -> Graph {
@@ -414,6 +427,42 @@ mod tests {
         assert_eq!(Label::Ones.vector(3), Ok(vec![1.0; 3]));
         assert_eq!(Label::Ones.vector(1), Ok(vec![0.5]));
         assert_eq!(Label::Zeros.vector(2), Ok(vec![0.0; 2]));
+    }
+
+    /// The loss, from the logits, beside the gradient of the last weight: `cotangent x hidden`.
+    #[test]
+    fn the_softmax_loss_is_differentiated_from_any_label() {
+        let graph = classifier(|_, x| x);
+        let image = [0.01, -0.02, 0.005, 0.01];
+        for label in [vec![1.0; 4], vec![0.0, 1.0, 0.0, 0.0], vec![0.0, 2.0, 0.5, 1.0]] {
+            let expanded = expand_loss(
+                &graph,
+                Loss::Softmax,
+                &Label::Custom(label.clone()),
+                &Taps::parse("v"),
+            )
+            .unwrap();
+            let values = Interp::new(&expanded.graph).run(&image);
+            let logits = values.get(expanded.graph.logits.unwrap()).to_vec();
+            let loss = |logits: &[f64]| {
+                let total = logits.iter().map(|z| z.exp()).sum::<f64>().ln();
+                label.iter().zip(logits).map(|(c, z)| f64::from(*c) * (total - z)).sum::<f64>()
+            };
+            let slope = |class: usize| {
+                let moved = |by: f64| {
+                    let mut moved = logits.clone();
+                    moved[class] += by;
+                    loss(&moved)
+                };
+                (moved(1e-5) - moved(-1e-5)) / 2e-5
+            };
+            let hidden = values.get(graph.nodes[3].inputs[0]);
+            let square = |values: &[f64]| values.iter().map(|x| x * x).sum::<f64>();
+            let slopes: Vec<f64> = (0..4).map(slope).collect();
+            let wanted = square(&slopes) * square(hidden);
+            let found = values.get(expanded.squared_norms[0].1)[0];
+            assert!((found - wanted).abs() < 1e-7 * wanted, "{label:?}: {found} {wanted}");
+        }
     }
 
     #[test]
