@@ -8,7 +8,9 @@
 pub mod energy;
 pub mod fdbd;
 pub mod gaussian;
+pub mod grad_uncertainty;
 pub mod gradnorm;
+pub mod gran;
 pub mod knn;
 pub mod layers;
 pub mod lid;
@@ -16,10 +18,13 @@ pub mod logistic;
 pub mod mahalanobis;
 pub mod method;
 pub mod msp;
+mod newton;
 pub mod observed;
 pub mod odin;
+pub mod parameter_norms;
 pub mod rows;
 pub mod select;
+pub mod step;
 pub mod symmetric;
 #[cfg(test)]
 mod tests;

@@ -82,7 +82,7 @@ pub struct Fitted {
 
 /// Fixed neighbours as images, `shape [n, C, H, W]`; none where neighbours are twins.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct References {
+pub(super) struct References {
     shape: Vec<usize>,
     pixels: Vec<f32>,
 }
@@ -109,7 +109,7 @@ impl Lid {
         }
     }
 
-    fn references(&self, data: &FitData<'_>) -> Result<References, LabError> {
+    pub(super) fn references(&self, data: &FitData<'_>) -> Result<References, LabError> {
         let Neighbours::Fixed { count } = self.neighbours else {
             return Ok(References::default());
         };
@@ -130,7 +130,7 @@ impl Lid {
     }
 
     /// For each image an estimate a layer, `[n][layers]`.
-    fn estimates(
+    pub(super) fn estimates(
         &self,
         queries: &Observed<'_>,
         references: &References,

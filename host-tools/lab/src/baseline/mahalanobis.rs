@@ -7,9 +7,11 @@ use crate::array::Array;
 use crate::baseline::gaussian::Gaussian;
 use crate::baseline::logistic::{Logistic, Scaling};
 use crate::baseline::observed::{pool, rows_of};
-use crate::baseline::odin::step;
 use crate::baseline::select::{Criterion, best_of};
-use crate::baseline::{Baseline, FitData, LabelBudget, Observed, Reference, Rows, unfitted};
+use crate::baseline::step::Direction;
+use crate::baseline::{
+    Baseline, Contrast, FitData, LabelBudget, Observed, Reference, Rows, unfitted,
+};
 use crate::error::LabError;
 
 /// Which of the tables' columns.
@@ -105,29 +107,35 @@ impl Mahalanobis {
                 self.name()
             )));
         }
-        let distances = |queries: &Observed<'_>, epsilon| {
-            distances(gaussian, epsilon, queries, queries.penultimate_value()?)
-        };
-        let (epsilon, _) = best_of(self.name(), &self.epsilons, |&epsilon| {
-            let (mut normal, mut anomalous) = (Vec::new(), Vec::new());
-            for contrast in &contrasts {
-                normal.extend(distances(contrast.normal, epsilon)?);
-                anomalous.extend(distances(contrast.anomalous, epsilon)?);
+        let mut sides = Vec::new();
+        for Contrast { normal, anomalous } in contrasts {
+            for queries in [normal, anomalous] {
+                let layers = vec![queries.penultimate_value()?];
+                let gaussian = std::slice::from_ref(gaussian);
+                sides.push(Distances::new(gaussian, queries, layers, true)?);
             }
-            self.criterion.measure(&normal, &anomalous)
+        }
+        let (epsilon, _) = best_of(self.name(), &self.epsilons, |&epsilon| {
+            let mut scores = [Vec::new(), Vec::new()];
+            for (index, side) in sides.iter().enumerate() {
+                scores[index % 2].extend_from_slice(side.at(epsilon)?.values());
+            }
+            self.criterion.measure(&scores[0], &scores[1])
         })?;
         Ok(epsilon)
     }
 
     fn choose_head(&self, data: &FitData<'_>, gaussians: &[Gaussian]) -> Result<Fitted, LabError> {
         let train = data.train_for(self.name())?;
+        let steps = self.variant.steps();
+        let train = sides(gaussians, train, steps)?;
         let fit = |epsilon: f64| {
-            let of = |queries| block_distances(gaussians, epsilon, queries);
-            let head = Logistic::fit(&of(train.normal)?, &of(train.anomalous)?, self.scaling)?;
-            Ok(Fitted { epsilon, gaussians: gaussians.to_vec(), head: Some(head) })
+            Logistic::fit(&train[0].at(epsilon)?, &train[1].at(epsilon)?, self.scaling)
         };
-        if !self.variant.steps() {
-            return fit(0.0);
+        let fitted =
+            |epsilon, head| Fitted { epsilon, gaussians: gaussians.to_vec(), head: Some(head) };
+        if !steps {
+            return Ok(fitted(0.0, fit(0.0)?));
         }
         let validation = data.validation.ok_or_else(|| {
             LabError::Data(format!(
@@ -136,27 +144,28 @@ impl Mahalanobis {
                 self.name()
             ))
         })?;
+        let validation = sides(gaussians, validation, steps)?;
         let (best, _) = best_of(self.name(), &self.epsilons, |&epsilon| {
-            let fitted = fit(epsilon)?;
-            let (normal, anomalous) =
-                (fitted.scores(validation.normal)?, fitted.scores(validation.anomalous)?);
-            self.criterion.measure(&normal, &anomalous)
+            let head = fit(epsilon)?;
+            let scores = |side: &Distances<'_>| Ok::<_, LabError>(head.scores(&side.at(epsilon)?));
+            self.criterion.measure(&scores(&validation[0])?, &scores(&validation[1])?)
         })?;
-        fit(best)
+        Ok(fitted(best, fit(best)?))
     }
 }
 
 impl Fitted {
     fn scores(&self, queries: &Observed<'_>) -> Result<Vec<f64>, LabError> {
-        match (&self.head, &self.gaussians[..]) {
-            (Some(head), gaussians) => {
-                Ok(head.scores(&block_distances(gaussians, self.epsilon, queries)?))
-            }
-            (None, [gaussian, ..]) => {
-                distances(gaussian, self.epsilon, queries, queries.penultimate_value()?)
-            }
-            (None, []) => Err(unfitted("mahalanobis")),
-        }
+        let layers = match self.head {
+            Some(_) => queries.layers().blocks.clone(),
+            None => vec![queries.penultimate_value()?],
+        };
+        let distances = Distances::new(&self.gaussians, queries, layers, self.epsilon != 0.0)?;
+        let distances = distances.at(self.epsilon)?;
+        Ok(match &self.head {
+            Some(head) => head.scores(&distances),
+            None => distances.values().to_vec(),
+        })
     }
 }
 
@@ -217,56 +226,81 @@ impl Baseline for Mahalanobis {
     }
 }
 
-/// For each image the distance in every block, `[n][blocks]`.
-fn block_distances(
-    gaussians: &[Gaussian],
-    epsilon: f64,
-    queries: &Observed<'_>,
-) -> Result<Rows, LabError> {
-    let blocks = &queries.layers().blocks;
-    if blocks.len() != gaussians.len() {
-        return Err(LabError::Model(format!(
-            "mahalanobis was fitted on {} blocks, this model has {}; fit it on this model",
-            gaussians.len(),
-            blocks.len()
-        )));
-    }
-    let columns = gaussians
-        .iter()
-        .zip(blocks)
-        .map(|(gaussian, &block)| distances(gaussian, epsilon, queries, block))
-        .collect::<Result<Vec<_>, _>>()?;
-    Ok(Rows::of_columns(&columns))
+/// Distances of images in layers, each after a step of its own.
+struct Distances<'a> {
+    gaussians: &'a [Gaussian],
+    queries: &'a Observed<'a>,
+    /// One a Gaussian.
+    layers: Vec<ValueId>,
+    /// One a layer, where images are stepped.
+    directions: Vec<Direction>,
 }
 
-/// Half the squared distance of each image's feature in a layer to its closest class.
-fn distances(
-    gaussian: &Gaussian,
-    epsilon: f64,
-    queries: &Observed<'_>,
-    layer: ValueId,
-) -> Result<Vec<f64>, LabError> {
-    let half = |feature: &[f64]| 0.5 * gaussian.closest(feature).0;
-    let features = queries.features(layer)?;
-    features.check_width("mahalanobis", gaussian.width())?;
-    if epsilon == 0.0 {
-        return Ok(features.map(half));
+impl<'a> Distances<'a> {
+    /// One Gaussian a layer; without steps only the distances of the images themselves.
+    fn new(
+        gaussians: &'a [Gaussian],
+        queries: &'a Observed<'a>,
+        layers: Vec<ValueId>,
+        steps: bool,
+    ) -> Result<Self, LabError> {
+        if layers.len() != gaussians.len() {
+            return Err(LabError::Model(format!(
+                "mahalanobis was fitted on {} layers, this model has {}; fit it on this model",
+                gaussians.len(),
+                layers.len()
+            )));
+        }
+        let mut directions = Vec::new();
+        for (gaussian, &layer) in gaussians.iter().zip(&layers) {
+            queries.features(layer)?.check_width("mahalanobis", gaussian.width())?;
+            if steps {
+                directions.push(towards_class(queries, layer, gaussian)?);
+            }
+        }
+        Ok(Self { gaussians, queries, layers, directions })
     }
-    let stepped = towards_class(queries, layer, gaussian, epsilon)?;
-    Ok(rows_of(queries.classifier(), &stepped, &[layer])?.swap_remove(0).map(half))
+
+    /// Half the squared distance of each image to its closest class, `[n][layers]`.
+    fn at(&self, epsilon: f64) -> Result<Rows, LabError> {
+        let mut columns = Vec::new();
+        for (index, (gaussian, &layer)) in self.gaussians.iter().zip(&self.layers).enumerate() {
+            let half = |feature: &[f64]| 0.5 * gaussian.closest(feature).0;
+            columns.push(match self.directions.get(index) {
+                Some(direction) if epsilon != 0.0 => {
+                    let stepped = direction.step(self.queries.images(), epsilon)?;
+                    let features = rows_of(self.queries.classifier(), &stepped, &[layer])?;
+                    features[0].map(half)
+                }
+                _ => self.queries.features(layer)?.map(half),
+            });
+        }
+        Ok(Rows::of_columns(&columns))
+    }
 }
 
-/// The images, each after a step that lowers its distance to the closest class in one layer.
+/// Distances of normal and of anomalous images in every block.
+fn sides<'a>(
+    gaussians: &'a [Gaussian],
+    contrast: Contrast<'a>,
+    steps: bool,
+) -> Result<[Distances<'a>; 2], LabError> {
+    let of = |queries: &'a Observed<'a>| {
+        Distances::new(gaussians, queries, queries.layers().blocks.clone(), steps)
+    };
+    Ok([of(contrast.normal)?, of(contrast.anomalous)?])
+}
+
+/// Signs of the gradient of each image's distance to its closest class in one layer.
 fn towards_class(
     queries: &Observed<'_>,
     layer: ValueId,
     gaussian: &Gaussian,
-    epsilon: f64,
-) -> Result<Array, LabError> {
+) -> Result<Direction, LabError> {
     let gradient = queries.classifier().gradient(queries.images(), &[layer], &mut |values| {
         vec![cotangent(&values[0], gaussian)]
     })?;
-    step(queries.images(), &gradient.images, epsilon)
+    Direction::of(&gradient.images)
 }
 
 /// Gradient of half the squared distance by a layer's output `[n, d]` or `[n, C, H, W]`, whose

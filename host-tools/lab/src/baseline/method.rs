@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::baseline::energy::Energy;
 use crate::baseline::fdbd::Fdbd;
+use crate::baseline::grad_uncertainty::GradUncertainty;
 use crate::baseline::gradnorm::GradNorm;
+use crate::baseline::gran::Gran;
 use crate::baseline::knn::Knn;
 use crate::baseline::lid::Lid;
 use crate::baseline::mahalanobis::{Mahalanobis, Variant};
@@ -31,6 +33,10 @@ pub enum Method {
     /// L1 norm of the last weight's gradient.
     #[serde(rename = "gradnorm")]
     GradNorm(GradNorm),
+    /// Norms of the predicted label's gradient, a parameter each.
+    Gran(Gran),
+    /// Summed norms from a confounding label.
+    GradUncertainty(GradUncertainty),
     /// Distance to the decision boundaries.
     Fdbd(Fdbd),
     /// Distance to the k-th nearest normal feature.
@@ -68,6 +74,8 @@ impl Method {
             Method::Mahalanobis(Mahalanobis::new(Variant::Fe)),
             Method::Mahalanobis(Mahalanobis::new(Variant::PFe)),
             Method::GradNorm(GradNorm::default()),
+            Method::Gran(Gran::default()),
+            Method::GradUncertainty(GradUncertainty::default()),
             Method::Fdbd(Fdbd::default()),
             Method::Knn(Knn::default()),
             Method::Vim(Vim::default()),
@@ -101,6 +109,8 @@ impl Method {
             Method::Lid(detector) => detector,
             Method::Mahalanobis(detector) => detector,
             Method::GradNorm(detector) => detector,
+            Method::Gran(detector) => detector,
+            Method::GradUncertainty(detector) => detector,
             Method::Fdbd(detector) => detector,
             Method::Knn(detector) => detector,
             Method::Vim(detector) => detector,
@@ -116,6 +126,8 @@ impl Method {
             Method::Lid(detector) => detector,
             Method::Mahalanobis(detector) => detector,
             Method::GradNorm(detector) => detector,
+            Method::Gran(detector) => detector,
+            Method::GradUncertainty(detector) => detector,
             Method::Fdbd(detector) => detector,
             Method::Knn(detector) => detector,
             Method::Vim(detector) => detector,

@@ -7,7 +7,8 @@ use crate::baseline::energy::check_temperature;
 use crate::baseline::msp::{argmax, doubt, softmax};
 use crate::baseline::observed::rows_of;
 use crate::baseline::select::{Criterion, best_of};
-use crate::baseline::{Baseline, Contrast, FitData, LabelBudget, Observed};
+use crate::baseline::step::Direction;
+use crate::baseline::{Baseline, FitData, LabelBudget, Observed};
 use crate::error::LabError;
 
 /// One choice of its two options.
@@ -78,14 +79,24 @@ impl Baseline for Odin {
                 self.epsilons.iter().map(move |&epsilon| Setting { temperature, epsilon })
             })
             .collect();
-        let measure = |setting: &Setting| measure(&contrasts, *setting, self.criterion);
-        self.setting = best_of("odin", &grid, measure)?.0;
+        let mut sides = Vec::new();
+        for contrast in &contrasts {
+            sides.extend([Side::new(contrast.normal), Side::new(contrast.anomalous)]);
+        }
+        self.setting = best_of("odin", &grid, |setting| {
+            let mut scores = [Vec::new(), Vec::new()];
+            for (index, side) in sides.iter_mut().enumerate() {
+                scores[index % 2].extend(side.scores(*setting)?);
+            }
+            self.criterion.measure(&scores[0], &scores[1])
+        })?
+        .0;
         self.chosen = true;
         Ok(())
     }
 
     fn score(&self, queries: &Observed<'_>) -> Result<Vec<f64>, LabError> {
-        scores(queries, self.setting)
+        Side::new(queries).scores(self.setting)
     }
 
     fn notes(&self) -> Vec<String> {
@@ -95,32 +106,42 @@ impl Baseline for Odin {
     }
 }
 
-fn measure(
-    contrasts: &[Contrast<'_>],
-    setting: Setting,
-    criterion: Criterion,
-) -> Result<f64, LabError> {
-    let (mut normal, mut anomalous) = (Vec::new(), Vec::new());
-    for contrast in contrasts {
-        normal.extend(scores(contrast.normal, setting)?);
-        anomalous.extend(scores(contrast.anomalous, setting)?);
-    }
-    criterion.measure(&normal, &anomalous)
+/// Images whose gradient is computed once a temperature.
+struct Side<'a> {
+    queries: &'a Observed<'a>,
+    direction: Option<(f64, Direction)>,
 }
 
-fn scores(queries: &Observed<'_>, setting: Setting) -> Result<Vec<f64>, LabError> {
-    let Setting { temperature, epsilon } = setting;
-    check_temperature("odin", temperature)?;
-    if epsilon == 0.0 {
-        return Ok(queries.logits()?.map(|logits| doubt(logits, temperature)));
+impl<'a> Side<'a> {
+    fn new(queries: &'a Observed<'a>) -> Self {
+        Self { queries, direction: None }
     }
-    let logits = queries.layers().logits;
-    let gradient = queries.classifier().gradient(queries.images(), &[logits], &mut |values| {
+
+    fn scores(&mut self, setting: Setting) -> Result<Vec<f64>, LabError> {
+        let Setting { temperature, epsilon } = setting;
+        check_temperature("odin", temperature)?;
+        let queries = self.queries;
+        if epsilon == 0.0 {
+            return Ok(queries.logits()?.map(|logits| doubt(logits, temperature)));
+        }
+        let direction = match self.direction.take() {
+            Some((known, direction)) if known == temperature => direction,
+            _ => direction(queries, temperature)?,
+        };
+        let stepped = direction.step(queries.images(), epsilon)?;
+        self.direction = Some((temperature, direction));
+        let logits = [queries.layers().logits];
+        let rows = rows_of(queries.classifier(), &stepped, &logits)?.swap_remove(0);
+        Ok(rows.map(|logits| doubt(logits, temperature)))
+    }
+}
+
+fn direction(queries: &Observed<'_>, temperature: f64) -> Result<Direction, LabError> {
+    let logits = [queries.layers().logits];
+    let gradient = queries.classifier().gradient(queries.images(), &logits, &mut |values| {
         vec![cotangent(&values[0], temperature)]
     })?;
-    let stepped = step(queries.images(), &gradient.images, epsilon)?;
-    let rows = rows_of(queries.classifier(), &stepped, &[logits])?.swap_remove(0);
-    Ok(rows.map(|logits| doubt(logits, temperature)))
+    Direction::of(&gradient.images)
 }
 
 /// T times the gradient of the loss by the logits: only its sign is used, and 1/T would take digits
@@ -138,36 +159,9 @@ fn cotangent(logits: &Array, temperature: f64) -> Array {
     cotangent
 }
 
-/// `images - epsilon * sign(gradient)` with sign(0) = +1.
-///
-/// # Errors
-/// When epsilon is not a step, or the gradient is not finite.
-pub(crate) fn step(images: &Array, gradient: &Array, epsilon: f64) -> Result<Array, LabError> {
-    if !(epsilon.is_finite() && epsilon >= 0.0) {
-        return Err(LabError::Options(format!("a step of {epsilon}; it is 0 or above, in pixels")));
-    }
-    super::observed::check_finite(gradient, "gradient of the image", 0)?;
-    let mut stepped = images.clone();
-    for (x, g) in stepped.data_mut().iter_mut().zip(gradient.data()) {
-        let sign = if *g >= 0.0 { 1.0 } else { -1.0 };
-        *x = (f64::from(*x) - epsilon * sign) as f32;
-    }
-    Ok(stepped)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_step_goes_against_the_sign_and_zero_counts_as_positive() {
-        let images = Array::new([1, 1, 1, 3], vec![0.5, 0.5, 0.5]);
-        let gradient = Array::new([1, 1, 1, 3], vec![2.0, -3.0, 0.0]);
-        assert_eq!(step(&images, &gradient, 0.25).unwrap().data(), [0.25, 0.75, 0.25]);
-        assert!(step(&images, &gradient, f64::NAN).is_err());
-        let gradient = Array::new([1, 1, 1, 3], vec![2.0, f32::NAN, 0.0]);
-        assert!(step(&images, &gradient, 0.25).is_err());
-    }
 
     #[test]
     fn the_cotangent_lowers_the_loss_of_the_predicted_class() {

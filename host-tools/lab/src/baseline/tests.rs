@@ -9,6 +9,7 @@ use safetensors::{Dtype, SafeTensors};
 
 use super::*;
 use crate::baseline::energy::Energy;
+use crate::baseline::gran::Gran;
 use crate::baseline::knn::Knn;
 use crate::baseline::lid::{Lid, Neighbours};
 use crate::baseline::logistic::{Logistic, Scaling};
@@ -120,9 +121,21 @@ impl World {
 
     /// Fits on the parts named, stores and reads the fit, scores the queries.
     fn run(&self, method: Method, with: Parts) -> Result<(Method, Vec<f64>), LabError> {
+        let fitted = self.fit(method, with)?;
+        let twins: Vec<usize> = (0..self.sets[2][0].frames()).collect();
+        let twins = Twins { clean: &self.sets[2][0], of: &twins };
+        let mut scores = Vec::new();
+        for queries in &self.sets[2] {
+            let queries = self.observe(queries).with_twins(twins)?;
+            scores.extend(fitted.score(&queries)?.values);
+        }
+        Ok((fitted.method, scores))
+    }
+
+    fn fit(&self, method: Method, with: Parts) -> Result<Fitted, LabError> {
         let twins: Vec<usize> = (0..self.sets[0][0].frames()).collect();
-        let [train, validation, queries] = &self.sets;
-        let seen = [train, validation, queries].map(|[clean, anomalous]| {
+        let [train, validation, _] = &self.sets;
+        let seen = [train, validation].map(|[clean, anomalous]| {
             [clean, anomalous].map(|images| {
                 let of = &twins[..images.frames()];
                 self.observe(images).with_twins(Twins { clean, of }).expect("twins")
@@ -138,10 +151,7 @@ impl World {
         };
         let fitted = method.fit(&data)?;
         let text = serde_json::to_string(&fitted).expect("stored");
-        let fitted: Fitted = serde_json::from_str(&text).expect("read");
-        let mut scores = fitted.score(&seen[2][0])?.values;
-        scores.extend(fitted.score(&seen[2][1])?.values);
-        Ok((fitted.method, scores))
+        Ok(serde_json::from_str(&text).expect("read"))
     }
 
     fn check(&self, name: &str, method: Method, with: Parts) -> Method {
@@ -286,4 +296,95 @@ fn boundaries_and_residuals_are_those_of_the_formulas() {
         let error = world.run(vim, Parts::Normal).unwrap_err().to_string();
         assert!(error.contains("1 to 11"), "{error}");
     }
+}
+
+#[test]
+fn parameter_norms_are_those_of_automatic_differentiation() {
+    let world = World::new();
+    world.check("grad-uncertainty", Method::named("grad-uncertainty").unwrap(), Parts::Normal);
+    world.check("gran", Method::named("gran").unwrap(), Parts::All);
+    let logarithm = Method::Gran(Gran { logarithm: true, ..Gran::default() });
+    let (method, scores) = world.run(logarithm, Parts::All).unwrap();
+    assert!(scores.iter().all(|score| score.is_finite()));
+    assert!(method.baseline().notes()[0].starts_with("8 norms"), "{:?}", method.baseline().notes());
+}
+
+/// Every method with options that fit the small sets.
+fn small(method: Method) -> Method {
+    match method {
+        Method::Lid(lid) => {
+            let neighbours = match lid.neighbours {
+                Neighbours::Twins { .. } => Neighbours::Twins { batch: 20 },
+                Neighbours::Fixed { .. } => Neighbours::Fixed { count: 50 },
+            };
+            Method::Lid(Lid { neighbours, k: vec![5, 6], ..lid })
+        }
+        Method::Odin(odin) => Method::Odin(Odin { epsilons: vec![0.0, 0.01], ..odin }),
+        other => other,
+    }
+}
+
+#[test]
+fn a_score_depends_on_its_image_alone() {
+    let world = World::new();
+    let [clean, anomalous] = &world.sets[2];
+    let image = 13;
+    let alone = anomalous.slice(image..image + 1);
+    let twins: Vec<usize> = (0..clean.frames()).collect();
+    for method in Method::all() {
+        let fitted = world.fit(small(method), Parts::All).unwrap();
+        let all = world.observe(anomalous).with_twins(Twins { clean, of: &twins }).unwrap();
+        let all = fitted.score(&all).unwrap();
+        assert_eq!(all.values.len(), anomalous.frames());
+        assert_eq!(all.budget, Budget::Native);
+        let of = [image];
+        let one = world.observe(&alone).with_twins(Twins { clean, of: &of }).unwrap();
+        let one = fitted.score(&one).unwrap();
+        assert_eq!(one.values, [all.values[image]], "{}", all.method);
+    }
+}
+
+#[test]
+fn an_image_of_the_neighbours_is_not_its_own() {
+    let world = World::new();
+    let lid = Lid { neighbours: Neighbours::Fixed { count: 40 }, k: vec![6], ..Lid::deployable() };
+    let reference = world.sets[0][0].clone();
+    let normal = world.observe(&reference);
+    let anomalous = world.observe(&world.sets[0][1]);
+    let classes = vec![0; reference.frames()];
+    let data = FitData {
+        budget: Budget::Equal,
+        normal: Reference { images: &normal, classes: &classes },
+        train: Some(Contrast { normal: &normal, anomalous: &anomalous }),
+        validation: None,
+    };
+    let fixed = Method::Lid(lid.clone()).fit(&data).unwrap().score(&anomalous).unwrap();
+    assert_eq!(fixed.budget, Budget::Equal);
+    // The same neighbours, the nearest passed over, is what the leaking form does to clean images.
+    let of: Vec<usize> = (0..reference.frames()).collect();
+    let leaking = Lid { neighbours: Neighbours::Twins { batch: 40 }, ..lid.clone() };
+    let references = super::lid::References::default();
+    let seen = world.observe(&reference).with_twins(Twins { clean: &reference, of: &of }).unwrap();
+    let wanted = leaking.estimates(&seen, &references, 6).unwrap();
+    let references = lid.references(&data).unwrap();
+    assert_eq!(lid.estimates(&normal, &references, 6).unwrap(), wanted);
+}
+
+#[test]
+fn features_that_are_no_numbers_are_named() {
+    let mut graph = Graph { name: "overflow".to_owned(), ..Graph::default() };
+    let image = graph.add_input("image", [1, 1, 1, 1]);
+    graph.push("flat", Op::Reshape { shape: vec![1, 1] }, &[image]).unwrap();
+    let gemm = Op::Gemm { transpose_b: true };
+    for (name, width) in [("hidden", 1), ("logits", 2)] {
+        let from = graph.nodes.last().unwrap().output;
+        let weight = Tensor::new([width, 1], vec![3e38; width]);
+        let weight = graph.add_constant(format!("{name}.weight"), weight);
+        graph.logits = Some(graph.push(name, gemm.clone(), &[from, weight]).unwrap());
+    }
+    let network = device::open(Arc::new(graph), Device::Cpu).unwrap();
+    let images = Array::new([3, 1, 1, 1], vec![0.0, 0.0, 1.0]);
+    let queries = Observed::new(network.as_ref(), &images).unwrap();
+    let error = Method::named("msp").unwrap().baseline().score(&queries).unwrap_err().to_string();
+    assert!(error.contains("image 2") && error.contains("logits"), "{error}");
 }
