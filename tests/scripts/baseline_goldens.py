@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Writes host-tools/lab/tests/golden/baseline.safetensors: detectors of others by the book.
 
-    python tests/scripts/baseline_goldens.py [FILE]
+    python tests/scripts/baseline_goldens.py [write|check] [FILE]
+
+`check` computes all numbers from the network and the images of the file again.
 
 Every formula is stated here once more, in float64, with numpy, scipy, scikit-learn and PyTorch's
 differentiation, on a small network trained on scikit-learn's digits; the anomalous images are
@@ -16,7 +18,7 @@ import sys
 import numpy as np
 import scipy.linalg
 import torch
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 from scipy.spatial.distance import cdist
 from sklearn.covariance import EmpiricalCovariance
 from sklearn.datasets import load_digits
@@ -24,7 +26,8 @@ from sklearn.linear_model import LogisticRegressionCV
 from torch import nn
 from torch.nn import functional as F
 
-FILE = sys.argv[1] if len(sys.argv) > 1 else os.path.join(
+MODE = sys.argv[1] if len(sys.argv) > 1 else "write"
+FILE = sys.argv[2] if len(sys.argv) > 2 else os.path.join(
     os.path.dirname(os.path.abspath(__file__)),
     "..", "..", "host-tools", "lab", "tests", "golden", "baseline.safetensors")
 # Images of each set; queries and contrasts have as many anomalous as normal ones.
@@ -302,33 +305,55 @@ def check_peer(network, reference, labels, x, ours):
         assert error.max() < tolerance, name
 
 
-def main():
+SETS = ("train", "validation", "queries")
+
+
+def write():
+    """A trained network and its images, as the file holds them."""
     digits = load_digits()
     pixels = np.rint(digits.images * 255 / 16).astype(np.uint8)[:, None]
     order = rng.permutation(len(pixels))
     pixels, labels = pixels[order], digits.target[order]
     network = train(torch.tensor(pixels[600:] / 255).float(), torch.tensor(labels[600:]))
     images = torch.tensor(pixels / 255)
-    reference, reference_labels = images[600:600 + REFERENCE], labels[600:600 + REFERENCE]
-
-    places = {"train": 0, "validation": CONTRAST, "queries": 2 * CONTRAST}
-    sets = {}
-    for name, start in places.items():
+    rows = slice(600, 600 + REFERENCE)
+    stored = {"labels": labels[rows].astype(np.uint8), "images.reference": pixels[rows]}
+    for place, name in enumerate(SETS):
+        start = place * CONTRAST
         rows = slice(start, start + (QUERIES if name == "queries" else CONTRAST))
-        clean = images[rows]
-        sets[name] = (clean, attack(network, clean, torch.tensor(labels[rows])))
+        attacked = attack(network, images[rows], torch.tensor(labels[rows]))
+        stored[f"images.{name}.normal"] = pixels[rows]
+        stored[f"images.{name}.anomalous"] = (attacked * 255).round().numpy().astype(np.uint8)
+    for name, weight in network.state_dict().items():
+        stored[f"network.{name}"] = weight.float().numpy()
+    stored.update(compute(stored))
+    os.makedirs(os.path.dirname(FILE), exist_ok=True)
+    save_file({name: np.ascontiguousarray(value) for name, value in stored.items()}, FILE)
+    print(f"{FILE}: {os.path.getsize(FILE)} bytes")
+
+
+def check():
+    """Every number of the file anew."""
+    stored = load_file(FILE)
+    for name, value in compute(stored).items():
+        error = np.abs(value - stored[name]).max() / np.abs(stored[name]).max().clip(1e-300)
+        assert error < 1e-7, f"{name}: {error}; write the file anew if that is meant"
+    print(f"{FILE} holds")
+
+
+def compute(given):
+    """Scores, choices and intermediate numbers from the network and the images."""
+    network = Network()
+    network.load_state_dict({name.removeprefix("network."): torch.tensor(value)
+                             for name, value in given.items() if name.startswith("network.")})
+    network.double().eval().requires_grad_(False)
+    images = lambda name: torch.tensor(given[f"images.{name}"] / 255)
+    reference, reference_labels = images("reference"), given["labels"].astype(np.int64)
+    sets = {name: (images(f"{name}.normal"), images(f"{name}.anomalous")) for name in SETS}
     fit_on, select_on = sets["train"], sets["validation"]
     parts = [fit_on, select_on]
     x = torch.cat(sets["queries"])
-
-    stored = {"labels": reference_labels.astype(np.uint8)}
-    byte = lambda tensor: (tensor * 255).round().numpy().astype(np.uint8)
-    stored["images.reference"] = byte(reference)
-    for name, (normal, anomalous) in sets.items():
-        stored[f"images.{name}.normal"] = byte(normal)
-        stored[f"images.{name}.anomalous"] = byte(anomalous)
-    for name, weight in network.state_dict().items():
-        stored[f"network.{name}"] = weight.float().numpy()
+    stored = {}
 
     scores = {"msp": msp(network, x), "energy": energy(network, x, 1.0),
               "energy.2": energy(network, x, 2.0), "odin.fixed": odin(network, x, 1000, 0.0014)}
@@ -389,9 +414,7 @@ def main():
     accuracy = (network(reference).argmax(1).numpy() == reference_labels).mean()
     attacked = (network(sets["queries"][1]).argmax(1) == network(clean).argmax(1)).double().mean()
     print(f"accuracy {accuracy:.3f}, unchanged by the attack {attacked:.2f}")
-    os.makedirs(os.path.dirname(FILE), exist_ok=True)
-    save_file({name: np.ascontiguousarray(value) for name, value in stored.items()}, FILE)
-    print(f"{FILE}: {os.path.getsize(FILE)} bytes")
+    return stored
 
 
 def head(rows):
@@ -403,4 +426,4 @@ def head(rows):
 
 
 if __name__ == "__main__":
-    main()
+    {"write": write, "check": check}[MODE]()

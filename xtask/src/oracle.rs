@@ -2,7 +2,7 @@
 //!
 //! Tests find the environment's Python in `GRADGATE_PYTHON`; the stage here checks the command
 //! itself: what `gradgate expand` writes is run by onnxruntime and compared with PyTorch's numbers;
-//! and the golden figures of the metrics are computed by scikit-learn again.
+//! and the golden figures of the metrics and of the detectors of others are computed again.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,6 +19,9 @@ const TORCH: &str = include_str!("../oracle-requirements-torch.txt");
 
 /// Models with reference numbers from PyTorch in float64.
 const MODELS: [&str; 2] = ["resnet8", "resnet20"];
+
+/// Scores of the detectors of others, by numpy, scikit-learn and PyTorch.
+const BASELINE: &str = "host-tools/lab/tests/golden/baseline.safetensors";
 
 /// Figures by scikit-learn that the metrics are tested against.
 const METRICS: &str = "host-tools/detect/tests/golden/metrics.json";
@@ -72,7 +75,7 @@ pub fn offer(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// The stage: scikit-learn computes the golden figures again; the built command expands the real
+/// The stage: golden figures and scores are computed again; the built command expands the real
 /// models, onnxruntime runs the result.
 pub fn stage(stage: &Stage) -> Result<Outcome> {
     if !is_ready(false)? {
@@ -82,6 +85,13 @@ pub fn stage(stage: &Stage) -> Result<Outcome> {
     let mut metrics = Command::new(python());
     metrics.args(["tests/scripts/metrics_golden.py", "check", METRICS]);
     let mut commands = vec![metrics];
+    if is_ready(true)? {
+        let mut baseline = Command::new(python());
+        baseline.args(["tests/scripts/baseline_goldens.py", "check", BASELINE]);
+        commands.push(baseline);
+    } else {
+        stage.note(&format!("{MARK}PyTorch is not installed: `cargo xtask setup --with-torch`\n"))?;
+    }
     let models = repo::shared().join("models");
     match models.is_dir() {
         true => commands.extend(expansions(&models)),

@@ -1,5 +1,6 @@
 //! Choice of an option by how well it tells two sets of scores apart.
 
+use gradgate_detect::metrics::{Curve, Figures, MetricsError};
 use serde::{Deserialize, Serialize};
 
 use crate::error::LabError;
@@ -30,9 +31,11 @@ impl Criterion {
             }
             check_scores(set, name)?;
         }
+        let unfit = |error: MetricsError| LabError::Data(error.to_string());
+        let curve = Curve::new(normal, anomalous).map_err(unfit)?;
         Ok(match self {
-            Criterion::Tnr95 => tnr95(normal, anomalous),
-            Criterion::Auroc => auroc(normal, anomalous),
+            Criterion::Tnr95 => Figures::new(&curve, None).map_err(unfit)?.tnr95,
+            Criterion::Auroc => curve.auroc(),
         })
     }
 }
@@ -67,29 +70,6 @@ pub fn best_of<T: Clone>(
     best.ok_or_else(|| {
         LabError::Options(format!("{method}: its grid is empty; name one option at least"))
     })
-}
-
-/// At the smallest threshold that at least 95 % of the normal scores do not pass.
-fn tnr95(normal: &[f64], anomalous: &[f64]) -> f64 {
-    let mut sorted = normal.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    // 95 % of a count, rounded up, without rounding errors.
-    let kept = (sorted.len() * 19).div_ceil(20);
-    let threshold = sorted[kept - 1];
-    let above = anomalous.iter().filter(|score| **score > threshold).count();
-    above as f64 / anomalous.len() as f64
-}
-
-/// Share of pairs in order, ties counting half.
-fn auroc(normal: &[f64], anomalous: &[f64]) -> f64 {
-    let mut sorted = normal.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let twice = |score: &f64| {
-        let below = sorted.partition_point(|x| x < score);
-        below + sorted.partition_point(|x| x <= score)
-    };
-    let pairs = 2.0 * normal.len() as f64 * anomalous.len() as f64;
-    anomalous.iter().map(twice).sum::<usize>() as f64 / pairs
 }
 
 #[cfg(test)]
