@@ -89,6 +89,15 @@ fn channels_last(frame: &[f32], channels: usize) -> Vec<f32> {
     (0..frame.len()).map(|i| frame[i % channels * pixels + i / channels]).collect()
 }
 
+const NO_EVIDENCE: Evidence<'static> = Evidence {
+    false_alarm_rate: f32::NAN,
+    confidence: 0.95,
+    calibration: [0; 2],
+    calibration_sources: 0,
+    audit: [0; 2],
+    source: "",
+};
+
 /// A bundle that never leaves this process: no detector, no evidence, no digests.
 fn compile(expanded: &Expanded) -> Result<AlignedBytes, String> {
     let preprocessing = Preprocessing::default();
@@ -119,14 +128,7 @@ fn compile(expanded: &Expanded) -> Result<AlignedBytes, String> {
         label: "ones",
         layout: packed.layout,
         detector: None,
-        evidence: Evidence {
-            false_alarm_rate: f32::NAN,
-            confidence: 0.95,
-            calibration: [0; 2],
-            calibration_sources: 0,
-            audit: [0; 2],
-            source: "",
-        },
+        evidence: NO_EVIDENCE,
         policy: DEFAULT_POLICY,
         self_test: None,
     };

@@ -15,8 +15,8 @@ pub struct Eigen {
 }
 
 impl Eigen {
-    /// Of a symmetric matrix `[n][n]`, by cyclic Jacobi rotations: slower than other ways, short, and
-    /// without a case that fails. 512 rows take seconds.
+    /// Of a symmetric matrix `[n][n]`, by cyclic Jacobi rotations: slower than other ways, short,
+    /// and without a case that fails. 512 rows take seconds.
     pub fn of(matrix: &Rows) -> Self {
         let n = matrix.width();
         let mut a: Vec<Vec<f64>> = matrix.iter().map(<[f64]>::to_vec).collect();
