@@ -23,7 +23,7 @@ impl Rows {
     /// # Panics
     /// When the last one is incomplete: a programmer error.
     pub fn new(width: usize, values: Vec<f64>) -> Self {
-        assert!(width > 0 && values.len() % width == 0, "{} by {width}", values.len());
+        assert!(width > 0 && values.len().is_multiple_of(width), "{} by {width}", values.len());
         Self { width, values }
     }
 
@@ -91,8 +91,8 @@ impl Rows {
     }
 
     /// A number for each vector, computed on all cores.
-    pub fn map(&self, work: impl Fn(&[f64]) -> f64 + Sync) -> Vec<f64> {
-        self.values.par_chunks_exact(self.width.max(1)).map(|row| work(row)).collect()
+    pub fn map(&self, work: impl Fn(&[f64]) -> f64 + Sync + Send) -> Vec<f64> {
+        self.values.par_chunks_exact(self.width.max(1)).map(work).collect()
     }
 
     /// Component by component, the mean.

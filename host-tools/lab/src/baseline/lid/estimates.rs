@@ -44,7 +44,8 @@ pub(super) fn against_fixed(
     Ok(rows)
 }
 
-/// Among the mini-batch that holds an image's clean original, the nearest passed over, `[n][layers]`.
+/// Among the mini-batch that holds an image's clean original, the nearest passed over,
+/// `[n][layers]`.
 ///
 /// # Errors
 /// When originals are not known, a mini-batch is too small, or values are not finite.
