@@ -90,7 +90,8 @@ pub fn stage(stage: &Stage) -> Result<Outcome> {
         baseline.args(["tests/scripts/baseline_goldens.py", "check", BASELINE]);
         commands.push(baseline);
     } else {
-        stage.note(&format!("{MARK}PyTorch is not installed: `cargo xtask setup --with-torch`\n"))?;
+        stage
+            .note(&format!("{MARK}PyTorch is not installed: `cargo xtask setup --with-torch`\n"))?;
     }
     let models = repo::shared().join("models");
     match models.is_dir() {
