@@ -104,8 +104,9 @@ struct Outcome {
 pub fn run(args: Args) -> Result<ExitCode> {
     args.executor.check()?;
     match args.pool()? {
-        Some(pool) => pool.inside(|| measure_all(args)),
-        None => measure_all(args),
+        // Between requests the threads must sleep: they would hold a core that a peer needs.
+        Some(pool) if args.on_demand.is_none() => pool.inside(|| measure_all(args)),
+        _ => measure_all(args),
     }
 }
 

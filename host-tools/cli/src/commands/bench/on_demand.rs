@@ -49,7 +49,8 @@ pub fn serve(args: &Args, pass: Pass) -> Result<()> {
     let frames = frames(args, model.frame_shape()?)?;
     let compiled = model.compile(&recipe, 0)?;
     let packed = Packed::of_model(&model, &compiled, &recipe)?;
-    let engine = packed.engine_with(&args.model, args.numerics, args.pool()?)?;
+    let pool = args.pool()?;
+    let engine = packed.engine_with(&args.model, args.numerics, pool)?;
     let mut arena = vec![0.0; engine.arena_elements()];
     let mut greeting = results(&engine, &frames, &mut arena)?;
     greeting.insert("version".to_owned(), json!(TOOL));
@@ -74,9 +75,15 @@ pub fn serve(args: &Args, pass: Pass) -> Result<()> {
     output::print(&format!("{}\n", Value::Object(greeting)))?;
     for line in std::io::stdin().lock().lines() {
         let count = number(&line?)?;
-        // The caches still hold another program's data.
-        run()?;
-        let times: Result<Vec<f64>> = (0..count).map(|_| run()).collect();
+        let mut answer = || -> Result<Vec<f64>> {
+            // The caches still hold another program's data.
+            run()?;
+            (0..count).map(|_| run()).collect()
+        };
+        let times = match pool {
+            Some(pool) => pool.inside(answer),
+            None => answer(),
+        };
         output::print(&format!("{}\n", json!({ "ms": times? })))?;
     }
     Ok(())
