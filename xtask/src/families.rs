@@ -26,7 +26,8 @@ const SCRIPT: &str = "tests/scripts/families.py";
 /// Frames that the interpreter takes: it is slow, and every frame exercises every op.
 const FRAMES: &str = "2";
 
-/// Longest time that one network may take: a minute on two quiet cores, much more beside other work.
+/// Longest time that one network may take: a minute on two quiet cores, much more beside other
+/// work.
 const LIMIT: Duration = Duration::from_secs(60 * 60);
 
 /// The subcommand.
