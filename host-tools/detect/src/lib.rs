@@ -9,6 +9,7 @@
 
 pub mod binomial;
 pub mod calibrate;
+mod draw;
 pub mod error;
 pub mod exact;
 pub mod features;
@@ -22,6 +23,7 @@ pub mod matrix_fit;
 pub mod metrics;
 pub mod random;
 pub mod references;
+pub mod report;
 pub mod resplit;
 pub mod scorer;
 pub mod split;

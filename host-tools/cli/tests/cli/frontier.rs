@@ -46,7 +46,7 @@ fn the_frontier_is_drawn_and_repeats() {
     assert!(points.is_sorted_by_key(total));
     assert_eq!(points[0]["family"], "forward");
     let (html, svg) = (bench.read("f.html"), bench.read("f.svg"));
-    assert!(svg.starts_with(b"<svg") && html.starts_with(b"<!doctype html>"));
+    assert!(svg.starts_with(b"<svg") && html.starts_with(b"<!DOCTYPE html>"));
     bench.good(&format!("{arguments} --threads 3"));
     assert_eq!(bench.read("f.json"), serde_json_bytes(&report));
     assert_eq!((bench.read("f.html"), bench.read("f.svg")), (html, svg));

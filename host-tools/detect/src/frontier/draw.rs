@@ -4,16 +4,13 @@
 //! pass alone. Across: multiply-adds in the large panel; working memory, file and estimated time in
 //! the small ones. Every point has a tooltip.
 
-mod axis;
-mod element;
 mod html;
 mod marker;
 
 use std::fmt::Write as _;
 
 use super::{Family, FrontierReport, Point};
-use axis::Axis;
-use element::{RED, escape, path, ring, text};
+use crate::draw::{Axis, Labels, Picture, Place, RED, escape, panel, path, ring, text};
 use marker::{colour, marker};
 
 pub use html::html;
@@ -22,13 +19,11 @@ const WIDTH: f64 = 1180.0;
 const HEIGHT: f64 = 900.0;
 const GREY: &str = r##"fill="#555""##;
 const SMALL_GREY: &str = r##"fill="#555" font-size="12""##;
-const MIDDLE: &str = r#"text-anchor="middle""#;
 const DASHES: &str = r##"stroke="#000" stroke-dasharray="6 4""##;
 
 /// What a panel shows across.
 struct Panel {
-    /// Left, top, width, height of the plotting area.
-    place: [f64; 4],
+    place: Place,
     label: &'static str,
     across: fn(&Point) -> f64,
     large: bool,
@@ -61,29 +56,27 @@ const PANELS: [Panel; 4] = [
     },
 ];
 
-/// The picture.
+/// The picture as a file.
 pub fn svg(report: &FrontierReport) -> String {
-    let mut out = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
-         width=\"{WIDTH}\" height=\"{HEIGHT}\" font-size=\"13\" fill=\"#222\" \
-         font-family=\"system-ui, 'DejaVu Sans', sans-serif\">\n\
-         <rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"white\"/>\n"
-    );
-    let title = format!("{}: what gradient norms cost and what they tell", report.model);
-    text(&mut out, (80.0, 32.0), r#"font-size="20" font-weight="600""#, &title);
-    text(&mut out, (80.0, 54.0), GREY, &subtitle(report));
-    for panel in &PANELS {
-        draw_panel(&mut out, report, panel);
-    }
-    legend(&mut out, report);
-    let footer = format!(
-        "Front and knee are chosen on other frames than those drawn, so the front may dip. Time: \
-         multiply-adds of each pass times a rate ({}).",
-        report.rates.origin
-    );
-    text(&mut out, (80.0, HEIGHT - 16.0), SMALL_GREY, &footer);
-    out.push_str("</svg>\n");
-    out
+    picture(report).svg().to_owned()
+}
+
+fn picture(report: &FrontierReport) -> Picture {
+    Picture::draw(WIDTH, HEIGHT, |out| {
+        let title = format!("{}: what gradient norms cost and what they tell", report.model);
+        text(out, (80.0, 32.0), r#"font-size="20" font-weight="600""#, &title);
+        text(out, (80.0, 54.0), GREY, &subtitle(report));
+        for panel in &PANELS {
+            draw_panel(out, report, panel);
+        }
+        legend(out, report);
+        let footer = format!(
+            "Front and knee are chosen on other frames than those drawn, so the front may dip. \
+             Time: multiply-adds of each pass times a rate ({}).",
+            report.rates.origin
+        );
+        text(out, (80.0, HEIGHT - 16.0), SMALL_GREY, &footer);
+    })
 }
 
 fn subtitle(report: &FrontierReport) -> String {
@@ -104,28 +97,29 @@ fn subtitle(report: &FrontierReport) -> String {
     )
 }
 
-fn draw_panel(out: &mut String, report: &FrontierReport, panel: &Panel) {
-    let [left, top, width, height] = panel.place;
-    let x = Axis::new(report.points.iter().map(panel.across), left, left + width, 0.05);
+fn draw_panel(out: &mut String, report: &FrontierReport, drawn: &Panel) {
+    let [left, top, width, height] = drawn.place;
+    let x = Axis::new(report.points.iter().map(drawn.across), left, left + width, 0.05);
     let ends = report.points.iter().enumerate().flat_map(|(at, point)| match bar(report, at) {
-        Some(ends) if panel.large => ends,
+        Some(ends) if drawn.large => ends,
         _ => [100.0 * point.reported.value; 2],
     });
     let y = Axis::new(ends, top + height, top, 0.06);
-    frame(out, panel, &x, &y);
+    let labels = Labels { across: drawn.label, up: "AUROC, %" };
+    panel(out, drawn.place, Some(&x), &y, &labels);
     let base = y.at(100.0 * forward_only(report).reported.value);
     path(out, &format!("M{left} {base:.1}h{width}"), DASHES);
-    let place = |point: &Point| (x.at((panel.across)(point)), y.at(100.0 * point.reported.value));
-    if panel.large {
-        guides(out, report, panel, &x);
+    let place = |point: &Point| (x.at((drawn.across)(point)), y.at(100.0 * point.reported.value));
+    if drawn.large {
+        guides(out, report, drawn, &x);
         front_line(out, report, &place);
     }
-    let size = if panel.large { 5.0 } else { 3.5 };
+    let size = if drawn.large { 5.0 } else { 3.5 };
     for (at, point) in report.points.iter().enumerate() {
         let (px, py) = place(point);
         let faint = if point.front || at == report.knee { "1" } else { "0.5" };
         let _ = writeln!(out, r#"<g opacity="{faint}"><title>{}</title>"#, tooltip(point));
-        if let (Some([low, high]), true) = (bar(report, at), panel.large) {
+        if let (Some([low, high]), true) = (bar(report, at), drawn.large) {
             let style = format!(r#"stroke="{}" stroke-opacity="0.6""#, colour(point.family));
             path(out, &format!("M{px:.1} {:.1}V{:.1}", y.at(low), y.at(high)), &style);
         }
@@ -134,8 +128,8 @@ fn draw_panel(out: &mut String, report: &FrontierReport, panel: &Panel) {
     }
     let knee = place(report.knee());
     ring(out, knee, size + 5.0);
-    if panel.large {
-        knee_label(out, report, panel, knee);
+    if drawn.large {
+        knee_label(out, report, drawn, knee);
     }
 }
 
@@ -152,27 +146,6 @@ fn bar(report: &FrontierReport, at: usize) -> Option<[f64; 2]> {
     let base = forward_only(report).reported.value;
     let shown = (point.front || at == report.knee) && !point.parameters.is_empty();
     shown.then(|| [point.gain.low, point.gain.high].map(|gain| 100.0 * (base + gain)))
-}
-
-fn frame(out: &mut String, panel: &Panel, x: &Axis, y: &Axis) {
-    let [left, top, width, height] = panel.place;
-    let bottom = top + height;
-    for tick in y.ticks() {
-        let at = y.at(tick);
-        path(out, &format!("M{left} {at:.1}h{width}"), r##"stroke="#e6e6e6""##);
-        text(out, (left - 8.0, at + 4.0), r#"text-anchor="end""#, &y.text(tick));
-    }
-    for tick in x.ticks() {
-        let at = x.at(tick);
-        path(out, &format!("M{at:.1} {bottom}v5"), r##"stroke="#888""##);
-        text(out, (at, bottom + 20.0), MIDDLE, &x.text(tick));
-    }
-    let outline = format!("M{left} {top}h{width}v{height}h-{width}z");
-    path(out, &outline, r##"fill="none" stroke="#888""##);
-    text(out, (left + width / 2.0, bottom + 42.0), MIDDLE, panel.label);
-    let (at, middle) = (left - 48.0, top + height / 2.0);
-    let turned = format!(r#"{MIDDLE} transform="rotate(-90 {at:.1} {middle:.1})""#);
-    text(out, (at, middle), &turned, "AUROC, %");
 }
 
 /// Multiples of the forward pass, and the limit.

@@ -1,71 +1,62 @@
 //! The picture with its table as one HTML page: no script, no font, no address.
 
-use std::fmt::Write as _;
-
 use super::super::{FrontierReport, Point};
-use super::{escape, svg};
+use super::picture;
+use crate::report::{Column, Page, Table};
 
-const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;color:#222;max-width:1180px;\
-margin:24px auto;padding:0 16px}svg{width:100%;height:auto}table{border-collapse:collapse;\
-font-size:13px;font-variant-numeric:tabular-nums}th,td{padding:3px 10px;text-align:right;\
-border-bottom:1px solid #e6e6e6}th:first-child,td:first-child,td.taps{text-align:left}\
-td.taps{font-family:monospace;font-size:12px;word-break:break-all}tr.front{background:#f4f8fb}\
-tr.knee{background:#fdeaea;font-weight:600}";
+const COLUMNS: [(Column, &str); 11] = [
+    (Column::Text, "taps"),
+    (Column::Text, "kind"),
+    (Column::Number, "M multiply-adds"),
+    (Column::Number, "x forward"),
+    (Column::Number, "arena KiB"),
+    (Column::Number, "bundle KiB"),
+    (Column::Number, "ms, estimated"),
+    (Column::Number, "AUROC %, choosing"),
+    (Column::Number, "AUROC %, reported"),
+    (Column::Number, "gain over forward only"),
+    (Column::Code, "--taps"),
+];
 
 /// The page.
 pub fn html(report: &FrontierReport) -> String {
-    let mut out = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\">\n<title>{} frontier\
-         </title>\n<style>{STYLE}</style></head>\n<body>\n",
-        escape(&report.model)
-    );
-    out.push_str(&svg(report));
-    let _ = writeln!(
-        out,
-        "<p>Knee: {}. It takes <code>--taps '{}'</code>. Shaded subsets are on the Pareto front \
-         of multiply-adds and AUROC. A gain whose interval holds 0 is not shown to be one.</p>",
-        escape(&report.rule),
-        escape(&report.knee().taps),
-    );
-    out.push_str(
-        "<table>\n<tr><th>taps<th>kind<th>M multiply-adds<th>x forward<th>arena KiB<th>bundle \
-         KiB<th>ms, estimated<th>AUROC %, choosing<th>AUROC %, reported<th>gain over forward \
-         only<th>--taps</tr>\n",
-    );
+    let mut page = Page::new(&format!("{} frontier", report.model));
+    page.picture(&picture(report), "");
+    page.paragraph(&format!(
+        "Knee: {}. It takes --taps '{}'. Shaded subsets are on the Pareto front of multiply-adds \
+         and AUROC. A gain whose interval holds 0 is not shown to be one.",
+        report.rule,
+        report.knee().taps,
+    ));
+    let mut table = Table::new(&COLUMNS);
     for (at, point) in report.points.iter().enumerate() {
-        row(&mut out, point, at == report.knee);
+        row(&mut table, point, at == report.knee);
     }
-    out.push_str("</table>\n</body>\n</html>\n");
-    out
+    page.table(&table);
+    page.html()
 }
 
-fn row(out: &mut String, point: &Point, knee: bool) {
+fn row(table: &mut Table, point: &Point, knee: bool) {
     let class = match (knee, point.front) {
-        (true, _) => "knee",
+        (true, _) => "marked",
         (false, true) => "front",
         (false, false) => "",
     };
     let cost = &point.cost;
     let [reported, gain] = [point.reported, point.gain]
         .map(|interval| [interval.value, interval.low, interval.high].map(|value| 100.0 * value));
-    let _ = writeln!(
-        out,
-        "<tr class=\"{class}\"><td>{}<td>{}<td>{:.2}<td>{:.2}<td>{:.1}<td>{:.1}<td>{:.3}<td>{:.2}\
-         <td>{:.2} [{:.2}, {:.2}]<td>{:+.2} [{:+.2}, {:+.2}]<td class=\"taps\">{}</tr>",
-        escape(&point.name),
-        point.family,
-        cost.macs() as f64 / 1e6,
-        cost.macs() as f64 / cost.forward.max(1) as f64,
-        cost.arena_bytes as f64 / 1024.0,
-        cost.bundle_bytes as f64 / 1024.0,
-        cost.milliseconds,
-        100.0 * point.choosing.value,
-        reported[0],
-        reported[1],
-        reported[2],
-        gain[0],
-        gain[1],
-        gain[2],
-        escape(&point.taps),
-    );
+    let cells = [
+        point.name.clone(),
+        point.family.to_string(),
+        format!("{:.2}", cost.macs() as f64 / 1e6),
+        format!("{:.2}", cost.macs() as f64 / cost.forward.max(1) as f64),
+        format!("{:.1}", cost.arena_bytes as f64 / 1024.0),
+        format!("{:.1}", cost.bundle_bytes as f64 / 1024.0),
+        format!("{:.3}", cost.milliseconds),
+        format!("{:.2}", 100.0 * point.choosing.value),
+        format!("{:.2} [{:.2}, {:.2}]", reported[0], reported[1], reported[2]),
+        format!("{:+.2} [{:+.2}, {:+.2}]", gain[0], gain[1], gain[2]),
+        point.taps.clone(),
+    ];
+    table.classed_row(class, &cells);
 }

@@ -2,17 +2,18 @@
 //! (Okabe and Ito's palette).
 
 use super::super::Family;
+use crate::draw;
 
 /// Colour of a family.
 pub(super) fn colour(family: Family) -> &'static str {
     match family {
-        Family::Forward => "#000000",
-        Family::All => "#0072B2",
-        Family::WithoutScales => "#56B4E9",
-        Family::Weights => "#E69F00",
-        Family::Normalisation => "#009E73",
-        Family::Shifts => "#CC79A7",
-        Family::Greedy => "#D55E00",
+        Family::Forward => draw::BLACK,
+        Family::All => draw::BLUE,
+        Family::WithoutScales => draw::SKY,
+        Family::Weights => draw::ORANGE,
+        Family::Normalisation => draw::GREEN,
+        Family::Shifts => draw::PURPLE,
+        Family::Greedy => draw::VERMILION,
     }
 }
 
