@@ -1,14 +1,15 @@
-//! The same bits on every target: digests of the engine's results and of drawn signs against
-//! committed ones.
+//! The same bits on every target: digests of the engine's results, of drawn signs and of faults
+//! against committed ones.
 //!
 //! Runs natively and under qemu-aarch64. `GRADGATE_BLESS=1` writes the digests anew; the engine's
-//! may change only together with runtime/engine/NUMERICS.md, those of signs only when every figure
-//! that was measured on signs is measured again.
+//! may change only together with runtime/engine/NUMERICS.md, those of signs and faults only
+//! when every figure that was measured on them is measured again.
 
 use std::fmt::Write;
 use std::path::PathBuf;
 
 use gradgate_bundle::digest::sha256;
+use gradgate_frames::fault::{Fault, FaultKind};
 use gradgate_frames::signs::{Signs, Spec, Split};
 use gradgate_graph::expand::{Label, expand, expand_aligned};
 use gradgate_graph::import::{ImportOptions, import_file};
@@ -31,8 +32,8 @@ fn compare(file: &str, found: &str) {
     assert_eq!(expected.lines().count(), found.lines().count(), "{file}: number of cases");
 }
 
-fn digest_line(out: &mut String, name: &str, text: &str) {
-    let digest = sha256(text.as_bytes());
+fn digest_line(out: &mut String, name: &str, bytes: &[u8]) {
+    let digest = sha256(bytes);
     let hex: String = digest[..12].iter().map(|b| format!("{b:02x}")).collect();
     let _ = writeln!(out, "{name}: {hex}");
 }
@@ -46,7 +47,7 @@ fn suite_cases_give_the_committed_bits() {
         let elements = case.graph.input.map(|id| case.graph.value(id).elements()).unwrap();
         let mut rng = Rng(7);
         let text: String = (0..4).map(|_| report(&compiled.bytes, &rng.bytes(elements))).collect();
-        digest_line(&mut out, case.name, &text);
+        digest_line(&mut out, case.name, text.as_bytes());
     }
     compare("suite-bits.txt", &out);
 }
@@ -65,7 +66,7 @@ fn alignments_give_the_committed_bits() {
         let reports = (0..4).map(|_| report(&compiled.bytes, &rng.bytes(elements)));
         let lines: Vec<String> = reports.map(|text| alignments_of(&text)).collect();
         cosines += lines.iter().map(|text| text.lines().count()).sum::<usize>();
-        digest_line(&mut out, case.name, &lines.concat());
+        digest_line(&mut out, case.name, lines.concat().as_bytes());
     }
     assert!(cosines > 4 * 80, "{cosines}");
     compare("alignment-bits.txt", &out);
@@ -94,7 +95,7 @@ fn real_frames_give_the_committed_bits() {
         let frames = records.chunks(3073).take(count).map(|record| channels_last(&record[1..], 3));
         let text: String = frames.map(|frame| report(&compiled.bytes, &frame)).collect();
         let with = if aligned { ", with alignments" } else { "" };
-        digest_line(&mut out, &format!("{name}{with}, {count} frames"), &text);
+        digest_line(&mut out, &format!("{name}{with}, {count} frames"), text.as_bytes());
     }
     compare("real-bits.txt", &out);
 }
@@ -112,9 +113,25 @@ fn signs_have_the_committed_bits() {
                 text.extend(picture.pixels);
                 text.push(picture.label as u8);
             }
-            let hex: String = sha256(&text)[..12].iter().map(|b| format!("{b:02x}")).collect();
-            let _ = writeln!(out, "{spec}: {hex}");
+            digest_line(&mut out, &spec.to_string(), &text);
         }
     }
     compare("signs-bits.txt", &out);
+}
+
+/// Every fault at every severity, on one sign.
+#[test]
+fn faults_have_the_committed_bits() {
+    let mut out = String::new();
+    let picture = Signs::new(Spec::new(Split::Test)).picture(0).pixels;
+    for kind in FaultKind::all() {
+        let mut all = Vec::new();
+        for fault in (1..=5).filter_map(|severity| Fault::new(kind, severity)) {
+            let mut pixels = picture.clone();
+            fault.apply(&mut pixels, 32, 32, 3, 9).unwrap();
+            all.extend(pixels);
+        }
+        digest_line(&mut out, kind.name(), &all);
+    }
+    compare("faults-bits.txt", &out);
 }

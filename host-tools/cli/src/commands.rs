@@ -6,6 +6,7 @@ mod data;
 mod expand;
 mod features;
 mod fit;
+mod frames;
 mod frontier;
 mod inspect;
 mod keygen;
@@ -33,6 +34,7 @@ binary records and Python batches, SVHN's MAT-files, idx files (also gzipped) or
 Without any files: signs:train, signs:calibration, signs:test, signs:unseen, signs:sequence and
 signs:unseen-sequence are drawn on the spot, with options as in signs:train:n=4000,seed=1,size=48
 (tracks: track=50).
+`gradgate frames` shows them. --fault NAME[:SEVERITY] spoils any frames as a faulty camera would.
 Exit code: 0 done or judged, 2 error, 130 interrupted.";
 
 /// Tells, frame by frame, whether an image classifier can be trusted on what the camera sees.
@@ -45,6 +47,7 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    Frames(frames::Args),
     Check(check::Args),
     Expand(expand::Args),
     References(references::Args),
@@ -63,6 +66,7 @@ enum Command {
 /// Runs the subcommand.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
+        Command::Frames(args) => frames::run(args),
         Command::Check(args) => check::run(args),
         Command::Expand(args) => expand::run(args),
         Command::References(args) => references::run(args),

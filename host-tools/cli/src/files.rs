@@ -147,7 +147,8 @@ fn unwritable(path: &Path, error: io::Error) -> anyhow::Error {
     anyhow::Error::new(error).context(format!("cannot write {} ({advice})", path.display()))
 }
 
-fn neighbour(path: &Path) -> Result<PathBuf> {
+/// Where a file or folder is made before it takes its name.
+pub fn neighbour(path: &Path) -> Result<PathBuf> {
     let name = path
         .file_name()
         .with_context(|| format!("cannot write {}: it names no file", path.display()))?;

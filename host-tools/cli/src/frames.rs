@@ -1,9 +1,11 @@
 //! FRAMES on the command line.
 
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use anyhow::Result;
 use clap::Args;
+use gradgate_frames::fault::Fault;
 use gradgate_frames::{Crop, Frames, Jpeg, OpenOptions, open};
 
 /// Which frames to take.
@@ -39,6 +41,13 @@ pub struct ChoiceArgs {
     /// colour sampling (:444, :422, :420, the default)
     #[arg(long, value_name = "QUALITY[:SAMPLING]")]
     pub jpeg: Option<Jpeg>,
+    /// Spoil every frame as a faulty camera would: NAME or NAME:SEVERITY, 1 to 5, as in fog:4; can
+    /// be repeated
+    #[arg(long, value_name = "FAULT", value_parser = Fault::from_str)]
+    pub fault: Vec<Fault>,
+    /// Another seed places the faults elsewhere
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "fault")]
+    pub fault_seed: u64,
 }
 
 /// See [`Crop`].
@@ -64,7 +73,7 @@ impl FramesArgs {
         self.frames.iter().map(PathBuf::as_path).collect()
     }
 
-    /// The names without folders, for metadata: nothing of the machine goes into files.
+    /// As [`ChoiceArgs::describe`].
     pub fn describe(&self) -> String {
         self.choice.describe(&self.frames)
     }
@@ -92,6 +101,11 @@ impl ChoiceArgs {
         if let Some(jpeg) = self.jpeg {
             text.push_str(&format!(" jpeg={jpeg}"));
         }
+        let faults = self.fault.iter().map(|fault| format!(" fault={fault}"));
+        text.extend(faults);
+        if self.fault_seed != 0 {
+            text.push_str(&format!(" fault-seed={}", self.fault_seed));
+        }
         text
     }
 
@@ -108,6 +122,8 @@ impl ChoiceArgs {
             CropArg::Centre => Crop::Centre,
             CropArg::Region => Crop::Region,
         };
+        options.faults.clone_from(&self.fault);
+        options.fault_seed = self.fault_seed;
         let frames = open(paths, &options)?;
         if frames.ignored() > 0 {
             let ignored = frames.ignored();

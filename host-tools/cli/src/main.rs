@@ -23,6 +23,7 @@ mod ram_budget;
 mod rates;
 mod references;
 mod self_test;
+mod sheet;
 mod steps;
 mod taps;
 mod workers;

@@ -8,12 +8,14 @@ use crate::batch::Batch;
 use crate::cifar::Cifar;
 use crate::codec::Jpeg;
 use crate::error::{FramesError, Problem};
+use crate::fault::Fault;
 use crate::fit::{Raw, Region, crop, fit};
 use crate::folder::{self, Pictures};
 use crate::idx::Idx;
 use crate::kind::{Kind, recognise};
 use crate::mat::Mat;
 use crate::picture;
+use crate::random::Random;
 use crate::signs::{self, SignFrames, Spec};
 use crate::tensors::Tensors;
 
@@ -43,6 +45,11 @@ pub struct OpenOptions {
     pub crop: Crop,
     /// A codec that every frame passes at its final size.
     pub codec: Option<Jpeg>,
+    /// Faults that every frame gets after it was resized, in this order; frames with faults are
+    /// bytes. Lasting ones are the same for all frames of a source.
+    pub faults: Vec<Fault>,
+    /// Another seed places the faults elsewhere.
+    pub fault_seed: u64,
 }
 
 /// Which part of an image becomes the frame.
@@ -72,6 +79,8 @@ impl OpenOptions {
             max_pixels: 64 << 20,
             crop: Crop::Whole,
             codec: None,
+            faults: Vec::new(),
+            fault_seed: 0,
         }
     }
 
@@ -88,7 +97,8 @@ impl OpenOptions {
         if self.stride == 0 || self.group == Some(0) || self.limit == Some(0) {
             return wrong("limit, stride and group begin at 1".to_owned());
         }
-        Ok(())
+        let check = |fault: &Fault| fault.check(self.channels).map_err(FramesError::Options);
+        self.faults.iter().try_for_each(check)
     }
 }
 
@@ -311,11 +321,32 @@ impl Frames {
             let region = Region::centre(&raw, shape);
             raw = crop(raw, region).map_err(impossible)?;
         }
-        let mut pixels = fit(raw, shape).map_err(impossible)?;
+        let source = first_source + source;
+        let mut pixels = fit(raw, shape)
+            .and_then(|pixels| self.damaged(pixels, number, source))
+            .map_err(impossible)?;
         if let Some(codec) = self.options.codec {
             pixels = codec.pass(pixels, shape).map_err(impossible)?;
         }
-        Ok(Frame { pixels, label, source: first_source + source, name })
+        Ok(Frame { pixels, label, source, name })
+    }
+
+    fn damaged(&self, pixels: Pixels, number: usize, source: i64) -> Result<Pixels, String> {
+        let OpenOptions { faults, fault_seed, .. } = &self.options;
+        if faults.is_empty() {
+            return Ok(pixels);
+        }
+        let mut bytes = match pixels {
+            Pixels::U8(bytes) => bytes,
+            floats @ Pixels::F32(_) => floats.to_u8(),
+        };
+        let [height, width, channels] = self.shape();
+        for (place, fault) in faults.iter().enumerate() {
+            let of = if fault.kind().is_lasting() { source as u64 } else { number as u64 };
+            let seed = Random::of(&[*fault_seed, place as u64, of]).bits();
+            fault.apply(&mut bytes, width, height, channels, seed)?;
+        }
+        Ok(Pixels::U8(bytes))
     }
 
     /// All frames in order.

@@ -16,6 +16,8 @@
 //! through a codec where that is asked for. Nothing but names, labels and sources is kept in
 //! memory, packed idx and MAT-files aside; any number of threads may read.
 //!
+//! [`OpenOptions::faults`] makes the frames those of a broken camera, by the faults of [`fault`].
+//!
 //! What a picture says about its own display is not applied: EXIF orientation, colour profile and
 //! gamma are ignored, as by PIL and OpenCV unless told otherwise. An alpha channel is dropped, the
 //! colours under it stay as stored. 16-bit samples are rounded to 8 bits.
@@ -26,6 +28,7 @@ mod batch;
 mod cifar;
 mod codec;
 mod error;
+pub mod fault;
 mod fit;
 mod folder;
 mod frames;
@@ -35,6 +38,7 @@ pub mod known;
 mod mat;
 mod pickle;
 mod picture;
+mod random;
 mod record;
 pub mod signs;
 mod tensors;

@@ -15,7 +15,6 @@ mod camera;
 mod catalogue;
 mod glyph;
 mod pose;
-mod random;
 mod raster;
 mod scene;
 mod shape;
@@ -23,8 +22,8 @@ mod sheet;
 mod spec;
 mod track;
 
+use crate::random::Random;
 use catalogue::{KNOWN, Sign, UNSEEN};
-use random::Random;
 use scene::{Site, View};
 use track::Track;
 

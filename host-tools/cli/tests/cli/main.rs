@@ -2,6 +2,7 @@
 
 mod bench;
 mod data;
+mod frames;
 mod frontier;
 mod path;
 mod references;

@@ -1,8 +1,8 @@
 //! What stands behind a sign: sky, leaves, walls, shelves, a street; and clutter in signs' colours.
 
-use super::random::{Noise, Random, smooth};
 use super::raster::{Canvas, Light};
 use super::shape::{Outline, Point, disc, moved, rectangle, regular};
+use crate::random::{Noise, Random, smooth};
 
 /// A flat piece of scenery, in shares of the frame's side.
 #[derive(Clone, Debug)]

@@ -1,8 +1,8 @@
 //! From linear light to the camera's bytes: illumination, blur, sensor noise, tone curve.
 
-use super::random::{Random, smooth};
 use super::raster::{Canvas, Light};
 use super::shape::Point;
+use crate::random::{Random, smooth};
 
 /// The illumination of a whole scene.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,7 +1,7 @@
 //! Where a sign stands before the camera, and where its points come to lie in the frame.
 
-use super::random::sine_cosine;
 use super::shape::Point;
+use crate::random::sine_cosine;
 
 /// The place of a sign. Lengths are shares of the frame's side, angles are turns.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -134,9 +134,9 @@ fn clamped(v: f32, high: f32) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::random::Random;
     use super::super::shape::{disc, moved, rectangle, regular};
     use super::*;
+    use crate::random::Random;
 
     fn coverage(size: usize, outline: &[Point]) -> Vec<f32> {
         let mut canvas = Canvas::new(size);

@@ -4,9 +4,9 @@ use super::background::{Background, Framing, light, mix};
 use super::camera::{Blur, Illumination, Sensor, Shadow, blur, expose, illuminate};
 use super::catalogue::{Paint, Sign};
 use super::pose::{NEAREST, Pose, Projection};
-use super::random::{Noise, Random, sine_cosine};
 use super::raster::{Canvas, Light};
 use super::shape::{Outline, Point, rectangle};
+use crate::random::{Noise, Random, sine_cosine};
 
 /// A place with a sign: the same for all frames of a track.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 //! All pieces turn the same way, so that a layer may be a heap of overlapping ones. Axes run right
 //! and down.
 
-use super::random::sine_cosine;
+use crate::random::sine_cosine;
 
 /// A point: right, down.
 pub(crate) type Point = [f32; 2];

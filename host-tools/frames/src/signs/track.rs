@@ -3,9 +3,9 @@
 use super::background::Framing;
 use super::camera::{Blur, Illumination};
 use super::pose::Pose;
-use super::random::{Noise, Random};
 use super::scene::{Site, View};
 use super::shape::Point;
+use crate::random::{Noise, Random};
 
 /// Frames over which the robot sways once to and fro, about.
 const SWAY: f32 = 12.0;

@@ -1,7 +1,8 @@
 //! Seeded numbers, smooth noise and sines that have the same bits on every machine.
 //!
 //! Only additions, products, quotients, square roots and `floor` of IEEE 754 are used, here and in
-//! all of `signs`: the platform's sine, power or exponential may differ in its last bit.
+//! all of `signs` and `fault`: the platform's sine, power or exponential may differ in its last
+//! bit.
 
 /// A generator (splitmix64) whose stream is a function of what it was made of.
 #[derive(Clone, Debug)]
