@@ -13,6 +13,8 @@ mod keygen;
 mod pack;
 mod references;
 mod run;
+#[cfg(feature = "lab")]
+mod train;
 mod verify;
 
 use std::process::ExitCode;
@@ -61,6 +63,8 @@ enum Command {
     Run(run::Args),
     Bench(bench::Args),
     Data(data::Args),
+    #[cfg(feature = "lab")]
+    Train(train::Args),
 }
 
 /// Runs the subcommand.
@@ -80,6 +84,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Run(args) => run::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Data(args) => data::run(args),
+        #[cfg(feature = "lab")]
+        Command::Train(args) => train::run(args),
     }
 }
 

@@ -25,6 +25,22 @@ pub fn frames(frames: usize, what: &'static str) -> ProgressBar {
     bar
 }
 
+/// A bar over `steps` steps of which `made` were made before.
+#[cfg(feature = "lab")]
+pub fn steps(steps: usize, made: usize) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let target = ProgressDrawTarget::stderr_with_hz(5);
+    let bar = ProgressBar::with_draw_target(Some(steps as u64), target);
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len}, {eta} left, {msg}") {
+        bar.set_style(style);
+    }
+    bar.set_position(made as u64);
+    bar.reset_eta();
+    bar
+}
+
 /// A spinner for work of unknown length.
 pub fn spinner(what: &'static str) -> ProgressBar {
     if !std::io::stderr().is_terminal() {

@@ -15,6 +15,8 @@ pub enum LabError {
     Options(String),
     /// Numbers that are not finite where they must be.
     NotFinite(String),
+    /// A file that cannot be read or written.
+    File(String),
 }
 
 impl fmt::Display for LabError {
@@ -24,7 +26,8 @@ impl fmt::Display for LabError {
             | LabError::Model(text)
             | LabError::Data(text)
             | LabError::Options(text)
-            | LabError::NotFinite(text) => f.write_str(text),
+            | LabError::NotFinite(text)
+            | LabError::File(text) => f.write_str(text),
         }
     }
 }

@@ -13,6 +13,7 @@ mod function;
 mod gemm;
 mod max_pool;
 mod movement;
+mod own;
 mod reduce;
 mod tensor;
 
@@ -27,6 +28,7 @@ use crate::error::LabError;
 
 pub use batch_norm::Statistics;
 pub use burn_classifier::BurnClassifier;
+pub use own::Kernels;
 pub(crate) use tensor::{download, upload, upload_tensor};
 
 /// How BatchNorm normalises.
@@ -46,7 +48,7 @@ pub struct Network<B: Backend> {
     device: B::Device,
 }
 
-impl<B: Backend> Network<B> {
+impl<B: Kernels> Network<B> {
     /// Uploads the constants of `graph`.
     ///
     /// # Errors
@@ -125,12 +127,12 @@ impl<B: Backend> Network<B> {
             node.inputs.iter().map(|&id| self.graph.value(id).is_frame()).collect();
         let shape_of = |index: usize| self.graph.shape(node.inputs[index]);
         match &node.op {
-            Op::Conv(conv) => conv::evaluate::<B>(conv, o),
+            Op::Conv(conv) => B::convolution(conv, o),
             Op::ConvInputGradient { conv, input_hw } => conv::transposed::<B>(conv, *input_hw, o),
             Op::BatchNorm { epsilon } => match mode {
                 Mode::Inference => batch_norm::inference::<B>(*epsilon, o),
                 Mode::Training(statistics) => {
-                    let (result, of_batch) = batch_norm::training::<B>(*epsilon, o);
+                    let (result, of_batch) = B::normalisation(*epsilon, o);
                     statistics.push((id, of_batch));
                     result
                 }

@@ -5,7 +5,7 @@
 //! gradients of the image out, as plain numbers. What stands above it (attacks, detectors,
 //! protocols) knows no Burn; what stands below it, [`executor`] on Burn and [`engine_classifier`]
 //! on gradgate's own engine, knows no attack. Burn's types appear in [`executor`], [`device`] and
-//! the training loop only.
+//! the training loop only; [`kernels`] are its loops on a CPU.
 
 pub mod array;
 pub mod baseline;
@@ -15,6 +15,10 @@ pub mod engine_classifier;
 pub mod error;
 pub mod executor;
 pub mod host_classifier;
+pub mod kernels;
+pub mod random;
+pub mod train;
+pub mod zoo;
 
 pub use array::Array;
 pub use classifier::{Classifier, Gradient};

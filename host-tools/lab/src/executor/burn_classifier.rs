@@ -15,7 +15,7 @@ use gradgate_graph::graph::{Graph, ValueId};
 use rayon::prelude::*;
 
 use super::tensor::dims;
-use super::{Mode, Network, download, upload};
+use super::{Kernels, Mode, Network, download, upload};
 use crate::array::Array;
 use crate::classifier::{Classifier, Cotangents, Gradient, check_images};
 use crate::error::LabError;
@@ -38,7 +38,7 @@ struct Tape<B: Backend> {
     values: Vec<Array>,
 }
 
-impl<B: Backend> BurnClassifier<B> {
+impl<B: Kernels> BurnClassifier<B> {
     /// Uploads the graph's constants. `batch` frames share a tensor.
     ///
     /// # Errors
@@ -141,7 +141,7 @@ fn joined(parts: Vec<Array>, shape: &[usize]) -> Array {
     whole.unwrap_or_else(|| Array::zeros([&[0], &shape[1..]].concat()))
 }
 
-impl<B: Backend> Classifier for BurnClassifier<B> {
+impl<B: Kernels> Classifier for BurnClassifier<B> {
     fn graph(&self) -> &Arc<Graph> {
         self.plain.graph()
     }

@@ -1,0 +1,28 @@
+//! Training: a recipe and labelled frames in, an ONNX model with its card and curves out.
+//!
+//! Everything random is drawn by counter from the recipe's seed, the epoch and the image, so that
+//! a run that was killed at any step and resumed ends with the same weights, bit for bit, on the
+//! same kind of processor. A batch is cut into a fixed number of *shards*, each normalised by
+//! statistics of its own and computed by a thread of its own; their gradients are added in order.
+
+mod augment;
+mod card;
+mod checkpoint;
+mod curves;
+mod data;
+mod learner;
+mod optimiser;
+mod recipe;
+mod run;
+mod schedule;
+
+pub use augment::Augmentation;
+pub use card::Card;
+pub use checkpoint::Checkpoint;
+pub use curves::{Curves, Epoch};
+pub use data::{Dataset, Parts};
+pub use learner::{Learner, Shard, StepResult, open};
+pub use optimiser::{Decay, Optimiser};
+pub use recipe::{Data, Network, Recipe};
+pub use run::{Finished, Progress, Run, Trained};
+pub use schedule::{Kind, Schedule};
