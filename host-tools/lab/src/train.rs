@@ -12,6 +12,7 @@ mod curves;
 mod data;
 mod learner;
 mod optimiser;
+mod plot;
 mod recipe;
 mod run;
 mod schedule;

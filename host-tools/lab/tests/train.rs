@@ -68,7 +68,7 @@ fn a_run_resumed_anywhere_ends_with_the_same_bits() {
     let (run, trained) = train(&recipe(), data.path(), whole.path(), usize::MAX);
     assert_eq!(run.steps(), 9);
     let Trained::Finished(finished) = trained else { panic!("stopped") };
-    let files = ["model.onnx", "card.toml", "curves.json", "recipe.toml"];
+    let files = ["model.onnx", "card.toml", "curves.json", "curves.svg", "recipe.toml"];
     let contents = |folder: &Path| files.map(|name| std::fs::read(folder.join(name)).expect(name));
     for stops in [&[1][..], &[2, 5], &[3], &[8]] {
         let folder = tempfile::tempdir().expect("a folder");

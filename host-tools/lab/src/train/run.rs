@@ -19,6 +19,7 @@ use super::card::{self, Card, Part};
 use super::checkpoint::{Checkpoint, Position, not_finite};
 use super::curves::{Curves, Epoch, rounded};
 use super::learner::{Learner, Shard, State, cross_entropy, open, trained};
+use super::plot;
 use super::recipe::hex;
 use super::{Dataset, Parts, Recipe};
 use crate::array::Array;
@@ -280,7 +281,8 @@ impl Run {
             recipe: self.position.recipe.clone(),
             epochs: self.position.epochs.clone(),
         };
-        write(&self.folder, "curves.json", curves.to_json()?.as_bytes())
+        write(&self.folder, "curves.json", curves.to_json()?.as_bytes())?;
+        write(&self.folder, "curves.svg", plot::svg(&curves).as_bytes())
     }
 
     /// Mean cross-entropy and right answers; `None` without frames.
