@@ -144,6 +144,7 @@ fn read(recipe: &Recipe, base: &Path, names: &[String], group: usize) -> Result<
     let failed = |error: gradgate_frames::FramesError| LabError::Data(error.to_string());
     let frames = open(&paths, &options).map_err(failed)?;
     let mut dataset = Dataset { shape: [channels, height, width], ..Dataset::default() };
+    dataset.pixels.reserve_exact(frames.len().saturating_mul(channels * height * width));
     for frame in frames.iter() {
         let frame = frame.map_err(failed)?;
         let label = frame.label.ok_or_else(|| {

@@ -180,7 +180,7 @@ impl Recipe {
         if self.epochs == 0 || self.batch == 0 || self.shards == 0 {
             return Some("epochs, batch and shards begin at 1".to_owned());
         }
-        if self.batch % self.shards != 0 || self.batch / self.shards < 2 {
+        if !self.batch.is_multiple_of(self.shards) || self.batch / self.shards < 2 {
             return Some(format!(
                 "batch {} does not fall into {} equal shards of at least 2 frames",
                 self.batch, self.shards

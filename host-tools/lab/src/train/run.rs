@@ -181,7 +181,7 @@ impl Run {
         while self.position.step < self.steps() {
             let rate = self.one_step()?;
             let mut progress = self.progress();
-            if self.position.step % self.of_epoch() == 0 {
+            if self.position.step.is_multiple_of(self.of_epoch()) {
                 progress.ended = Some(self.end_epoch(rate)?);
             } else if self.written.elapsed() > CHECKPOINT_EVERY {
                 self.checkpoint()?;

@@ -6,7 +6,7 @@ use super::Shortcut;
 use super::layers::{Layers, Window};
 use crate::error::LabError;
 
-/// ResNet-8 of MLPerf Tiny (mlcommons/tiny, benchmark/training/image_classification, resnet_v1_eembc).
+/// ResNet-8 of MLPerf Tiny: `resnet_v1_eembc` of mlcommons/tiny, its image classification.
 pub(super) fn resnet8(layers: &mut Layers, classes: usize) -> Result<(), LabError> {
     conv_norm(layers, "stem", 16, Window::keras(3, 1))?;
     layers.relu("stem.relu")?;
