@@ -3,6 +3,7 @@
 //! `cargo xtask test` is the one test command: continuous integration checks the same.
 //! Depends on no crate of the workspace, so that it builds when they do not.
 
+mod attack_peers;
 mod families;
 mod fuzz;
 mod golden;
@@ -82,6 +83,12 @@ const COMMANDS: &[Command] = &[
         arguments: "[--resume] [NETWORK ..]",
         about: "many families against PyTorch's float64 features; writes docs/families.md",
         run: families::run,
+    },
+    Command {
+        name: "attack-peers",
+        arguments: "[--images N] [--least N] [--searches N] [--steps N]",
+        about: "`gradgate attack` beside torchattacks, foolbox, ART and cleverhans on resnet20",
+        run: attack_peers::run,
     },
     Command {
         name: "kernel-counts",

@@ -1,5 +1,7 @@
 //! The command line: which subcommands there are, and what they share.
 
+#[cfg(feature = "lab")]
+mod attack;
 mod bench;
 mod check;
 mod data;
@@ -65,6 +67,8 @@ enum Command {
     Data(data::Args),
     #[cfg(feature = "lab")]
     Train(train::Args),
+    #[cfg(feature = "lab")]
+    Attack(attack::Args),
 }
 
 /// Runs the subcommand.
@@ -86,6 +90,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Data(args) => data::run(args),
         #[cfg(feature = "lab")]
         Command::Train(args) => train::run(args),
+        #[cfg(feature = "lab")]
+        Command::Attack(args) => attack::run(args),
     }
 }
 

@@ -6,15 +6,21 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-/// A bar over `frames` frames; it draws nothing where nobody would see it.
+/// A bar over `frames` frames.
 pub fn frames(frames: usize, what: &'static str) -> ProgressBar {
+    counted(frames as u64, "frames", what)
+}
+
+/// A bar over `length` units; it draws nothing where nobody would see it.
+pub fn counted(length: u64, unit: &str, what: &'static str) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
     let target = ProgressDrawTarget::stderr_with_hz(5);
-    let bar = ProgressBar::with_draw_target(Some(frames as u64), target);
-    let template = "{msg} {bar:30} {pos}/{len} frames, {rate} a second, {eta} left";
-    if let Ok(style) = ProgressStyle::with_template(template) {
+    let bar = ProgressBar::with_draw_target(Some(length), target);
+    let template =
+        format!("{{msg}} {{bar:30}} {{pos}}/{{len}} {unit}, {{rate}} a second, {{eta}} left");
+    if let Ok(style) = ProgressStyle::with_template(&template) {
         let rate = |state: &ProgressState, out: &mut dyn Write| {
             // A bar that cannot be written is no reason to stop.
             let _ = write!(out, "{:.0}", state.per_sec());

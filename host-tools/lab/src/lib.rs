@@ -8,6 +8,7 @@
 //! the training loop only; [`kernels`] are its loops on a CPU.
 
 pub mod array;
+pub mod attack;
 pub mod baseline;
 pub mod classifier;
 pub mod device;
@@ -16,6 +17,7 @@ pub mod error;
 pub mod executor;
 pub mod host_classifier;
 pub mod kernels;
+pub mod preprocessed;
 pub mod random;
 pub mod train;
 pub mod zoo;
@@ -24,3 +26,4 @@ pub use array::Array;
 pub use classifier::{Classifier, Gradient};
 pub use device::Device;
 pub use error::LabError;
+pub use random::Random;

@@ -1,5 +1,7 @@
 //! The built command on tiny models and generated frames: the whole path, and what is refused.
 
+#[cfg(feature = "lab")]
+mod attack;
 mod bench;
 mod data;
 mod frames;
