@@ -234,7 +234,8 @@ def hsv(image, hue, saturation):
     for pixel in planes:
         h, s, v = colorsys.rgb_to_hsv(*pixel)
         out.append(colorsys.hsv_to_rgb((h + hue) % 1.0, min(max(s + saturation, 0), 1), v))
-    return np.array(out).T.reshape(image.shape).astype(np.float32)
+    # safetensors writes memory as it lies, and a transposed array lies the other way round.
+    return np.ascontiguousarray(np.array(out).T.reshape(image.shape), np.float32)
 
 
 # --- goldens --------------------------------------------------------------------------------------

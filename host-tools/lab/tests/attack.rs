@@ -10,9 +10,10 @@ use gradgate_lab::attack::{
     self, Attack, Choice, CleanWrong, Labels, Method, Outcome, Preset, Status, Subject, Summary,
     Target, Work, resolve,
 };
-use gradgate_lab::{Classifier, Device, LabError, device};
+use gradgate_lab::{Array, Classifier, Device, LabError, device};
 use gradgate_tests::cases::cases;
-use support::{CLASSES, SHAPE, TwoLayers, subjects};
+use gradgate_tests::rng::Rng;
+use support::{CLASSES, SHAPE, TwoLayers};
 
 const EPS: f64 = 16.0 / 255.0;
 
@@ -79,6 +80,25 @@ fn assert_independent(classifier: &dyn Classifier, shape: [usize; 3], count: usi
             assert!(other == together, "{} {what} differs", attack.method);
         }
     }
+}
+
+/// `count` images of 8 bits with the classifier's own class as label; every fifth has another one,
+/// so that the classifier is wrong about it.
+fn subjects(classifier: &dyn Classifier, shape: [usize; 3], count: usize) -> Vec<Subject> {
+    let mut rng = Rng(23);
+    let samples: usize = shape.iter().product();
+    let classes = classifier.classes();
+    (0..count)
+        .map(|index| {
+            let pixels: Vec<f32> =
+                (0..samples).map(|_| f32::from(rng.bits() as u8) / 255.0).collect();
+            let image = Array::new([1, shape[0], shape[1], shape[2]], pixels.clone());
+            let logits = classifier.logits(&image).expect("logits");
+            let class = gradgate_lab::attack::loss::argmax(logits.frame(0));
+            let label = if index % 5 == 4 { (class + 1) % classes } else { class };
+            Subject { index, source: index as i64, label: Some(label), pixels }
+        })
+        .collect()
 }
 
 #[test]

@@ -131,7 +131,8 @@ impl CarliniWagnerSearch {
 
     /// Whether this round has come to nothing.
     fn stalls(&mut self, distance: f64) -> bool {
-        if !self.options.abort_early || self.step % (self.options.steps / 10).max(1) != 0 {
+        if !self.options.abort_early || !self.step.is_multiple_of((self.options.steps / 10).max(1))
+        {
             return false;
         }
         let hinge = (distance + self.options.kappa).max(0.0);
