@@ -9,8 +9,7 @@ use clap::Args as ClapArgs;
 use gradgate_lab::Device;
 use gradgate_lab::train::{Epoch, Finished, Progress, Recipe, Run, Trained};
 
-use crate::interrupt::{self, Interrupted};
-use crate::{output, progress};
+use crate::{interrupt, output, progress};
 
 /// Train a classifier by a recipe; the same command goes on where a run was stopped
 #[derive(ClapArgs, Debug)]
@@ -56,8 +55,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Trained::Stopped { step } => {
-            eprintln!("stopped after step {step}: the same command goes on from here");
-            Err(Interrupted.into())
+            eprintln!("interrupted after step {step}: the same command goes on from here");
+            Ok(ExitCode::from(interrupt::EXIT_CODE))
         }
     }
 }
