@@ -121,12 +121,23 @@ fn secret_keys_are_readable_by_their_owner_alone() {
     assert_eq!(mode & 0o777, 0o600);
 }
 
+/// Whether a process handles SIGINT by now: bit 1 of the mask of caught signals, proc(5).
+#[cfg(target_os = "linux")]
+fn handles_ctrl_c(id: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|m| m & 2 != 0)
+}
+
+/// A fixed pause before the signal failed on a machine so fast that the command had ended, and
+/// would on one so slow that its handler was not set.
 #[cfg(target_os = "linux")]
 #[test]
 fn ctrl_c_ends_cleanly() {
     use std::process::{Command, Stdio};
+    use std::time::{Duration, Instant};
     let bench = Bench::new();
-    bench.write("many.bin", records(3000, 1, false));
+    bench.write("many.bin", records(3000, 1, false).repeat(10));
     let before = bench.names();
     let mut child = Command::new(env!("CARGO_BIN_EXE_gradgate"))
         .args("features tiny.onnx many.bin -o new --executor interp --threads 1".split(' '))
@@ -135,10 +146,18 @@ fn ctrl_c_ends_cleanly() {
         .stderr(Stdio::null())
         .spawn()
         .expect("starts");
-    std::thread::sleep(std::time::Duration::from_millis(400));
+    let started = Instant::now();
+    while !handles_ctrl_c(child.id()) {
+        assert!(child.try_wait().expect("a child").is_none(), "ended before it took signals");
+        assert!(started.elapsed() < Duration::from_secs(60), "never handled Ctrl-C");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // Into the loop over frames, on most machines; before it the command must end as cleanly.
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(child.try_wait().expect("a child").is_none(), "ended already: give it more frames");
     let id = child.id().to_string();
     let kill = Command::new("kill").args(["-INT", &id]).status().expect("kill runs");
-    assert!(kill.success(), "the command had ended already: give it more frames");
+    assert!(kill.success());
     assert_eq!(child.wait().expect("ends").code(), Some(130));
     assert_eq!(bench.names(), before);
 }
