@@ -16,7 +16,7 @@ use gradgate_graph::expand::{Expanded, Label, expand};
 use gradgate_graph::export::{ExportOptions, ExportOutput, export};
 use gradgate_graph::graph::{Graph, ValueId};
 use gradgate_graph::import::{ImportOptions, Imported, import_file};
-use gradgate_graph::interp::{Choices, Features, Interp};
+use gradgate_graph::interp::{Choices, Features, Interp, Kinks};
 use gradgate_graph::ops::Op;
 use gradgate_graph::taps::Taps;
 
@@ -71,9 +71,10 @@ pub struct Parity {
     pub frames: usize,
     /// Frames within [`FRAME_LIMIT`].
     pub within: usize,
-    /// Frames beyond it that kinks explain: the interpreter agrees within the same limit once it
-    /// makes the engine's choices (units of Relu and Clip that pass, maxima of windows), and none
-    /// of these is farther than [`KINK_LIMIT`] from where its own would change.
+    /// Frames beyond it that kinks explain: the interpreter agrees with PyTorch, and with the
+    /// engine within the same limit once it makes the engine's choices (units of Relu and Clip that
+    /// pass, maxima of windows), and none of these is farther than [`KINK_LIMIT`] from where its
+    /// own would change.
     pub explained: usize,
     /// The farthest of those choices.
     pub farthest: f64,
@@ -89,6 +90,24 @@ impl Parity {
     /// Whether the median is within its limit, too.
     pub fn holds(&self) -> bool {
         self.median <= MEDIAN_LIMIT && self.frames_hold()
+    }
+}
+
+/// What is known of a frame beyond [`FRAME_LIMIT`].
+#[derive(Clone, Copy)]
+struct Evidence {
+    /// Error of the interpreter with its own choices, against PyTorch.
+    own: f64,
+    /// Error of the interpreter with the engine's choices, against the engine.
+    chosen: f64,
+    /// Where the choices differ.
+    kinks: Kinks,
+}
+
+impl Evidence {
+    fn explains(&self) -> bool {
+        let kinks = self.kinks.count > 0 && self.kinks.farthest <= KINK_LIMIT;
+        self.own <= INTERP_LIMIT && self.chosen <= FRAME_LIMIT && kinks
     }
 }
 
@@ -192,12 +211,17 @@ impl<'r> Subject<'r> {
                 let got = wide(&run.expect("a loaded bundle runs"));
                 let choices = choices(&self.expanded.graph, &kept, arena);
                 let image = &self.reference.images[frame];
-                let kinks = interp.kinks(&interp.run(image), &choices);
-                let own = interp.features(&self.expanded, image, &choices);
-                let own = Expected { logits: own.logits, squared_norms: own.squared_norms };
-                let agrees = own.error(&got, FLOOR_F32) <= FRAME_LIMIT;
-                count += usize::from(agrees && kinks.count > 0 && kinks.farthest <= KINK_LIMIT);
-                farthest = worse(farthest, kinks.farthest);
+                let values = interp.run(image);
+                let own = Features::of(&self.expanded, &values);
+                let chosen = interp.features(&self.expanded, image, &choices);
+                let (logits, squared_norms) = (chosen.logits, chosen.squared_norms);
+                let evidence = Evidence {
+                    own: self.expected[frame].error(&own, FLOOR_F64),
+                    chosen: Expected { logits, squared_norms }.error(&got, FLOOR_F32),
+                    kinks: interp.kinks(&values, &choices),
+                };
+                count += usize::from(evidence.explains());
+                farthest = worse(farthest, evidence.kinks.farthest);
             }
         });
         (count, farthest)
@@ -302,4 +326,27 @@ fn values_of(id: ValueId, graph: &Graph, kept: &Compiled, arena: &[f32]) -> Opti
     let channels = graph.shape(id).get(1).copied().unwrap_or(1);
     let pixels = values.len() / channels;
     Some((0..values.len()).map(|i| values[i % pixels * channels + i / pixels]).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinks_explain_a_frame_only_with_every_figure_within_its_limit() {
+        let kinks = Kinks { count: 1, farthest: 1e-6 };
+        let good = Evidence { own: 1e-13, chosen: 1e-6, kinks };
+        assert!(good.explains());
+        for bad in [
+            Evidence { own: 1e-8, ..good },
+            Evidence { own: f64::NAN, ..good },
+            Evidence { chosen: 2e-4, ..good },
+            Evidence { chosen: f64::NAN, ..good },
+            Evidence { kinks: Kinks { count: 0, ..kinks }, ..good },
+            Evidence { kinks: Kinks { farthest: 2e-5, ..kinks }, ..good },
+            Evidence { kinks: Kinks { farthest: f64::INFINITY, ..kinks }, ..good },
+        ] {
+            assert!(!bad.explains(), "{:e} {:e} {:?}", bad.own, bad.chosen, bad.kinks);
+        }
+    }
 }

@@ -81,6 +81,18 @@ fn every_family_gives_pytorchs_features() {
 }
 
 #[test]
+fn one_norm_that_is_off_fails_its_network() {
+    let model = models().into_iter().find(|m| m.ends_with("mobilenet_v2.dynamo.onnx"));
+    let model = model.expect("a golden");
+    let mut reference = reference(&model);
+    reference.squared_norms[1][0] *= 1.001;
+    let subject = Subject::read(&model, &reference).unwrap_or_else(|e| panic!("{e}"));
+    assert!(subject.interpret(usize::MAX) > INTERP_LIMIT);
+    let parity = subject.engine().parity;
+    assert!(!parity.frames_hold() && parity.within + 1 == parity.frames, "{parity:?}");
+}
+
+#[test]
 fn every_network_that_must_be_compiled_is_there() {
     let names: Vec<String> =
         models().iter().map(|m| m.file_stem().expect("a name").to_string_lossy().into()).collect();

@@ -60,6 +60,23 @@ pub struct Features {
     pub alignments: Vec<f64>,
 }
 
+impl Features {
+    /// Those among the values of an expanded graph.
+    pub fn of(expanded: &Expanded, values: &Values) -> Self {
+        let vector = |id: Option<ValueId>| id.map_or(Vec::new(), |id| values.get(id).to_vec());
+        let norms = |taps: &[(ValueId, ValueId)]| {
+            taps.iter().map(|&(_, norm)| values.get(norm)[0]).collect()
+        };
+        Self {
+            logits: vector(expanded.graph.logits),
+            squared_norms: norms(&expanded.squared_norms),
+            activation_norms: norms(&expanded.activation_norms),
+            penultimate: vector(expanded.penultimate),
+            alignments: norms(&expanded.alignments),
+        }
+    }
+}
+
 /// An interpreter for one graph; constants are widened once.
 pub struct Interp<'g> {
     graph: &'g Graph,
@@ -112,17 +129,7 @@ impl<'g> Interp<'g> {
     /// # Panics
     /// As [`Interp::run`].
     pub fn features(&self, expanded: &Expanded, image: &[f64], choices: &Choices) -> Features {
-        let values = self.run_given(image, choices);
-        let norms = |taps: &[(ValueId, ValueId)]| {
-            taps.iter().map(|&(_, norm)| values.get(norm)[0]).collect()
-        };
-        Features {
-            logits: expanded.graph.logits.map_or(Vec::new(), |id| values.get(id).to_vec()),
-            squared_norms: norms(&expanded.squared_norms),
-            activation_norms: norms(&expanded.activation_norms),
-            penultimate: expanded.penultimate.map_or(Vec::new(), |id| values.get(id).to_vec()),
-            alignments: norms(&expanded.alignments),
-        }
+        Features::of(expanded, &self.run_given(image, choices))
     }
 
     fn evaluate(&self, node: &Node, data: &[Vec<f64>], choices: &Choices) -> Vec<f64> {
