@@ -5,6 +5,8 @@ mod attack;
 mod bench;
 mod check;
 mod data;
+#[cfg(feature = "lab")]
+mod evaluate;
 mod expand;
 mod features;
 mod fit;
@@ -69,6 +71,8 @@ enum Command {
     Train(train::Args),
     #[cfg(feature = "lab")]
     Attack(attack::Args),
+    #[cfg(feature = "lab")]
+    Evaluate(evaluate::Args),
 }
 
 /// Runs the subcommand.
@@ -92,6 +96,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Train(args) => train::run(args),
         #[cfg(feature = "lab")]
         Command::Attack(args) => attack::run(args),
+        #[cfg(feature = "lab")]
+        Command::Evaluate(args) => evaluate::run(args),
     }
 }
 

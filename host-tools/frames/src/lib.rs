@@ -51,4 +51,4 @@ pub use frames::{Crop, Frame, Frames, OpenOptions, Pixels, RecordLayout, open};
 pub use gradgate_frame::{
     ApplyError, CheckLimits, FrameFault, FrozenWatch, ParseError, Preprocessing, check_frame,
 };
-pub use write::{save_png, write_atomic, write_images_safetensors};
+pub use write::{png, save_png, write_atomic, write_images_safetensors};

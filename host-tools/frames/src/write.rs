@@ -42,13 +42,21 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), FramesError> {
 /// Writes one frame of `[height, width, channels]` as a PNG of 8 bits.
 pub fn save_png(path: &Path, pixels: &Pixels, shape: [usize; 3]) -> Result<(), FramesError> {
     let unwritable = |what: String| FramesError::Unwritable { path: path.to_owned(), what };
-    let [height, width, channels] = checked(pixels.len(), shape).map_err(unwritable)?;
+    write_atomic(path, &png(pixels, shape).map_err(unwritable)?)
+}
+
+/// The bytes of such a file.
+///
+/// # Errors
+/// What does not fit the shape, or a PNG.
+pub fn png(pixels: &Pixels, shape: [usize; 3]) -> Result<Vec<u8>, String> {
+    let [height, width, channels] = checked(pixels.len(), shape)?;
     let colour = if channels == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 };
     let mut bytes = Cursor::new(Vec::new());
     let (w, h) = (width as u32, height as u32);
     image::write_buffer_with_format(&mut bytes, &pixels.to_u8(), w, h, colour, ImageFormat::Png)
-        .map_err(|error| unwritable(error.to_string()))?;
-    write_atomic(path, bytes.get_ref())
+        .map_err(|error| error.to_string())?;
+    Ok(bytes.into_inner())
 }
 
 /// Writes frames of `[height, width, channels]` as `images` (n x channels x height x width), with

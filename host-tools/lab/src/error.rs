@@ -17,6 +17,8 @@ pub enum LabError {
     NotFinite(String),
     /// A file that cannot be read or written.
     File(String),
+    /// The caller asked to stop; what was finished is kept.
+    Stopped,
 }
 
 impl fmt::Display for LabError {
@@ -28,6 +30,7 @@ impl fmt::Display for LabError {
             | LabError::Options(text)
             | LabError::NotFinite(text)
             | LabError::File(text) => f.write_str(text),
+            LabError::Stopped => f.write_str("stopped"),
         }
     }
 }

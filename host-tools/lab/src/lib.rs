@@ -18,6 +18,8 @@ pub mod executor;
 pub mod host_classifier;
 pub mod kernels;
 pub mod preprocessed;
+pub mod program;
+pub mod protocol;
 pub mod random;
 pub mod train;
 pub mod zoo;

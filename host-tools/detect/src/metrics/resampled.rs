@@ -34,6 +34,11 @@ impl Resampled {
         Ok(Resampled { value: mean(None), draws: sets.draws("resampled", mean) })
     }
 
+    /// A value with its draws.
+    pub(super) fn of(value: f64, draws: Vec<f64>) -> Resampled {
+        Resampled { value, draws }
+    }
+
     /// Percentile interval.
     pub fn interval(&self, confidence: f64) -> Interval {
         percentiles(self.value, self.draws.clone(), confidence)

@@ -35,10 +35,12 @@ pub struct Resampling {
 pub(super) struct Sets {
     pub normal: Side,
     pub anomalous: Vec<Side>,
-    /// Numbers that are drawn among themselves.
-    strata: Vec<Range<usize>>,
+    strata: Strata,
     how: Resampling,
 }
+
+/// Numbers that are drawn among themselves.
+pub(super) struct Strata(Vec<Range<usize>>);
 
 impl Sets {
     /// Checks scores, sources and options.
@@ -64,18 +66,34 @@ impl Sets {
             }
         }
         numbering.close(true);
-        Ok(Sets { normal, anomalous: sides, strata: numbering.strata, how: *how })
+        Ok(Sets { normal, anomalous: sides, strata: numbering.strata(), how: *how })
     }
 
     /// A statistic on draw after draw. A draw that leaves a set without frames, which only few
     /// twins can, is left out.
     pub fn draws<T>(&self, purpose: &str, statistic: impl Fn(Weights<'_>) -> T) -> Vec<T> {
-        let mut random = Random::new(self.how.seed, purpose);
+        let counts = |weights: &[u32]| {
+            let mut sides = std::iter::once(&self.normal).chain(&self.anomalous);
+            sides.all(|side| side.counts(weights))
+        };
+        self.strata.draws(&self.how, purpose, counts, statistic)
+    }
+}
+
+impl Strata {
+    /// A statistic on every draw that `counts`.
+    pub fn draws<T>(
+        &self,
+        how: &Resampling,
+        purpose: &str,
+        counts: impl Fn(&[u32]) -> bool,
+        statistic: impl Fn(Weights<'_>) -> T,
+    ) -> Vec<T> {
+        let mut random = Random::new(how.seed, purpose);
         let mut draws = vec![];
-        for _ in 0..self.how.resamples {
+        for _ in 0..how.resamples {
             let weights = self.draw(&mut random);
-            let sides = std::iter::once(&self.normal).chain(&self.anomalous);
-            if sides.into_iter().all(|side| side.counts(&weights)) {
+            if counts(&weights) {
                 draws.push(statistic(Some(&weights)));
             }
         }
@@ -84,8 +102,8 @@ impl Sets {
 
     /// How often each source is drawn.
     fn draw(&self, random: &mut Random) -> Vec<u32> {
-        let mut weights = vec![0; self.strata.last().map_or(0, |stratum| stratum.end)];
-        for stratum in &self.strata {
+        let mut weights = vec![0; self.0.last().map_or(0, |stratum| stratum.end)];
+        for stratum in &self.0 {
             for _ in stratum.clone() {
                 weights[stratum.start + random.below(stratum.len())] += 1;
             }
@@ -96,14 +114,14 @@ impl Sets {
 
 /// Numbers for ids, in order of appearance.
 #[derive(Default)]
-struct Numbering {
+pub(super) struct Numbering {
     numbers: BTreeMap<i64, u32>,
     count: u32,
     strata: Vec<Range<usize>>,
 }
 
 impl Numbering {
-    fn side<S: Copy + Into<f64>>(
+    pub fn side<S: Copy + Into<f64>>(
         &mut self,
         kind: Kind,
         set: Scored<'_, S>,
@@ -122,8 +140,13 @@ impl Numbering {
         Side::new(kind, set.scores, numbers.into_iter())
     }
 
+    /// The strata that were ended.
+    pub fn strata(self) -> Strata {
+        Strata(self.strata)
+    }
+
     /// Ends a stratum; with `forget`, an id met later is another source.
-    fn close(&mut self, forget: bool) {
+    pub fn close(&mut self, forget: bool) {
         let start = self.strata.last().map_or(0, |stratum| stratum.end);
         if self.count as usize > start {
             self.strata.push(start..self.count as usize);

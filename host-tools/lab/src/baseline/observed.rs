@@ -71,6 +71,29 @@ impl<'a> Observed<'a> {
         Ok(self)
     }
 
+    /// Some of the images, with what is computed of them already; `images` are these very ones.
+    ///
+    /// # Panics
+    /// When `images` are fewer or more than `chosen`.
+    pub fn part<'b>(&self, images: &'b Array, chosen: &[usize]) -> Observed<'b>
+    where
+        'a: 'b,
+    {
+        assert_eq!(images.frames(), chosen.len(), "an image for each number");
+        let known = |rows: &Rows| rows.select(chosen);
+        let ends = self.ends.get().map(|(logits, p)| (known(logits), p.as_ref().map(known)));
+        let pooled: Option<Vec<Rows>> =
+            self.pooled.get().map(|blocks| blocks.iter().map(known).collect());
+        Observed {
+            classifier: self.classifier,
+            images,
+            layers: self.layers.clone(),
+            twins: None,
+            ends: ends.map_or_else(OnceLock::new, OnceLock::from),
+            pooled: pooled.map_or_else(OnceLock::new, OnceLock::from),
+        }
+    }
+
     /// The classifier.
     pub fn classifier(&self) -> &'a dyn Classifier {
         self.classifier

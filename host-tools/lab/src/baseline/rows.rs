@@ -57,6 +57,15 @@ impl Rows {
         self.values.extend_from_slice(&other.values);
     }
 
+    /// The vectors of these numbers.
+    ///
+    /// # Panics
+    /// When there is no such vector.
+    pub fn select(&self, chosen: &[usize]) -> Rows {
+        let values = chosen.iter().flat_map(|&at| self.row(at)).copied().collect();
+        Rows { width: self.width, values }
+    }
+
     /// Numbers in a vector.
     pub fn width(&self) -> usize {
         self.width

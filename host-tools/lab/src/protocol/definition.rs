@@ -1,0 +1,369 @@
+//! A protocol as its file says it. Keys that do not exist are refused; every default is here.
+
+use std::path::Path;
+
+use gradgate_detect::Inputs;
+use gradgate_detect::fit::options::{HeadKind, input_names, parse_inputs};
+use serde::{Deserialize, Serialize};
+
+use crate::baseline::Method;
+use crate::error::LabError;
+
+use super::attacked::AttackChoice;
+
+/// What is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Question {
+    /// A detector for each set, fitted on a part of that very set: the paper's tables.
+    PerSet,
+    /// A detector for each set, tested on every other; then one for all sets but one, tested on
+    /// that one.
+    Unseen,
+    /// Detectors that have seen normal frames alone.
+    CleanOnly,
+    /// As `per-set`; then how often the same detectors flag frames of the sets of kind `control`,
+    /// which change nothing that matters, at the threshold that flags 5 % of the normal ones.
+    Controls,
+    /// Normal frames that the classifier gets wrong against those that it gets right.
+    OwnErrors,
+    /// No detector: which tensors' norms are larger than on normal frames, and the norms layer by
+    /// layer.
+    Profile,
+}
+
+/// What sort of anomaly a set is; tables are grouped by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SetKind {
+    /// Attacked frames.
+    Attack,
+    /// Other things, from another source of images.
+    FarOod,
+    /// Unknown classes of the same source.
+    NearOod,
+    /// Camera faults.
+    Fault,
+    /// Harmless changes.
+    Control,
+}
+
+impl SetKind {
+    /// Its name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            SetKind::Attack => "attack",
+            SetKind::FarOod => "far-ood",
+            SetKind::NearOod => "near-ood",
+            SetKind::Fault => "fault",
+            SetKind::Control => "control",
+        }
+    }
+}
+
+/// A part of the frames of a recipe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RecipePart {
+    /// What the classifier learnt from.
+    Train,
+    /// Frames of other sources that it did not learn from.
+    Validation,
+    /// Frames of other files.
+    Test,
+}
+
+/// Which frames.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct FramesChoice {
+    /// FRAMES: files and folders in the folder of the data, or `signs:` sets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub frames: Vec<String>,
+    /// Instead of `frames`: a part of those that the classifier's own recipe names. Its file
+    /// `recipe.toml`, as `gradgate train` writes it, lies beside the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<RecipePart>,
+    /// At most so many, after `stride`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// Every so manieth. Default 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stride: Option<usize>,
+    /// So many consecutive frames share a source (a track or sequence).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<usize>,
+    /// A pass through JPEG at the final size, as `75` or `75:444`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jpeg: Option<String>,
+    /// Camera faults, as `fog:4`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<String>,
+    /// Only frames with these labels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<usize>,
+    /// Frames with these labels are left out, and the others' labels numbered anew in order, as
+    /// the recipe's `held_out`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held_out: Vec<usize>,
+}
+
+impl FramesChoice {
+    /// Whether neither files nor a part of a recipe are named.
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty() && self.part.is_none()
+    }
+
+    /// The normal frames with this choice's codec and faults, where it has some.
+    pub(super) fn changed(&self, definition: &Definition) -> Option<FramesChoice> {
+        let some = self.jpeg.is_some() || !self.faults.is_empty();
+        some.then(|| FramesChoice {
+            limit: self.limit.or(definition.normal.limit),
+            jpeg: self.jpeg.clone(),
+            faults: self.faults.clone(),
+            ..definition.normal.clone()
+        })
+    }
+}
+
+/// A set of anomalous frames: files, or normal frames that something was done to.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetChoice {
+    /// Its name in tables and files.
+    pub name: String,
+    /// What sort of anomaly.
+    pub kind: SetKind,
+    /// Which frames; without `frames` the normal ones, of which `limit` takes the first, through
+    /// `jpeg` and `faults`: they keep their sources, and so never stand apart from their originals
+    /// in a split.
+    #[serde(default)]
+    pub take: FramesChoice,
+    /// Attacks these frames.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attack: Option<AttackChoice>,
+    /// Adds random signs of exactly the largest and the mean square difference that the set of
+    /// this name has, frame by frame.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noise_like: Option<String>,
+    /// The published figure that stands beside ours, AUROC in percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published: Option<f64>,
+}
+
+/// One of our detectors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ours {
+    /// A head on taps of the classifier.
+    Taps(HeadKind, Inputs),
+    /// The paper's network on ten plain statistics of the picture: the control.
+    Statistics,
+}
+
+impl Ours {
+    /// The detector of a name, such as `mlp:norm,forward`.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn parse(name: &str) -> Result<Ours, LabError> {
+        if name == "image-statistics" {
+            return Ok(Ours::Statistics);
+        }
+        let wrong = |text: String| LabError::Options(format!("detector `{name}`: {text}"));
+        let Some((head, inputs)) = name.split_once(':') else {
+            let advice = "ours are HEAD:INPUTS as `mlp:norm,forward`, or `image-statistics`";
+            return Err(wrong(advice.to_owned()));
+        };
+        let head = HeadKind::parse(head).map_err(|error| wrong(error.to_string()))?;
+        let inputs = parse_inputs(inputs).map_err(|error| wrong(error.to_string()))?;
+        Ok(Ours::Taps(head, inputs))
+    }
+
+    /// Its name.
+    pub fn name(self) -> String {
+        match self {
+            Ours::Taps(head, inputs) => format!("{}:{}", head.name(), input_names(inputs)),
+            Ours::Statistics => "image-statistics".to_owned(),
+        }
+    }
+
+    /// Whether it learns from anomalous frames.
+    pub fn is_supervised(self) -> bool {
+        matches!(self, Ours::Statistics | Ours::Taps(HeadKind::Mlp, _))
+    }
+}
+
+/// Detectors of others.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Others {
+    /// Names; none by default.
+    pub methods: Vec<String>,
+    /// `native`, `equal` or both, in which case each stands twice.
+    pub budgets: Vec<crate::baseline::Budget>,
+    /// Only the first so many split seeds. Default 1.
+    pub seeds: usize,
+    /// At most so many frames of each part of a split. Default 400.
+    pub limit: usize,
+    /// The same for methods that step images, some hundred times as costly. Default 60.
+    pub limit_steps: usize,
+}
+
+impl Default for Others {
+    fn default() -> Others {
+        use crate::baseline::Budget;
+        Others {
+            methods: Vec::new(),
+            budgets: vec![Budget::Native, Budget::Equal],
+            seeds: 1,
+            limit: 400,
+            limit_steps: 60,
+        }
+    }
+}
+
+/// What is measured, on what.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Definition {
+    /// Names the report.
+    pub name: String,
+    /// What a reader should know first.
+    #[serde(default)]
+    pub about: String,
+    /// What is asked.
+    pub question: Question,
+    /// The classifier, beside this file or given by the command line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// References for alignments, as `gradgate references` writes them, beside the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub references: Option<String>,
+    /// Seeds of the splits; a figure is the mean over them. Default 0 to 4.
+    #[serde(default = "default_seeds")]
+    pub seeds: Vec<u64>,
+    /// Draws behind each interval. Default 200.
+    #[serde(default = "default_resamples")]
+    pub resamples: usize,
+    /// Frames that the classifier is there for.
+    pub normal: FramesChoice,
+    /// Frames that it was trained on, for detectors of others in their native budget.
+    #[serde(default)]
+    pub training: FramesChoice,
+    /// Anomalous and harmless frames.
+    #[serde(default, rename = "set")]
+    pub sets: Vec<SetChoice>,
+    /// Ours. The first is what the others are compared with, draw by draw.
+    #[serde(default = "default_ours")]
+    pub ours: Vec<String>,
+    /// Detectors of others.
+    #[serde(default)]
+    pub others: Others,
+}
+
+fn default_seeds() -> Vec<u64> {
+    (0..5).collect()
+}
+fn default_resamples() -> usize {
+    200
+}
+fn default_ours() -> Vec<String> {
+    ["mlp:norm", "mlp:forward", "mlp:norm,forward", "composite:norm,forward", "image-statistics"]
+        .map(str::to_owned)
+        .to_vec()
+}
+
+impl Definition {
+    /// Reads a protocol and checks it.
+    ///
+    /// # Errors
+    /// A key that does not exist or is missing, a value out of its range; the text names it.
+    pub fn parse(text: &str) -> Result<Self, LabError> {
+        let definition: Definition =
+            toml::from_str(text).map_err(|error| LabError::Options(error.to_string()))?;
+        definition.check()?;
+        Ok(definition)
+    }
+
+    /// As [`Definition::parse`], from a file, whose name errors begin with.
+    ///
+    /// # Errors
+    /// Also when the file cannot be read.
+    pub fn read(path: &Path) -> Result<Self, LabError> {
+        let name = path.display();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| LabError::File(format!("cannot read protocol {name}: {error}")))?;
+        Self::parse(&text).map_err(|error| LabError::Options(format!("protocol {name}: {error}")))
+    }
+
+    /// Our detectors.
+    ///
+    /// # Errors
+    /// As [`Ours::parse`].
+    pub fn ours(&self) -> Result<Vec<Ours>, LabError> {
+        self.ours.iter().map(|name| Ours::parse(name)).collect()
+    }
+
+    /// Detectors of others.
+    ///
+    /// # Errors
+    /// As [`Method::named`].
+    pub fn methods(&self) -> Result<Vec<Method>, LabError> {
+        self.others.methods.iter().map(|name| Method::named(name)).collect()
+    }
+
+    fn check(&self) -> Result<(), LabError> {
+        let refuse = |text: String| Err(LabError::Options(text));
+        self.ours()?;
+        self.methods()?;
+        if self.normal.is_empty() {
+            return refuse("normal names no frames: name files in the folder of the data".into());
+        }
+        if self.seeds.is_empty() {
+            return refuse("seeds is empty: name one at least".into());
+        }
+        let needs_sets = self.question != Question::OwnErrors;
+        if needs_sets && self.sets.iter().all(|set| set.kind == SetKind::Control) {
+            return refuse("there is no set of anomalous frames: add a [[set]]".into());
+        }
+        let takes = self.sets.iter().map(|set| (set.name.as_str(), &set.take));
+        let named = [("normal", &self.normal), ("training", &self.training)];
+        for (name, take) in named.into_iter().chain(takes) {
+            if take.part.is_some() && !take.frames.is_empty() {
+                return refuse(format!("{name}: give frames or a part of the recipe, not both"));
+            }
+        }
+        let native = self.others.budgets.contains(&crate::baseline::Budget::Native);
+        if native && !self.others.methods.is_empty() && self.training.is_empty() {
+            return refuse(
+                "training.frames is empty, and the native budget of others is the classifier's \
+                 training frames: name some, or others.budgets = [\"equal\"]"
+                    .into(),
+            );
+        }
+        self.sets.iter().enumerate().try_for_each(|(at, set)| self.check_set(at, set))
+    }
+
+    fn check_set(&self, at: usize, set: &SetChoice) -> Result<(), LabError> {
+        let refuse = |text: String| Err(LabError::Options(format!("set `{}`: {text}", set.name)));
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        if set.name.is_empty() || !set.name.chars().all(plain) {
+            return refuse("its name is made of letters, digits, `-`, `_` and `.`".into());
+        }
+        let before = &self.sets[..at];
+        if before.iter().any(|other| other.name == set.name) || set.name == "normal" {
+            return refuse("another set has this name".into());
+        }
+        match (&set.attack, &set.noise_like) {
+            (Some(_), Some(_)) => refuse("give attack or noise_like, not both".into()),
+            (Some(attack), None) => attack.resolve().map(|_| ()),
+            (None, Some(like)) if !before.iter().any(|set| set.name == *like) => {
+                refuse(format!("noise_like = `{like}` names no set that stands before it"))
+            }
+            (None, Some(_)) if !set.take.is_empty() => {
+                refuse("noise_like changes the frames of that set's originals: no frames".into())
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Which norms are larger than on normal frames: the sources disagree about the side, so it is
+//! counted.
+
+use gradgate_detect::FeatureSet;
+use gradgate_detect::report::quartiles;
+
+use super::ours::Measured;
+use super::results::Direction;
+
+/// The normal frames, then every set.
+pub fn directions(normal: &Measured, sets: &[Measured]) -> Vec<Direction> {
+    std::iter::once(normal).chain(sets).map(|set| direction(normal, set)).collect()
+}
+
+fn direction(normal: &Measured, set: &Measured) -> Direction {
+    let (mine, theirs) = (&normal.features, &set.features);
+    let (parameters, layers) = (mine.metadata.parameters.len(), mine.metadata.layers.len());
+    let norms = quartiles(&theirs.squared_norms, parameters);
+    let activations = quartiles(&theirs.activation_norms, layers);
+    let clean = quartiles(&mine.squared_norms, parameters);
+    let above = |ours: &[[f64; 3]], clean: &[[f64; 3]]| {
+        let larger = ours.iter().zip(clean).filter(|(set, clean)| set[1] > clean[1]).count();
+        [larger, clean.len()]
+    };
+    let share = |column: usize| {
+        let values = theirs.squared_norms.iter().skip(column).step_by(parameters.max(1));
+        let larger = values.filter(|value| **value > clean[column][1]).count();
+        larger as f64 / theirs.len() as f64
+    };
+    Direction {
+        set: set.images.name.clone(),
+        norms_above: above(&norms, &clean),
+        activations_above: above(&activations, &quartiles(&mine.activation_norms, layers)),
+        mean_share_above: (0..parameters).map(share).sum::<f64>() / parameters.max(1) as f64,
+        norm_quartiles: norms,
+        activation_quartiles: activations,
+    }
+}
+
+/// Features of the frames of these numbers.
+pub fn select(set: &FeatureSet, frames: &[usize]) -> FeatureSet {
+    fn rows<T: Copy>(values: &[T], width: usize, frames: &[usize]) -> Vec<T> {
+        frames.iter().flat_map(|&at| &values[at * width..][..width]).copied().collect()
+    }
+    let meta = &set.metadata;
+    FeatureSet {
+        metadata: meta.clone(),
+        classes: set.classes,
+        penultimate_length: set.penultimate_length,
+        logits: rows(&set.logits, set.classes, frames),
+        squared_norms: rows(&set.squared_norms, meta.parameters.len(), frames),
+        activation_norms: rows(&set.activation_norms, meta.layers.len(), frames),
+        penultimate: rows(&set.penultimate, set.penultimate_length, frames),
+        alignments: rows(&set.alignments, meta.alignments.len(), frames),
+        labels: rows(&set.labels, 1, frames),
+        source: rows(&set.source, 1, frames),
+    }
+}

@@ -1,0 +1,187 @@
+//! Detectors of others on the parts of a split, in the budget of labels of their source and in
+//! ours.
+
+use crate::array::Array;
+use crate::baseline::method::Scores;
+use crate::baseline::{Budget, Contrast, FitData, Method, Observed, Reference, Twins};
+use crate::error::LabError;
+
+use super::parts::Parts;
+use super::sets::{ImageSet, take};
+
+/// Share of a set that a source gives for fitting and choosing, half of it each (Lee et al. 2018:
+/// a tenth of an attacked set).
+const NATIVE_SHARE: f64 = 0.1;
+/// Frames of each kind that heads and their choice of options need at least.
+const NATIVE_LEAST: usize = 10;
+
+/// Frames as the classifier sees them, with what detectors of others have computed of them.
+pub struct Seen<'a> {
+    /// The frames.
+    pub set: &'a ImageSet,
+    /// What the classifier computes.
+    pub observed: Observed<'a>,
+}
+
+/// The frames that a detector may be fitted and tested on.
+pub struct Trial<'a> {
+    /// Normal frames with their parts.
+    pub normal: (&'a Seen<'a>, Parts),
+    /// Anomalous frames with their parts.
+    pub anomalous: (&'a Seen<'a>, Parts),
+    /// Frames that the classifier was trained on.
+    pub training: Option<&'a Seen<'a>>,
+}
+
+/// What a detector said of the tested frames, normal and anomalous ones.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Said {
+    /// Of normal frames that validate; a threshold comes from them.
+    pub validation: Vec<f64>,
+    /// Of tested normal frames.
+    pub normal: Scores,
+    /// Of tested anomalous frames.
+    pub anomalous: Scores,
+}
+
+/// A detector steps images: some hundred forward passes an image.
+pub fn is_costly(method: &Method) -> bool {
+    use crate::baseline::mahalanobis::Variant;
+    match method {
+        Method::Odin(_) => true,
+        Method::Mahalanobis(m) => matches!(m.variant, Variant::P | Variant::PFe),
+        _ => false,
+    }
+}
+
+/// A detector compares an image with its own clean original: only frames made from normal ones
+/// have one.
+pub fn needs_originals(method: &Method) -> bool {
+    use crate::baseline::lid::Neighbours;
+    matches!(method, Method::Lid(lid) if matches!(lid.neighbours, Neighbours::Twins { .. }))
+}
+
+/// Whether the source's own budget is another than ours: a detector that needs nothing has one.
+pub fn budgets(method: &Method, wanted: &[Budget]) -> Vec<Budget> {
+    use crate::baseline::LabelBudget;
+    match method.baseline().label_budget() {
+        LabelBudget::None => wanted.iter().copied().take(1).collect(),
+        _ => wanted.to_vec(),
+    }
+}
+
+/// Arrays that views of a set borrow.
+struct Views {
+    parts: [(Array, Vec<usize>); 3],
+}
+
+impl Views {
+    fn new(seen: &Seen<'_>, parts: &Parts) -> Views {
+        let view = |part: &Vec<usize>| (take(&seen.set.images, part), part.clone());
+        Views { parts: [view(&parts.train), view(&parts.validation), view(&parts.test)] }
+    }
+
+    fn observed<'b>(
+        &'b self,
+        which: usize,
+        seen: &Seen<'b>,
+        clean: Option<&'b Array>,
+        twins: &'b [usize],
+    ) -> Result<Observed<'b>, LabError> {
+        let (images, numbers) = &self.parts[which];
+        let part = seen.observed.part(images, numbers);
+        match clean {
+            Some(clean) if twins.len() == numbers.len() => {
+                part.with_twins(Twins { clean, of: twins })
+            }
+            _ => Ok(part),
+        }
+    }
+}
+
+/// For each frame of each part, the normal frame that it is or came from; empty where unknown.
+fn twins(set: &ImageSet, parts: &Parts, is_normal: bool) -> [Vec<usize>; 3] {
+    let of = |part: &Vec<usize>| match (&set.twins, is_normal) {
+        (Some(twins), _) => part.iter().map(|&at| twins[at]).collect(),
+        (None, true) => part.clone(),
+        (None, false) => Vec::new(),
+    };
+    [of(&parts.train), of(&parts.validation), of(&parts.test)]
+}
+
+/// The first frames of the parts that a source would be given for fitting and choosing.
+fn native(parts: &Parts) -> Parts {
+    let all = parts.train.len() + parts.validation.len() + parts.test.len();
+    let half = ((all as f64 * NATIVE_SHARE / 2.0).ceil() as usize).max(NATIVE_LEAST);
+    let cut = |part: &Vec<usize>| part.iter().copied().take(half).collect();
+    Parts { train: cut(&parts.train), validation: cut(&parts.validation), test: parts.test.clone() }
+}
+
+impl Trial<'_> {
+    /// Fits a detector in a budget and scores what is tested.
+    ///
+    /// # Errors
+    /// What the detector says.
+    pub fn run(&self, method: &Method, budget: Budget) -> Result<Said, LabError> {
+        let (normal, normal_parts) = (self.normal.0, &self.normal.1);
+        let (anomalous, anomalous_parts) = (self.anomalous.0, &self.anomalous.1);
+        let fit_parts = |parts: &Parts| match budget {
+            Budget::Native => native(parts),
+            Budget::Equal => parts.clone(),
+        };
+        let (normal_fit, anomalous_fit) = (fit_parts(normal_parts), fit_parts(anomalous_parts));
+        let views = [Views::new(normal, &normal_fit), Views::new(anomalous, &anomalous_fit)];
+        let clean = Some(&normal.set.images);
+        let of =
+            [twins(normal.set, &normal_fit, true), twins(anomalous.set, &anomalous_fit, false)];
+        let look = |side: usize, which: usize| {
+            let seen = [normal, anomalous][side];
+            views[side].observed(which, seen, clean, &of[side][which])
+        };
+        let sides =
+            [[look(0, 0)?, look(1, 0)?], [look(0, 1)?, look(1, 1)?], [look(0, 2)?, look(1, 2)?]];
+        let contrast =
+            |which: usize| Contrast { normal: &sides[which][0], anomalous: &sides[which][1] };
+        let classes = |set: &ImageSet, numbers: &[usize], observed: &Observed<'_>| {
+            classes(set, numbers, observed)
+        };
+        let own = classes(normal.set, &normal_fit.train, &sides[0][0])?;
+        let all: Vec<usize> = self.training.map_or_else(Vec::new, |t| (0..t.set.len()).collect());
+        let (reference, known);
+        let normal_reference = match (budget, self.training) {
+            (Budget::Native, Some(training)) => {
+                reference = training.observed.part(&training.set.images, &all);
+                known = classes(training.set, &all, &reference)?;
+                Reference { images: &reference, classes: &known }
+            }
+            _ => Reference { images: &sides[0][0], classes: &own },
+        };
+        let data = FitData {
+            budget,
+            normal: normal_reference,
+            train: Some(contrast(0)),
+            validation: Some(contrast(1)),
+        };
+        let fitted = method.clone().fit(&data)?;
+        Ok(Said {
+            validation: fitted.score(&sides[1][0])?.values,
+            normal: fitted.score(&sides[2][0])?,
+            anomalous: fitted.score(&sides[2][1])?,
+        })
+    }
+}
+
+/// The classes of frames: their labels, or where one has none what the classifier says.
+fn classes(
+    set: &ImageSet,
+    numbers: &[usize],
+    observed: &Observed<'_>,
+) -> Result<Vec<usize>, LabError> {
+    let logits = observed.logits()?;
+    let said = |row: &[f64]| {
+        let best = row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
+        best.map_or(0, |(class, _)| class)
+    };
+    let label = |(row, &at): (&[f64], &usize)| set.labels[at].unwrap_or_else(|| said(row));
+    Ok(logits.iter().zip(numbers).map(label).collect())
+}
