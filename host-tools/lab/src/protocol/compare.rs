@@ -290,7 +290,7 @@ mod tests {
         let attacked = set("s", 6, Some(statuses));
         let split = SplitScores {
             seed: 0,
-            validation: (0..20).map(|at| f64::from(at) - 19.0).collect(),
+            validation: (0..39).map(|at| f64::from(at) - 38.0).collect(),
             normal_frames: vec![0, 2, 4],
             normal: vec![-1.0, 3.0, 0.0],
             anomalous_frames: vec![0, 2, 3],
@@ -299,7 +299,7 @@ mod tests {
         let found = scores(vec![split]).compare(&normal, &attacked, None, 10).expect("compares");
         // Pairs: 1 beats -1 and 0; -2 none; -0.5 beats -1.
         assert!((found.figures.auroc.value - 3.0 / 9.0).abs() < 1e-12);
-        // Above -1, which 5 % of the validation scores are: 3 and 0 of the normal frames.
+        // The 38th of 39 validation scores is -1: 3 and 0 of the normal frames lie above it.
         let at = found.figures.at.expect("a threshold");
         assert!(
             (at.fpr.value - 2.0 / 3.0).abs() < 1e-12 && (at.tpr.value - 2.0 / 3.0).abs() < 1e-12

@@ -56,9 +56,9 @@ const SECTIONS: [(Option<SetKind>, &str); 6] = [
 ];
 
 const CONTROLS: &str = "Frames in which nothing changed that matters. `flagged` is the share above \
-    the threshold that flags 5 % of the normal validation frames; a detector of attacks should not \
-    flag noise of the same size. `against` is the AUROC of the set that was learnt from against the \
-    harmless one: near 50 % the detector sees the size of the change, not the attack.";
+     the threshold that flags 5 % of the normal validation frames; a detector of attacks should \
+     not flag noise of the same size. `against` is the AUROC of the set that was learnt from \
+     against the harmless one: near 50 % the detector sees the size of the change, not the attack.";
 
 fn basis(results: &Results) -> String {
     let Results { model, definition, split_digest, .. } = results;
@@ -134,7 +134,8 @@ fn comparisons(page: &mut Page, all: &[&Comparison]) {
         }
         let mut table = Table::new(&[
             (Text, "detector"),
-            (Text, "labels: needs, given"),
+            (Text, "needs"),
+            (Text, "budget"),
             (Number, "AUROC"),
             (Number, "published"),
             (Number, "difference"),
@@ -146,11 +147,14 @@ fn comparisons(page: &mut Page, all: &[&Comparison]) {
             (Number, "best bal. acc."),
             (Number, "acc. at ½"),
             (Number, "found at 5 %"),
-            (Text, "notes"),
         ])
         .caption(&format!("{}; {} splits", first.figures.counts, first.seeds));
         rows.iter().for_each(|one| table.row(&row(one)));
         page.table(&table);
+        let notes: Vec<String> = rows.iter().filter_map(|one| note(one)).collect();
+        if !notes.is_empty() {
+            page.paragraph(&format!("Notes. {}.", notes.join(". ")));
+        }
     }
 }
 
@@ -166,7 +170,8 @@ fn row(one: &Comparison) -> [String; 14] {
     let difference = published.map(|value| 100.0 * figures.auroc.value - value);
     [
         one.detector.clone(),
-        format!("{}, {}", needs(one), one.budget),
+        needs(one).to_owned(),
+        one.budget.to_string(),
         wide(figures.auroc),
         published.map_or("–".to_owned(), |value| format!("{value:.2}")),
         difference.map_or("–".to_owned(), |value| format!("{value:+.2}")),
@@ -178,16 +183,20 @@ fn row(one: &Comparison) -> [String; 14] {
         percent(figures.accuracy_best.value),
         one.accuracy_half.map_or(String::new(), percent),
         figures.at.map_or(String::new(), |at| percent(at.tpr.value)),
-        one.notes.join("; "),
     ]
+}
+
+fn note(one: &Comparison) -> Option<String> {
+    let notes = one.notes.join("; ");
+    (!notes.is_empty()).then(|| format!("{} ({}): {notes}", one.detector, one.budget))
 }
 
 fn needs(one: &Comparison) -> &'static str {
     use crate::baseline::LabelBudget;
     match one.label_budget {
         LabelBudget::None => "none",
-        LabelBudget::NormalOnly => "normal frames",
-        LabelBudget::PerSet => "anomalies of this set",
+        LabelBudget::NormalOnly => "normal",
+        LabelBudget::PerSet => "this set",
     }
 }
 
@@ -289,6 +298,18 @@ fn definitions() -> Table {
         table.row(&[one.name, one.positive, one.rule]);
     }
     let more = [
+        (
+            "needs",
+            "",
+            "what a detector's source fits it on: nothing, normal frames, or normal and \
+          anomalous frames of this very set",
+        ),
+        (
+            "budget",
+            "",
+            "what it was fitted on here: `native` as in its source, `equal` the train \
+          and validation parts that ours are given",
+        ),
         (
             "first − this",
             "anomalous",

@@ -100,8 +100,8 @@ pub fn sheets(page: &mut Page, run: &Run) -> Result<(), LabError> {
         return Ok(());
     }
     page.heading(2, "Frames that stand out").paragraph(&format!(
-        "The most and the least anomalous tested frames of the first split by {first}: score, label \
-         → predicted class."
+        "The most and the least anomalous tested frames of the first split by {first}: score, \
+         label → predicted class."
     ));
     if let Some(one) = shown.first() {
         rows(page, one, &run.normal, false, &format!("normal frames (against {})", one.set))?;
