@@ -38,6 +38,7 @@ const STAGES: &[Entry] = &[
     ("tract", false, tract_stage),
     ("tract on aarch64", false, arm_tract_stage),
     ("fetch", false, fetch_stage),
+    ("lab", false, lab_stage),
     ("board in QEMU", false, qemu::stage),
     ("python oracles", true, oracle::stage),
     ("peers", true, peers::stage),
@@ -225,6 +226,14 @@ fn fetch_stage(stage: &Stage) -> Result<Outcome> {
     let mut selection = ["--package=gradgate-cli", "--features=fetch"].map(str::to_owned).to_vec();
     let lints = clippy(&selection);
     selection.push("data".to_owned());
+    stage.run(&mut [lints, test_runner(&selection)])
+}
+
+/// `gradgate train`, `attack` and `evaluate`, which the default build does not have.
+fn lab_stage(stage: &Stage) -> Result<Outcome> {
+    let mut selection = ["--package=gradgate-cli", "--features=lab"].map(str::to_owned).to_vec();
+    let lints = clippy(&selection);
+    selection.extend(["attack", "evaluate", "train", "command_line"].map(str::to_owned));
     stage.run(&mut [lints, test_runner(&selection)])
 }
 

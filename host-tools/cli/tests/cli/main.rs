@@ -4,6 +4,8 @@
 mod attack;
 mod bench;
 mod data;
+#[cfg(feature = "lab")]
+mod evaluate;
 mod frames;
 mod frontier;
 mod path;

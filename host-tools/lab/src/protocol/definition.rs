@@ -367,3 +367,33 @@ impl Definition {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shipped_protocols_are_read_and_written_back() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/protocols");
+        let mut count = 0;
+        for entry in std::fs::read_dir(folder).expect("protocols") {
+            let path = entry.expect("an entry").path();
+            let read = Definition::read(&path).unwrap_or_else(|error| panic!("{error}"));
+            let text = toml::to_string(&read).expect("writes");
+            assert_eq!(Definition::parse(&text).expect("its own"), read, "{}", path.display());
+            assert_eq!(path.file_stem().and_then(|s| s.to_str()), Some(read.name.as_str()));
+            count += 1;
+        }
+        assert!(count >= 8, "{count}");
+    }
+
+    #[test]
+    fn detectors_have_names() {
+        for name in ["mlp:norm", "composite:norm,forward", "energy:forward", "image-statistics"] {
+            assert_eq!(Ours::parse(name).expect(name).name(), name);
+        }
+        for name in ["mlp", "mlp:", "svm:norm", "mlp:norms"] {
+            assert!(Ours::parse(name).is_err(), "{name}");
+        }
+    }
+}

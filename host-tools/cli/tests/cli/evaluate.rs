@@ -1,0 +1,161 @@
+//! `gradgate evaluate`: what it writes, that a stopped run ends the same, and what is refused.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::support::{Bench, records};
+
+const PROTOCOL: &str = r#"
+name = "small"
+question = "controls"
+model = "tiny.onnx"
+seeds = [0, 1]
+resamples = 20
+ours = ["mlp:norm", "composite:norm,forward", "image-statistics"]
+[normal]
+frames = ["normal.bin"]
+[others]
+methods = ["msp", "knn"]
+budgets = ["equal"]
+limit = 60
+[[set]]
+name = "strange"
+kind = "far-ood"
+take = { frames = ["strange.bin"] }
+published = 99.0
+[[set]]
+name = "pgd"
+kind = "attack"
+attack = { method = "pgd", eps255 = 16, steps = 20 }
+[[set]]
+name = "like-pgd"
+kind = "control"
+noise_like = "pgd"
+[[set]]
+name = "jpeg"
+kind = "control"
+take = { jpeg = "50" }
+"#;
+
+fn bench() -> Bench {
+    let bench = Bench::new();
+    bench.write("normal.bin", records(200, 1, false));
+    bench.write("strange.bin", records(60, 2, true));
+    bench.write("p.toml", PROTOCOL);
+    bench
+}
+
+#[test]
+fn a_protocol_gives_results_report_and_scores() {
+    let bench = bench();
+    let told = bench.good("evaluate p.toml -o out");
+    assert!(told.contains("strange") && told.contains("mlp:norm equal"), "{told}");
+    let text = String::from_utf8(bench.read("out/results.json")).expect("text");
+    let results: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let comparisons = results["comparisons"].as_array().expect("a list");
+    // 3 of ours and 2 of others on 2 anomalous sets.
+    assert_eq!(comparisons.len(), 10);
+    for one in comparisons {
+        let auroc = one["figures"]["auroc"]["value"].as_f64().expect("a number");
+        assert!((0.0..=1.0).contains(&auroc), "{one}");
+    }
+    // Soft slopes against hard squares: any detector of this kind tells them apart.
+    assert!(
+        comparisons[0]["figures"]["auroc"]["value"].as_f64() > Some(0.95),
+        "{}",
+        comparisons[0]
+    );
+    assert_eq!(comparisons[0]["published"], 99.0);
+    // 3 detectors; of the two that learnt from a set, twice, but noise like pgd only from pgd.
+    let controls = results["controls"].as_array().expect("a list");
+    assert_eq!(controls.len(), 2 * 2 + 2 + 2, "{controls:?}");
+    let csv = String::from_utf8(bench.read("out/samples.csv")).expect("text");
+    assert!(csv.starts_with("against,seed,set,frame,source,label,predicted,status,"), "{csv}");
+    // 40 normal frames beside 12 strange and 40 attacked ones, for 2 seeds.
+    assert_eq!(csv.lines().count(), 1 + 2 * (40 + 12 + 40 + 40));
+    let page = String::from_utf8(bench.read("out/report.html")).expect("text");
+    for part in ["<h1>small</h1>", "Attacked frames", "Harmless changes", "data:image/png", "ROC"] {
+        assert!(page.contains(part), "{part}");
+    }
+    for address in ["href=", "src=\"http", "url(", "<script"] {
+        assert!(!page.contains(address), "{address}: it has to open offline");
+    }
+    bench.good("evaluate p.toml -o again --cache out/cache");
+    bench.good("evaluate p.toml -o anew");
+    for name in ["results.json", "samples.csv", "report.html"] {
+        let first = bench.read(&format!("out/{name}"));
+        assert!(bench.read(&format!("again/{name}")) == first, "{name} from the cache differs");
+        assert!(bench.read(&format!("anew/{name}")) == first, "{name} is not repeated");
+    }
+}
+
+#[test]
+fn a_killed_run_goes_on_to_the_same_results() {
+    let bench = bench();
+    bench.write("p.toml", PROTOCOL.replace("steps = 20", "steps = 150"));
+    bench.good("evaluate p.toml -o whole");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_gradgate"))
+        .args(["evaluate", "p.toml", "-o", "cut"])
+        .current_dir(bench.path(""))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the command starts");
+    let begin = Instant::now();
+    // Some attacked frames are written down, not all of them.
+    let begun = || {
+        let names = std::fs::read_dir(bench.path("cut/cache")).into_iter().flatten().flatten();
+        let mut sizes = names
+            .filter(|entry| entry.path().extension().is_some_and(|end| end == "checkpoint"))
+            .filter_map(|entry| Some(entry.metadata().ok()?.len()));
+        sizes.any(|size| size > 2_000)
+    };
+    while !begun() {
+        assert!(begin.elapsed() < Duration::from_secs(60), "no frame is attacked");
+        assert!(child.try_wait().expect("a child").is_none(), "the run was over");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    child.kill().expect("is killed");
+    child.wait().expect("ends");
+    assert!(!bench.path("cut/results.json").exists());
+    bench.good("evaluate p.toml -o cut");
+    assert!(bench.read("cut/results.json") == bench.read("whole/results.json"));
+}
+
+#[test]
+fn what_is_wrong_is_named_before_work_begins() {
+    let bench = bench();
+    bench.write("short.bin", vec![0; 3000]);
+    for (from, to, says) in [
+        ("question", "questions", "questions"),
+        ("\"controls\"", "\"control\"", "control"),
+        ("[0, 1]", "[]", "seeds"),
+        ("mlp:norm\"", "mlp:norms\"", "norms"),
+        ("\"msp\"", "\"mps\"", "mps"),
+        ("budgets = [\"equal\"]", "", "training"),
+        ("kind = \"far-ood\"", "kind = \"far\"", "far"),
+        ("name = \"pgd\"", "name = \"strange\"", "another set has this name"),
+        ("noise_like = \"pgd\"", "noise_like = \"fgsm\"", "fgsm"),
+        ("eps255 = 16", "eps255 = 300", "pixels are 0 to 1"),
+        ("eps255 = 16", "eps = 16", "eps"),
+        ("\"strange.bin\"", "\"absent.bin\"", "absent.bin"),
+        ("\"strange.bin\"", "\"short.bin\"", "short.bin"),
+        ("\"normal.bin\"", "\"signs:test:n=60\"", "classes 0 to 3"),
+        ("jpeg = \"50\"", "jpeg = \"500\"", "jpeg"),
+        ("jpeg = \"50\"", "faults = [\"fogg\"]", "fogg"),
+        ("\"tiny.onnx\"", "\"absent.onnx\"", "absent.onnx"),
+        ("frames = [\"normal.bin\"]", "part = \"train\"", "recipe.toml"),
+    ] {
+        assert!(PROTOCOL.contains(from), "{from}");
+        bench.write("wrong.toml", PROTOCOL.replace(from, to));
+        let error = bench.bad("evaluate wrong.toml -o out");
+        assert!(error.contains(says), "{from} -> {to}\nwants {says}: {error}");
+        assert!(!bench.path("out/results.json").exists());
+    }
+    let error = bench.bad("evaluate absent.toml -o out");
+    assert!(error.contains("absent.toml"), "{error}");
+    if !cfg!(feature = "cuda") {
+        let error = bench.bad("evaluate p.toml -o out --device cuda");
+        assert!(error.contains("GPU"), "{error}");
+    }
+}
