@@ -5,6 +5,7 @@ mod attack;
 mod bench;
 mod check;
 mod data;
+mod demo;
 #[cfg(feature = "lab")]
 mod evaluate;
 mod expand;
@@ -53,6 +54,7 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    Demo(demo::Args),
     Frames(frames::Args),
     Check(check::Args),
     Expand(expand::Args),
@@ -78,6 +80,7 @@ enum Command {
 /// Runs the subcommand.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
+        Command::Demo(args) => demo::run(args),
         Command::Frames(args) => frames::run(args),
         Command::Check(args) => check::run(args),
         Command::Expand(args) => expand::run(args),

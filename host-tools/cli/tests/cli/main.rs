@@ -4,6 +4,7 @@
 mod attack;
 mod bench;
 mod data;
+mod demo;
 #[cfg(feature = "lab")]
 mod evaluate;
 mod frames;
