@@ -203,7 +203,8 @@ fn attacked() -> Result<Vec<Shown>> {
 fn beginning(threshold: f32) -> String {
     format!(
         "ResNet-8 on drawn traffic signs, composite detector, threshold {threshold:.2}; nothing \
-         was fitted on any anomaly.\n. PASS   # BLOCK   ? UNKNOWN, a frame each, {LENGTH} a line\n\n"
+         was fitted on any anomaly.\n. PASS   # BLOCK   ? UNKNOWN, a frame each, {LENGTH} a \
+         line\n\n"
     )
 }
 
