@@ -32,6 +32,7 @@ pub use results::Results;
 pub use watch::{Quiet, Watch};
 
 use crate::attack::{Status, distortion};
+use crate::baseline::LabelBudget;
 use crate::device::Device;
 use crate::error::LabError;
 
@@ -87,7 +88,8 @@ pub fn run(
     watch: &dyn Watch,
 ) -> Result<Run, LabError> {
     let cache = Cache::open(setting.cache)?;
-    let examined = Examined::new(setting.imported, setting.references, setting.device)?;
+    let examined =
+        Examined::new(setting.imported, setting.references, definition.label, setting.device)?;
     let shape = examined.shape()?;
     let places = Places { data: setting.data, recipe: setting.recipe };
     let read = |name: &str, choice: &_, place| ImageSet::read(name, choice, shape, &places, place);
@@ -283,15 +285,26 @@ fn judge(
     Ok((all, controls.finish()))
 }
 
+/// What a detector is compared with: the first of ours that asks for as much, fitted on the same
+/// anomalies and tested on the same frames.
+fn leader<'a>(definition: &Definition, scores: &'a [Scores], one: &Scores) -> Option<&'a Scores> {
+    let supervised = one.who.label_budget == LabelBudget::PerSet;
+    let asks = |name: &&String| Ours::parse(name).is_ok_and(|o| o.is_supervised() == supervised);
+    let name = definition.ours.iter().find(asks)?;
+    let found = scores.iter().find(|first| {
+        let lesson = one.who.learnt_from.is_empty() || first.who.learnt_from == one.who.learnt_from;
+        first.who.detector == *name && lesson && first.is_paired_with(one)
+    });
+    found.filter(|first| *first != one)
+}
+
 fn compare(bench: &Bench<'_>, scores: &[Scores]) -> Result<Vec<Comparison>, LabError> {
     let resamples = bench.definition.resamples;
     let mut all = Vec::new();
     for (done, one) in scores.iter().enumerate() {
         bench.watch.progress("figures", done as u64, scores.len() as u64)?;
         let Some(set) = bench.sets.iter().find(|set| set.images.name == one.set) else { continue };
-        let first = scores.iter().find(|first| first.is_paired_with(one) && *first != one);
-        let first: Option<Resampled> = first
-            .filter(|first| first.who.detector == bench.definition.ours[0])
+        let first: Option<Resampled> = leader(bench.definition, scores, one)
             .map(|first| first.resampled(&bench.normal.images, &set.images, resamples))
             .transpose()?;
         all.push(one.compare(&bench.normal.images, &set.images, first.as_ref(), resamples)?);

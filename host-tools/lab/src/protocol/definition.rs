@@ -32,6 +32,30 @@ pub enum Question {
     Profile,
 }
 
+/// What the backward pass starts from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GradientLabel {
+    /// All classes at once: the paper's confounding label.
+    #[default]
+    Ones,
+    /// No class at all.
+    Zeros,
+    /// The class that the classifier predicts, alone.
+    Predicted,
+}
+
+impl GradientLabel {
+    /// Its name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            GradientLabel::Ones => "ones",
+            GradientLabel::Zeros => "zeros",
+            GradientLabel::Predicted => "predicted",
+        }
+    }
+}
+
 /// What sort of anomaly a set is; tables are grouped by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -239,6 +263,9 @@ pub struct Definition {
     /// References for alignments, as `gradgate references` writes them, beside the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub references: Option<String>,
+    /// What gradients start from. Default ones.
+    #[serde(default)]
+    pub label: GradientLabel,
     /// Seeds of the splits; a figure is the mean over them. Default 0 to 4.
     #[serde(default = "default_seeds")]
     pub seeds: Vec<u64>,
@@ -318,6 +345,9 @@ impl Definition {
         self.methods()?;
         if self.normal.is_empty() {
             return refuse("normal names no frames: name files in the folder of the data".into());
+        }
+        if self.references.is_some() && self.label != GradientLabel::Ones {
+            return refuse("references are fitted for the label ones: leave label out".into());
         }
         if self.seeds.is_empty() {
             return refuse("seeds is empty: name one at least".into());

@@ -139,7 +139,7 @@ fn comparisons(page: &mut Page, all: &[&Comparison]) {
             (Number, "AUROC"),
             (Number, "published"),
             (Number, "difference"),
-            (Number, "first − this"),
+            (Number, "minus first"),
             (Number, "of successes"),
             (Number, "AUPR anomalous"),
             (Number, "AUPR normal"),
@@ -175,7 +175,7 @@ fn row(one: &Comparison) -> [String; 14] {
         wide(figures.auroc),
         published.map_or("–".to_owned(), |value| format!("{value:.2}")),
         difference.map_or("–".to_owned(), |value| format!("{value:+.2}")),
-        given(&one.first_minus_this),
+        given(&one.minus_first),
         given(&one.auroc_of_successes),
         percent(figures.aupr_anomalous.value),
         percent(figures.aupr_normal.value),
@@ -311,10 +311,10 @@ fn definitions() -> Table {
           and validation parts that ours are given",
         ),
         (
-            "first − this",
+            "minus first",
             "anomalous",
-            "AUROC of the first detector less this one's, both on the \
-          same draws; a detector tested on other frames has none",
+            "AUROC less that of the first of our detectors that asks for as much (anomalies or \
+             none), both on the same draws; a detector tested on other frames has none",
         ),
         (
             "of successes",

@@ -110,8 +110,9 @@ pub struct Comparison {
     pub accuracy_half: Option<f64>,
     /// AUROC of frames that the attack made wrong against normal frames that are right.
     pub auroc_of_successes: Option<Interval>,
-    /// AUROC of the run's first detector less this one's, paired; where both have the same splits.
-    pub first_minus_this: Option<Interval>,
+    /// AUROC less that of the first of our detectors that asks for as much (anomalies or none),
+    /// paired; where both were tested on the same frames.
+    pub minus_first: Option<Interval>,
     /// The published AUROC that stands beside it.
     pub published: Option<f64>,
     /// Whether ten plain image statistics come within two points of the first detector.

@@ -21,6 +21,7 @@ use crate::program::{Program, frames_of};
 use crate::random::Random;
 
 use super::cache::{Cache, write};
+use super::definition::GradientLabel;
 use super::sets::{ImageSet, hex};
 use super::watch::Watch;
 
@@ -33,7 +34,8 @@ pub struct Examined {
     pub classifier: Box<dyn Classifier>,
     /// Digest of the model's file.
     pub model_digest: String,
-    program: Program,
+    /// One; or one a class, each with that class as its label.
+    programs: Vec<Program>,
     metadata: Metadata,
     folded: bool,
 }
@@ -47,14 +49,23 @@ impl Examined {
     pub fn new(
         imported: &Imported,
         references: Option<&References>,
+        label: GradientLabel,
         device: Device,
     ) -> Result<Examined, LabError> {
         let graph = &imported.graph;
         let refused = |text: String| LabError::Model(format!("model `{}`: {text}", graph.name));
         let directions = directions(references);
-        let expanded = expand_aligned(graph, &Label::Ones, &Taps::all(), &directions)
-            .map_err(|error| refused(error.to_string()))?;
-        let program = Program::new(&expanded, &Preprocessing::default())?;
+        let classifier = device::open(Arc::new(graph.clone()), device)?;
+        let compile = |label: &Label| {
+            let expanded = expand_aligned(graph, label, &Taps::all(), &directions)
+                .map_err(|error| refused(error.to_string()))?;
+            Program::new(&expanded, &Preprocessing::default())
+        };
+        let programs = labels(label, classifier.classes())
+            .iter()
+            .map(compile)
+            .collect::<Result<Vec<_>, _>>()?;
+        let program = programs.first().ok_or_else(|| refused("it has no class".to_owned()))?;
         let owned = |list: &str| list.lines().map(str::to_owned).collect();
         let names = program.names();
         let references_digest = match references {
@@ -66,7 +77,7 @@ impl Examined {
             layers: owned(&names.layers),
             alignments: owned(&names.alignments),
             preprocessing: Preprocessing::default().to_string(),
-            label: "ones".to_owned(),
+            label: label.name().to_owned(),
             executor: "engine".to_owned(),
             numerics: "exact".to_owned(),
             model_digest: hex(&imported.model_digest),
@@ -75,9 +86,9 @@ impl Examined {
             frames: String::new(),
         };
         Ok(Examined {
-            classifier: device::open(Arc::new(graph.clone()), device)?,
+            classifier,
             model_digest: hex(&imported.model_digest),
-            program,
+            programs,
             metadata,
             folded: imported.folded,
         })
@@ -117,7 +128,7 @@ impl Examined {
     ) -> Result<FeatureSet, LabError> {
         let digest = set.digest();
         let known = &self.metadata;
-        let facts = [known.model_digest.as_str(), &known.references_digest, &digest, "ones"];
+        let facts = [known.model_digest.as_str(), &known.references_digest, &digest, &known.label];
         let mut features = cache.features(&facts, || {
             let begin = std::time::Instant::now();
             let found = self.compute(set, watch)?;
@@ -142,14 +153,7 @@ impl Examined {
         for start in (0..set.len()).step_by(CHUNK) {
             watch.progress(&stage, start as u64, set.len() as u64)?;
             let end = set.len().min(start + CHUNK);
-            let frames = frames_of(&set.images.slice(start..end));
-            let widen = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect();
-            let found = self.program.run(&frames, |_, features| {
-                let norms: [Vec<f64>; 2] =
-                    [widen(features.squared_norms), widen(features.activation_norms)];
-                let plain = [features.logits, features.penultimate, features.alignments];
-                Ok((norms, plain.map(<[f32]>::to_vec)))
-            })?;
+            let found = self.compute_chunk(&set.images.slice(start..end))?;
             for ([norms, layers], [logits, penultimate, alignments]) in found {
                 all.classes = logits.len();
                 all.penultimate_length = penultimate.len();
@@ -164,6 +168,33 @@ impl Examined {
         all.source = (0..set.len() as i64).collect();
         all.validate().map_err(|e| LabError::NotFinite(format!("set `{}`: {e}", set.name)))?;
         Ok(all)
+    }
+
+    /// Norms, and plain values, of each frame in order.
+    fn compute_chunk(&self, images: &Array) -> Result<Vec<FrameValues>, LabError> {
+        let frames = frames_of(images);
+        let widen = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect();
+        let run = |program: &Program, frames: &[Vec<f32>]| {
+            program.run(frames, |_, features| {
+                let norms = [widen(features.squared_norms), widen(features.activation_norms)];
+                let plain = [features.logits, features.penultimate, features.alignments];
+                Ok((norms, plain.map(<[f32]>::to_vec)))
+            })
+        };
+        if let [program] = self.programs.as_slice() {
+            return run(program, &frames);
+        }
+        let logits = self.classifier.logits(images)?;
+        let classes: Vec<usize> = (0..frames.len()).map(|at| argmax(logits.frame(at))).collect();
+        let mut all: Vec<Option<FrameValues>> = vec![None; frames.len()];
+        for (class, program) in self.programs.iter().enumerate() {
+            let mine: Vec<usize> = (0..frames.len()).filter(|&at| classes[at] == class).collect();
+            let chosen: Vec<Vec<f32>> = mine.iter().map(|&at| frames[at].clone()).collect();
+            for (at, values) in mine.into_iter().zip(run(program, &chosen)?) {
+                all[at] = Some(values);
+            }
+        }
+        Ok(all.into_iter().flatten().collect())
     }
 
     /// Attacks every frame; what an earlier run did is taken from the cache.
@@ -242,6 +273,21 @@ impl Examined {
     }
 }
 
+/// Squared norms of gradients and of activations; logits, penultimate vector, alignments.
+type FrameValues = ([Vec<f64>; 2], [Vec<f32>; 3]);
+
+/// What to compile for.
+fn labels(label: GradientLabel, classes: usize) -> Vec<Label> {
+    let alone = |class: usize| {
+        Label::Custom((0..classes).map(|at| if at == class { 1.0 } else { 0.0 }).collect())
+    };
+    match label {
+        GradientLabel::Ones => vec![Label::Ones],
+        GradientLabel::Zeros => vec![Label::Zeros],
+        GradientLabel::Predicted => (0..classes).map(alone).collect(),
+    }
+}
+
 fn directions(references: Option<&References>) -> Vec<Reference> {
     let Some(file) = references else { return Vec::new() };
     let all = file.layers.iter().map(|layer| Reference {
@@ -313,6 +359,53 @@ pub fn count(set: &ImageSet, status: Status) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Frames of the tiny network of the golden models, whose classes are predicted by chance.
+    fn some_frames() -> (Imported, ImageSet) {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../tests/golden/onnx/tiny_torchscript_kept.onnx"
+        );
+        let options = gradgate_graph::import::ImportOptions::default();
+        let imported = gradgate_graph::import::import_file(std::path::Path::new(path), &options);
+        let mut random = Random::new(5, "some frames", 0);
+        let pixels = (0..12 * 3 * 64).map(|_| random.uniform() as f32).collect();
+        let set = ImageSet {
+            name: "some".into(),
+            images: Array::new([12, 3, 8, 8], pixels),
+            labels: vec![None; 12],
+            sources: (0..12).collect(),
+            twins: None,
+            statuses: None,
+        };
+        (imported.expect("imports"), set)
+    }
+
+    #[test]
+    fn gradients_start_from_the_predicted_class_of_each_frame() {
+        let (imported, set) = some_frames();
+        let of = |label| {
+            let examined = Examined::new(&imported, None, label, Device::Cpu).expect("compiles");
+            examined.compute(&set, &super::super::Quiet).expect("computes")
+        };
+        let found = of(GradientLabel::Predicted);
+        let parameters = found.metadata.parameters.len();
+        for at in 0..set.len() {
+            let mut label = vec![0.0; found.classes];
+            label[predicted(&found, at) as usize] = 1.0;
+            let (graph, label) = (&imported.graph, Label::Custom(label));
+            let expanded = expand_aligned(graph, &label, &Taps::all(), &[]).expect("expands");
+            let program = Program::new(&expanded, &Preprocessing::default()).expect("compiles");
+            let frame = frames_of(&set.images.slice(at..at + 1));
+            let norms = program.run(&frame, |_, f| Ok(f.squared_norms.to_vec())).expect("runs");
+            let wanted: Vec<f64> = norms[0].iter().map(|&norm| f64::from(norm)).collect();
+            assert_eq!(found.squared_norms[at * parameters..][..parameters], wanted, "frame {at}");
+        }
+        let (ones, zeros) = (of(GradientLabel::Ones), of(GradientLabel::Zeros));
+        assert_eq!((&ones.logits, &zeros.logits), (&found.logits, &found.logits));
+        assert!(ones.squared_norms != zeros.squared_norms);
+        assert!(ones.squared_norms != found.squared_norms);
+    }
 
     #[test]
     fn noise_has_the_differences_of_the_attack() {
