@@ -88,7 +88,9 @@ pub fn stage(stage: &Stage) -> Result<Outcome> {
     if is_ready(true)? {
         let mut baseline = Command::new(python());
         baseline.args(["tests/scripts/baseline_goldens.py", "check", BASELINE]);
-        commands.push(baseline);
+        let mut adaptive = Command::new(python());
+        adaptive.args(["tests/scripts/adaptive_goldens.py", "check"]);
+        commands.extend([baseline, adaptive]);
     } else {
         stage
             .note(&format!("{MARK}PyTorch is not installed: `cargo xtask setup --with-torch`\n"))?;

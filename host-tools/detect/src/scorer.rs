@@ -1,8 +1,8 @@
 //! Scores through the engine's detector code: the very bits that a device computes.
 
-use gradgate_bundle::detector::{Detector, FeatureShape, Judgement};
+use gradgate_bundle::detector::{Detector, Fault, FeatureShape, Judgement};
 use gradgate_bundle::header::BlobRef;
-use gradgate_engine::detector::{DetectorView, evaluate, raw_inputs};
+use gradgate_engine::detector::{DetectorView, FrameFeatures, evaluate, raw_inputs};
 
 use crate::features::FrameBuffer;
 use crate::file::Model;
@@ -46,6 +46,16 @@ impl Scorer {
         };
         DetectorView::new(&self.detector, &self.detector.shape, &mut blob)
             .map_err(|error| DetectError::Data(format!("the detector is not sound: {error:?}")))
+    }
+
+    /// Judges one frame.
+    ///
+    /// # Errors
+    /// The first value that is not finite, or a length that does not fit.
+    pub fn judge_frame(&self, frame: &FrameFeatures<'_>) -> Result<Judgement, Fault> {
+        let view = self.view().map_err(|_| Fault::Length)?;
+        let mut scratch = vec![0.0; self.detector.scratch_elements().unwrap_or(0)];
+        evaluate(&view, frame, &mut scratch)
     }
 
     /// Judges frames of a set.

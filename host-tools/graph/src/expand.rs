@@ -278,7 +278,8 @@ impl Backward {
         self.reshape(summed, &shape)
     }
 
-    fn loss_cotangent(
+    /// Cotangent of the logits: the loss's derivative.
+    pub(crate) fn loss_cotangent(
         &mut self,
         loss: Loss,
         logits: ValueId,
@@ -304,6 +305,11 @@ impl Backward {
         }
     }
 
+    /// Adds a cotangent before the walk, of a value beside the logits.
+    pub(crate) fn seed(&mut self, value: ValueId, cotangent: ValueId) {
+        self.cotangents.entry(value).or_default().push(cotangent);
+    }
+
     /// Applies gradient rules from the logits back to all that is needed.
     pub(crate) fn walk(
         &mut self,
@@ -311,7 +317,7 @@ impl Backward {
         logits: ValueId,
         cotangent: ValueId,
     ) -> Result<(), ExpandError> {
-        self.cotangents.insert(logits, vec![cotangent]);
+        self.seed(logits, cotangent);
         for index in (0..forward_nodes).rev() {
             let node = self.graph.nodes[index].clone();
             if !self.needs(node.output) {
@@ -342,7 +348,8 @@ impl Backward {
         }
     }
 
-    fn take_sum(&mut self, value: ValueId) -> Result<Option<ValueId>, ShapeError> {
+    /// The sum of the cotangents of a value that the walk has reached, once.
+    pub(crate) fn take_sum(&mut self, value: ValueId) -> Result<Option<ValueId>, ShapeError> {
         let parts = self.cotangents.remove(&value).unwrap_or_default();
         let mut parts = parts.into_iter();
         let Some(mut sum) = parts.next() else { return Ok(None) };

@@ -7,6 +7,7 @@
 //! on gradgate's own engine, knows no attack. Burn's types appear in [`executor`], [`device`] and
 //! the training loop only; [`kernels`] are its loops on a CPU.
 
+pub mod adaptive;
 pub mod array;
 pub mod attack;
 pub mod baseline;

@@ -17,9 +17,10 @@ use gradgate_frame::Preprocessing;
 use gradgate_gate::DEFAULT_POLICY;
 use gradgate_graph::expand::Expanded;
 use gradgate_graph::graph::Graph;
-use gradgate_graph::lower::lower;
+use gradgate_graph::lower::{Products, lower_with};
 use gradgate_graph::pack::{SchemaNames, pack, schema_names};
-use gradgate_graph::plan::{PlanOptions, Planned, plan};
+use gradgate_graph::plan::{Plan, PlanOptions, plan};
+use gradgate_graph::schedule::Schedule;
 use rayon::prelude::*;
 
 use crate::array::Array;
@@ -40,23 +41,63 @@ impl Program {
     /// # Errors
     /// When an operation cannot be lowered, or the engine refuses the plan.
     pub fn new(expanded: &Expanded, preprocessing: &Preprocessing) -> Result<Self, LabError> {
-        let name: Arc<str> = expanded.graph.name.as_str().into();
-        let refused = |error: String| LabError::Model(format!("model `{name}`: {error}"));
-        let names = schema_names(expanded).map_err(|error| refused(error.to_string()))?;
-        let bytes = bundle(expanded, preprocessing, &names).map_err(refused)?;
-        let mut program = Self { name: name.clone(), bytes, prepared: Vec::new(), names };
-        let mut prepared = Vec::new();
-        if Isa::best().is_some() {
-            let engine = program.load()?;
-            let length = engine.prepared_elements(Numerics::Exact);
-            prepared = vec![0.0; length + LINE - 1];
-            let first = line_offset(&prepared);
-            prepared.truncate(first + length);
-            let made = engine.prepare(Numerics::Exact, &mut prepared[first..]);
-            made.map_err(|error| refused(error.to_string()))?;
-        }
-        program.prepared = prepared;
+        Self::compiled(expanded, preprocessing, Products::Dropped)
+    }
+
+    /// As [`Program::new`], with a choice of products.
+    ///
+    /// # Errors
+    /// As [`Program::new`].
+    pub fn compiled(
+        expanded: &Expanded,
+        preprocessing: &Preprocessing,
+        products: Products,
+    ) -> Result<Self, LabError> {
+        let refused = |error: String| refused(&expanded.graph.name, &error);
+        let schedule = lower_with(expanded, preprocessing, products)
+            .map_err(|error| refused(error.to_string()))?;
+        let planned =
+            plan(schedule, PlanOptions::default()).map_err(|error| refused(error.to_string()))?;
+        let mut program = Self::packed(expanded, &planned.schedule, &planned.plan, preprocessing)?;
+        program.prepare()?;
         Ok(program)
+    }
+
+    /// Packs a planned schedule of `expanded`. Kernels read its weights as they are: for a program
+    /// that runs once, until [`Program::prepare`].
+    ///
+    /// # Errors
+    /// When a name or a length does not fit a bundle.
+    pub fn packed(
+        expanded: &Expanded,
+        schedule: &Schedule,
+        plan: &Plan,
+        preprocessing: &Preprocessing,
+    ) -> Result<Self, LabError> {
+        let name: Arc<str> = expanded.graph.name.as_str().into();
+        let names = schema_names(expanded).map_err(|error| refused(&name, &error.to_string()))?;
+        let bytes = bundle(schedule, plan, preprocessing, &names)
+            .map_err(|error| refused(&name, &error))?;
+        Ok(Self { name, bytes, prepared: Vec::new(), names })
+    }
+
+    /// Keeps the weights as this machine's kernels read them.
+    ///
+    /// # Errors
+    /// When the engine refuses the program.
+    pub fn prepare(&mut self) -> Result<(), LabError> {
+        if Isa::best().is_none() {
+            return Ok(());
+        }
+        let engine = self.load()?;
+        let length = engine.prepared_elements(Numerics::Exact);
+        let mut prepared = vec![0.0; length + LINE - 1];
+        let first = line_offset(&prepared);
+        prepared.truncate(first + length);
+        let made = engine.prepare(Numerics::Exact, &mut prepared[first..]);
+        made.map_err(|error| refused(&self.name, &error.to_string()))?;
+        self.prepared = prepared;
+        Ok(())
     }
 
     /// The classifier alone, without taps.
@@ -89,11 +130,26 @@ impl Program {
     }
 
     fn load(&self) -> Result<Engine<'_>, LabError> {
-        let refused = |error: String| {
-            LabError::Model(format!("model `{}`: the engine refuses it: {error}", self.name))
-        };
+        let refused =
+            |error: String| refused(&self.name, &format!("the engine refuses it: {error}"));
         let bundle = Bundle::parse(&self.bytes).map_err(|error| refused(error.to_string()))?;
         Engine::load(bundle).map_err(|error| refused(error.to_string()))
+    }
+
+    /// An engine in exact numerics, on this machine's vector kernels.
+    ///
+    /// # Errors
+    /// When the engine refuses the program.
+    pub fn engine(&self) -> Result<Engine<'_>, LabError> {
+        let first = line_offset(&self.prepared).min(self.prepared.len());
+        let compute = Compute {
+            isa: Isa::best(),
+            numerics: Numerics::Exact,
+            prepared: &self.prepared[first..],
+            workers: None,
+        };
+        let engine = self.load()?.with_compute(compute);
+        engine.map_err(|error| refused(&self.name, &error.to_string()))
     }
 
     /// Runs all frames, each in rows, columns, channels, on all cores; `take` makes of each what
@@ -106,15 +162,8 @@ impl Program {
         frames: &[Vec<f32>],
         take: impl Fn(usize, &Features<'_>) -> Result<T, LabError> + Sync,
     ) -> Result<Vec<T>, LabError> {
-        let first = line_offset(&self.prepared).min(self.prepared.len());
-        let compute = Compute {
-            isa: Isa::best(),
-            numerics: Numerics::Exact,
-            prepared: &self.prepared[first..],
-            workers: None,
-        };
-        let refused = |error: String| LabError::Model(format!("model `{}`: {error}", self.name));
-        let engine = self.load()?.with_compute(compute).map_err(|e| refused(e.to_string()))?;
+        let refused = |error: String| refused(&self.name, &error);
+        let engine = self.engine()?;
         let arena = || vec![0.0; engine.arena_elements()];
         let run = |arena: &mut Vec<f32>, (at, frame): (usize, &Vec<f32>)| {
             let features = engine.run(Frame::F32(frame), arena);
@@ -122,6 +171,10 @@ impl Program {
         };
         frames.par_iter().enumerate().map_init(arena, run).collect()
     }
+}
+
+fn refused(name: &str, error: &str) -> LabError {
+    LabError::Model(format!("model `{name}`: {error}"))
 }
 
 /// From channels, rows, columns to rows, columns, channels, as the engine takes frames.
@@ -157,14 +210,12 @@ fn schema(names: &SchemaNames) -> Schema<'_> {
 }
 
 fn bundle(
-    expanded: &Expanded,
+    schedule: &Schedule,
+    plan: &Plan,
     preprocessing: &Preprocessing,
     names: &SchemaNames,
 ) -> Result<AlignedBytes, String> {
-    let schedule = lower(expanded, preprocessing).map_err(|error| error.to_string())?;
-    let planned = plan(schedule, PlanOptions::default()).map_err(|error| error.to_string())?;
-    let Planned { schedule, plan, .. } = planned;
-    let packed = pack(&schedule, &plan).map_err(|error| error.to_string())?;
+    let packed = pack(schedule, plan).map_err(|error| error.to_string())?;
     let preprocessing = preprocessing.to_string();
     let header = Header {
         provenance: Provenance {
