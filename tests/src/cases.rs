@@ -8,7 +8,7 @@ pub mod random;
 mod structures;
 mod transposed;
 
-pub use imported::imported;
+pub use imported::{composed, imported};
 
 use gradgate_graph::alignment::{Reference, Weight, weights};
 use gradgate_graph::graph::{Graph, Tensor, ValueId};

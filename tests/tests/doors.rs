@@ -18,6 +18,7 @@ use gradgate_tests::cases::{Builder, same};
 use gradgate_tests::compile;
 use gradgate_tests::doors::mutate::mutated;
 use gradgate_tests::doors::{DOORS, Door};
+use gradgate_tests::executor::{Executor, InterpExecutor, run_engine};
 use gradgate_tests::rng::Rng;
 
 fn setting(name: &str, default: u64) -> u64 {
@@ -160,4 +161,20 @@ fn scales_that_overflow_are_refused() {
     let compiled = compile(&expanded, false);
     let error = Bundle::parse(&compiled.bytes).expect_err("an infinite scale");
     assert!(matches!(error, ParseError::NonFinite { .. }), "{error}");
+}
+
+/// Weights below the normal numbers are neither refused nor taken for zero.
+#[test]
+fn subnormal_weights_are_computed_with() {
+    let (mut builder, image) = Builder::new("subnormal", 3, 4);
+    let w = builder.parameter(&[4, 3, 3, 3], 1e-39, 0.0);
+    let y = builder.op(Op::Conv(same(3)), &[image, w]);
+    let expanded = expand(&builder.classify(y), &Label::Ones, &Taps::all()).expect("a network");
+    let frame = Rng(3).bytes(3 * 4 * 4);
+    let engine = run_engine(&compile(&expanded, false), &frame);
+    let expected = InterpExecutor.features(&expanded, &frame).penultimate;
+    assert!(expected.iter().all(|y| *y != 0.0 && y.abs() < f64::from(f32::MIN_POSITIVE)));
+    for (got, expected) in engine.penultimate.iter().zip(&expected) {
+        assert!((got - expected).abs() <= 1e-3 * expected.abs(), "{got:e} {expected:e}");
+    }
 }

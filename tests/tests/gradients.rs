@@ -5,7 +5,7 @@ use gradgate_graph::expand::{Expanded, Label, expand};
 use gradgate_graph::graph::{Graph, Tensor, ValueId};
 use gradgate_graph::interp::Interp;
 use gradgate_graph::taps::Taps;
-use gradgate_tests::cases::{cases, imported};
+use gradgate_tests::cases::{cases, composed, imported};
 use gradgate_tests::executor::image;
 use gradgate_tests::rng::Rng;
 
@@ -45,7 +45,7 @@ fn gradient(expanded: &Expanded, norm: ValueId, image: &[f64]) -> Vec<f64> {
 #[test]
 fn gradients_of_all_cases_match_differences_of_the_loss() {
     let mut failures = Vec::new();
-    for case in cases().into_iter().chain(imported()) {
+    for case in cases().into_iter().chain(imported()).chain(composed()) {
         let expanded = expand(&case.graph, &Label::Ones, &Taps::all()).unwrap();
         let elements = case.graph.value(case.graph.input.unwrap()).elements();
         let mut rng = Rng(9);

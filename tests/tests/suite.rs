@@ -7,7 +7,7 @@ use gradgate_graph::expand::{Expanded, Label, expand, expand_aligned};
 use gradgate_graph::interp::Features;
 use gradgate_graph::schedule::Schedule;
 use gradgate_graph::taps::Taps;
-use gradgate_tests::cases::{Case, cases, imported, references};
+use gradgate_tests::cases::{Case, cases, composed, imported, references};
 #[cfg(feature = "tract")]
 use gradgate_tests::executor::TractExecutor;
 use gradgate_tests::executor::{
@@ -86,7 +86,7 @@ fn elements(case: &Case) -> usize {
 #[test]
 fn executors_agree_with_the_interpreter() {
     let mut failures = Vec::new();
-    for case in cases().into_iter().chain(imported()) {
+    for case in cases().into_iter().chain(imported()).chain(composed()) {
         for label in [Label::Ones, Label::Zeros] {
             let references = references(&case.graph);
             let expanded = expand_aligned(&case.graph, &label, &Taps::all(), &references).unwrap();

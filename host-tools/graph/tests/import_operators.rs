@@ -31,6 +31,21 @@ fn attribute_lengths_must_fit_the_rank() {
     }
 }
 
+/// A window without a pixel of the image has no maximum and no average; a convolution's sum is 0.
+#[test]
+fn padding_beyond_the_window_is_refused_for_pools() {
+    for pads in [[2, 0, 0, 0], [0, 0, 0, 2], [3, 3, 3, 3]] {
+        let attributes = || vec![ints("kernel_shape", &[2, 2]), ints("pads", &pads)];
+        for op in ["MaxPool", "AveragePool"] {
+            let hostile = model(vec![node(op, &["image"], "y", attributes())], "y", vec![]);
+            assert_node_refused(op, &hostile, "wholly in the padding");
+        }
+        let conv = node("Conv", &["image", "w"], "y", attributes());
+        let padded = model(vec![conv], "y", vec![floats("w", &[3, 2, 2, 2])]);
+        assert!(import(&padded).is_ok(), "{pads:?}");
+    }
+}
+
 #[test]
 fn windows_of_other_ranks_are_refused() {
     let flat = node("Reshape", &["image", "shape"], "flat", vec![]);

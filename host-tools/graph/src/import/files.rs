@@ -129,10 +129,15 @@ fn open_inside(folder: &Path, location: &str) -> Result<File, String> {
     let path = checked_path(folder, location)?;
     let before = fs::symlink_metadata(&path).map_err(|e| format!("cannot be opened: {e}"))?;
     check_file(&before)?;
-    let file = File::open(&path).map_err(|e| format!("cannot be opened: {e}"))?;
+    open_checked(&path, &before)
+}
+
+/// Opens the file that these metadata were read of, and no other.
+fn open_checked(path: &Path, before: &Metadata) -> Result<File, String> {
+    let file = File::open(path).map_err(|e| format!("cannot be opened: {e}"))?;
     let opened = file.metadata().map_err(|e| format!("cannot be opened: {e}"))?;
     check_file(&opened)?;
-    if !same_file(&before, &opened) {
+    if !same_file(before, &opened) {
         return Err("was replaced while it was being opened".into());
     }
     Ok(file)
@@ -235,5 +240,21 @@ mod tests {
         ] {
             assert!(checked_path(folder, location).is_err(), "{location}");
         }
+    }
+
+    #[test]
+    fn a_file_replaced_after_its_check_is_refused() {
+        let folder = std::env::temp_dir().join(format!("gradgate-replaced-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        let (weights, other) = (folder.join("weights"), folder.join("other"));
+        fs::write(&weights, [7; 16]).expect("a file");
+        fs::write(&other, [9; 32]).expect("a file");
+        let checked = fs::symlink_metadata(&weights).expect("metadata");
+        let same = open_checked(&weights, &checked);
+        fs::rename(&other, &weights).expect("replaced");
+        let replaced = open_checked(&weights, &checked);
+        fs::remove_dir_all(&folder).expect("removed");
+        assert!(same.is_ok());
+        assert!(replaced.is_err_and(|reason| reason.contains("was replaced")));
     }
 }
