@@ -10,6 +10,7 @@ pub mod compare;
 pub mod controls;
 pub mod definition;
 mod direction;
+pub mod markdown;
 pub mod others;
 pub mod ours;
 pub mod page;

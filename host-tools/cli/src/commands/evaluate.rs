@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use gradgate_detect::references::References;
 use gradgate_lab::protocol::results::{Comparison, Results};
-use gradgate_lab::protocol::{self, Definition, Run, Setting, Watch, page, samples};
+use gradgate_lab::protocol::{self, Definition, Run, Setting, Watch, markdown, page, samples};
 use gradgate_lab::{Device, LabError};
 use indicatif::ProgressBar;
 
@@ -16,9 +16,9 @@ use crate::{files, interrupt, output, progress};
 
 /// Measure a classifier's detectors by a protocol: tables, curves, every score
 ///
-/// Writes results.json, report.html (one page that opens offline), samples.csv and the protocol
-/// itself into a folder. Attacked frames, features and scores that take long are kept in its
-/// folder `cache`: the same command goes on where a run was stopped.
+/// Writes results.json, results.md, report.html (one page that opens offline), samples.csv and the
+/// protocol itself into a folder. Attacked frames, features and scores that take long are kept in
+/// its folder `cache`: the same command goes on where a run was stopped.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   gradgate evaluate models/protocols/paper-table-1.toml --model resnet20.onnx --data data -o out
@@ -90,7 +90,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     write(&args.output, &run)?;
     output::print(&summary(&run.results))?;
     output::print(&format!(
-        "{}: results.json, report.html, samples.csv; {:.1} s\n",
+        "{}: results.json, results.md, report.html, samples.csv; {:.1} s\n",
         args.output.display(),
         begin.elapsed().as_secs_f64()
     ))?;
@@ -115,10 +115,11 @@ impl Watch for Watcher {
 }
 
 fn write(folder: &Path, run: &Run) -> Result<()> {
-    let results = serde_json::to_string_pretty(&run.results)? + "\n";
+    let results = serde_json::to_string(&run.results)? + "\n";
     let protocol = toml::to_string(&run.results.definition)?;
     let files = [
         ("results.json", results),
+        ("results.md", markdown::text(&run.results)),
         ("report.html", page::html(run)?),
         ("samples.csv", samples::csv(run)),
         ("protocol.toml", protocol),

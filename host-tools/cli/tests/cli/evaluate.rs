@@ -73,6 +73,10 @@ fn a_protocol_gives_results_report_and_scores() {
     assert!(csv.starts_with("against,seed,set,frame,source,label,predicted,status,"), "{csv}");
     // 40 normal frames beside 12 strange and 40 attacked ones, for 2 seeds.
     assert_eq!(csv.lines().count(), 1 + 2 * (40 + 12 + 40 + 40));
+    let tables = String::from_utf8(bench.read("out/results.md")).expect("text");
+    for part in ["# small", "| strange | 60 | 60 |", "## AUROC: attack", "mlp:norm | anomalies |"] {
+        assert!(tables.contains(part), "{part}: {tables}");
+    }
     let page = String::from_utf8(bench.read("out/report.html")).expect("text");
     for part in ["<h1>small</h1>", "Attacked frames", "Harmless changes", "data:image/png", "ROC"] {
         assert!(page.contains(part), "{part}");
@@ -82,7 +86,7 @@ fn a_protocol_gives_results_report_and_scores() {
     }
     bench.good("evaluate p.toml -o again --cache out/cache");
     bench.good("evaluate p.toml -o anew");
-    for name in ["results.json", "samples.csv", "report.html"] {
+    for name in ["results.json", "results.md", "samples.csv", "report.html"] {
         let first = bench.read(&format!("out/{name}"));
         assert!(bench.read(&format!("again/{name}")) == first, "{name} from the cache differs");
         assert!(bench.read(&format!("anew/{name}")) == first, "{name} is not repeated");

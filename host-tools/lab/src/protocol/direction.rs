@@ -32,9 +32,14 @@ fn direction(normal: &Measured, set: &Measured) -> Direction {
         norms_above: above(&norms, &clean),
         activations_above: above(&activations, &quartiles(&mine.activation_norms, layers)),
         mean_share_above: (0..parameters).map(share).sum::<f64>() / parameters.max(1) as f64,
-        norm_quartiles: norms,
-        activation_quartiles: activations,
+        norm_quartiles: norms.into_iter().map(|row| row.map(rounded)).collect(),
+        activation_quartiles: activations.into_iter().map(|row| row.map(rounded)).collect(),
     }
+}
+
+/// To six digits: what a picture shows, in a file that is kept.
+fn rounded(value: f64) -> f64 {
+    format!("{value:.5e}").parse().unwrap_or(value)
 }
 
 /// Features of the frames of these numbers.

@@ -149,7 +149,8 @@ pub struct Direction {
     pub activations_above: [usize; 2],
     /// Mean over tensors of the share of frames above the normal median.
     pub mean_share_above: f64,
-    /// Lower quartile, median and upper quartile of each tensor's squared gradient norm.
+    /// Lower quartile, median and upper quartile of each tensor's squared gradient norm, to six
+    /// digits.
     pub norm_quartiles: Vec<[f64; 3]>,
     /// The same of each layer's squared activation norm.
     pub activation_quartiles: Vec<[f64; 3]>,
