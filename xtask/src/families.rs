@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use crate::peers::machine;
 use crate::{oracle, page, process, repo, setup};
 use row::Figures;
 
@@ -40,6 +41,8 @@ pub fn run(args: &[String]) -> Result<bool> {
     if options.iter().any(|option| *option != "--resume") {
         bail!("families takes names of networks and --resume, not '{}'", options[0]);
     }
+    // What is built, not what lies there an hour later.
+    let commit = machine::commit();
     export(&names)?;
     let mut cargo = Command::new("cargo");
     cargo.args(["build", "--locked", "--release", "--package=gradgate-tests"]);
@@ -51,7 +54,7 @@ pub fn run(args: &[String]) -> Result<bool> {
         println!("{}", figures.line());
         rows.push(figures);
     }
-    let text = row::page(&rows);
+    let text = row::page(&rows, &commit);
     println!("{text}");
     if names.is_empty() {
         page::write(PAGE, "families", &text)?;

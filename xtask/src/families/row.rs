@@ -163,13 +163,12 @@ impl Figures {
     }
 }
 
-/// The generated part of the page.
-pub fn page(rows: &[Figures]) -> String {
+/// The generated part of the page; rows are of this commit.
+pub fn page(rows: &[Figures], commit: &str) -> String {
     let minutes = rows.iter().filter_map(|figures| figures.number(SECONDS)).sum::<f64>() / 60.0;
     let mut text = format!(
-        "Command: `cargo xtask families`, {}; {minutes:.0} minutes of measuring, without the \
+        "Command: `cargo xtask families`, {commit}; {minutes:.0} minutes of measuring, without the \
          export.\n\nMachine: {}; {}.\n\n{}",
-        machine::commit(),
         machine::describe(),
         machine::compiler(),
         heading("network", &COLUMNS)
