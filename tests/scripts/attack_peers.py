@@ -49,6 +49,9 @@ class Wide(nn.Module):
     def __init__(self, model):
         super().__init__()
         self.model = model
+        # torchattacks gives a module back in the mode that it had: left in that of training, this
+        # one would normalise by batches from the second attack on.
+        self.eval()
 
     def forward(self, x):
         return self.model(x).double()

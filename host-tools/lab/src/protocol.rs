@@ -42,7 +42,7 @@ use compare::{Scores, mark_confounded};
 use definition::{Ours, Question, SetChoice, SetKind};
 use ours::Measured;
 use parts::Split;
-use results::{AttackFacts, Comparison, ControlRow, FORMAT, ModelFacts, SetFacts};
+use results::{AttackFacts, Comparison, ControlRow, FORMAT, NotRun, SetFacts};
 use sets::{ImageSet, Places};
 use subject::{Examined, accuracy, count, noise_like, predicted};
 use trials::{Bench, SeenSets};
@@ -127,27 +127,20 @@ pub fn run(
         false => Some(read("training", &definition.training, definition.sets.len() + 1)?),
     };
     let bench = Bench { definition, normal: &normal, sets: &sets, splits: &splits, watch };
-    let (scores, controls) = match definition.question {
-        Question::Profile => (Vec::new(), Vec::new()),
+    let Judged { scores, not_run, controls } = match definition.question {
+        Question::Profile => Judged::default(),
         _ => judge(&bench, &examined, training.as_ref(), &cache)?,
     };
     let comparisons = compare(&bench, &scores)?;
-    let metadata = &normal.features.metadata;
     let results = Results {
         format: FORMAT,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         definition: definition.clone(),
-        model: ModelFacts {
-            name: setting.model.to_owned(),
-            digest: examined.model_digest.clone(),
-            parameters: metadata.parameters.clone(),
-            layers: metadata.layers.clone(),
-            classes: examined.classifier.classes(),
-            folded: examined.folded(),
-        },
+        model: examined.facts(setting.model),
         split_digest: parts::digest(&splits),
         sets: facts,
         comparisons,
+        not_run,
         controls,
         directions: direction::directions(&normal, &sets),
     };
@@ -258,7 +251,13 @@ fn own_errors(normal: Measured) -> Result<(Measured, Vec<Measured>), LabError> {
     Ok((part(normal.images.take(&right), &right)?, vec![errors]))
 }
 
-type Judged = (Vec<Scores>, Vec<ControlRow>);
+/// What all detectors said.
+#[derive(Default)]
+struct Judged {
+    scores: Vec<Scores>,
+    not_run: Vec<NotRun>,
+    controls: Vec<ControlRow>,
+}
 
 /// Scores of all detectors, ours first.
 fn judge(
@@ -267,7 +266,7 @@ fn judge(
     training: Option<&ImageSet>,
     cache: &Cache,
 ) -> Result<Judged, LabError> {
-    let mut all = Vec::new();
+    let (mut all, mut not_run) = (Vec::new(), Vec::new());
     let mut controls = controls::Controls::new(bench);
     for ours in bench.definition.ours()? {
         let skipped = bench.definition.question == Question::CleanOnly && ours.is_supervised();
@@ -280,10 +279,10 @@ fn judge(
     if !methods.is_empty() {
         let seen = SeenSets::new(examined, bench.normal, bench.sets, training)?;
         for method in &methods {
-            all.extend(bench.others(method, &seen, examined, cache)?);
+            all.extend(bench.others(method, &seen, examined, cache, &mut not_run)?);
         }
     }
-    Ok((all, controls.finish()))
+    Ok(Judged { scores: all, not_run, controls: controls.finish() })
 }
 
 /// What a detector is compared with: the first of ours that asks for as much, fitted on the same

@@ -26,6 +26,7 @@ pub fn text(results: &Results) -> String {
             comparisons(kind.map_or("own errors", SetKind::name), &of_kind, &mut text);
         }
     }
+    not_run(results, &mut text);
     controls(results, &mut text);
     directions(results, &mut text);
     text
@@ -149,6 +150,18 @@ fn cell(one: &Comparison) -> String {
         text.push_str(" c");
     }
     text
+}
+
+fn not_run(results: &Results, text: &mut String) {
+    if results.not_run.is_empty() {
+        return;
+    }
+    text.push_str("\n## Not run\n");
+    table(text, &strings(["detector", "set", "what it lacked"]));
+    for one in &results.not_run {
+        let detector = format!("{} ({})", one.detector, one.budget);
+        row(text, &[detector, one.set.clone(), one.reason.clone()]);
+    }
 }
 
 fn controls(results: &Results, text: &mut String) {

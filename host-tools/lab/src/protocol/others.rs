@@ -6,7 +6,7 @@ use crate::baseline::method::Scores;
 use crate::baseline::{Budget, Contrast, FitData, Method, Observed, Reference, Twins};
 use crate::error::LabError;
 
-use super::parts::Parts;
+use super::parts::{Parts, spread};
 use super::sets::{ImageSet, take};
 
 /// Share of a set that a source gives for fitting and choosing, half of it each (Lee et al. 2018:
@@ -109,11 +109,11 @@ fn twins(set: &ImageSet, parts: &Parts, is_normal: bool) -> [Vec<usize>; 3] {
     [of(&parts.train), of(&parts.validation), of(&parts.test)]
 }
 
-/// The first frames of the parts that a source would be given for fitting and choosing.
+/// As many frames of the parts as a source would be given for fitting and choosing.
 fn native(parts: &Parts) -> Parts {
     let all = parts.train.len() + parts.validation.len() + parts.test.len();
     let half = ((all as f64 * NATIVE_SHARE / 2.0).ceil() as usize).max(NATIVE_LEAST);
-    let cut = |part: &Vec<usize>| part.iter().copied().take(half).collect();
+    let cut = |part: &Vec<usize>| spread(part, half);
     Parts { train: cut(&parts.train), validation: cut(&parts.validation), test: parts.test.clone() }
 }
 

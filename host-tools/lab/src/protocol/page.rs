@@ -36,6 +36,9 @@ pub fn html(run: &Run) -> Result<String, LabError> {
         }
         figures::curves(&mut page, run, kind)?;
     }
+    if !results.not_run.is_empty() {
+        page.heading(2, "Not run").table(&not_run(results));
+    }
     if !results.controls.is_empty() {
         page.heading(2, "Harmless changes").paragraph(CONTROLS).table(&controls(results));
     }
@@ -241,6 +244,20 @@ fn matrices(page: &mut Page, all: &[&Comparison]) {
         }
         page.table(&table);
     }
+}
+
+fn not_run(results: &Results) -> Table {
+    use Column::Text;
+    let mut table = Table::new(&[
+        (Text, "detector"),
+        (Text, "budget"),
+        (Text, "set"),
+        (Text, "what it lacked"),
+    ]);
+    for one in &results.not_run {
+        table.row(&[&one.detector, &one.budget.to_string(), &one.set, &one.reason]);
+    }
+    table
 }
 
 fn controls(results: &Results) -> Table {

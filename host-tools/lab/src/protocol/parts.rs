@@ -19,11 +19,17 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// The first frames of each part.
+    /// At most so many frames of each part.
     pub fn limited(&self, limit: usize) -> Parts {
-        let cut = |part: &Vec<usize>| part.iter().copied().take(limit).collect();
+        let cut = |part: &Vec<usize>| spread(part, limit);
         Parts { train: cut(&self.train), validation: cut(&self.validation), test: cut(&self.test) }
     }
+}
+
+/// At most `count` frames, evenly spread: files are often sorted by class.
+pub fn spread(part: &[usize], count: usize) -> Vec<usize> {
+    let taken = count.min(part.len());
+    (0..taken).map(|at| part[at * part.len() / taken]).collect()
 }
 
 /// The split of one seed.
@@ -81,6 +87,16 @@ mod tests {
             sources,
             twins: None,
             statuses: None,
+        }
+    }
+
+    #[test]
+    fn few_frames_are_spread_over_all() {
+        let part = [3, 5, 8, 13, 21, 34, 55];
+        for (count, wanted) in
+            [(3, vec![3, 8, 21]), (7, part.to_vec()), (9, part.to_vec()), (0, vec![])]
+        {
+            assert_eq!(spread(&part, count), wanted, "{count}");
         }
     }
 

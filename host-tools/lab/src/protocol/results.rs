@@ -4,6 +4,7 @@ use gradgate_detect::metrics::{Figures, Interval};
 use serde::{Deserialize, Serialize};
 
 use crate::baseline::{Budget, LabelBudget};
+use crate::error::LabError;
 
 use super::definition::{Definition, SetKind};
 
@@ -27,6 +28,8 @@ pub struct Results {
     pub sets: Vec<SetFacts>,
     /// One a detector, set and training set.
     pub comparisons: Vec<Comparison>,
+    /// Detectors of others that could not be fitted.
+    pub not_run: Vec<NotRun>,
     /// How often harmless changes are flagged.
     pub controls: Vec<ControlRow>,
     /// Which norms are larger than on normal frames.
@@ -117,6 +120,27 @@ pub struct Comparison {
     pub published: Option<f64>,
     /// Whether ten plain image statistics come within two points of the first detector.
     pub confounded: bool,
+}
+
+/// A detector that has no figure, and why.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct NotRun {
+    /// The detector.
+    pub detector: String,
+    /// What it was to be fitted on.
+    pub budget: Budget,
+    /// The set.
+    pub set: String,
+    /// What it lacked.
+    pub reason: String,
+}
+
+impl NotRun {
+    /// What an error leaves.
+    pub fn new(detector: &str, budget: Budget, set: &str, error: &LabError) -> NotRun {
+        let (detector, set) = (detector.to_owned(), set.to_owned());
+        NotRun { detector, budget, set, reason: error.to_string() }
+    }
 }
 
 /// A detector on frames that should pass.

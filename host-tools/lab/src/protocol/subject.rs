@@ -22,6 +22,7 @@ use crate::random::Random;
 
 use super::cache::{Cache, write};
 use super::definition::GradientLabel;
+use super::results::ModelFacts;
 use super::sets::{ImageSet, hex};
 use super::watch::Watch;
 
@@ -111,9 +112,16 @@ impl Examined {
         }
     }
 
-    /// Whether the exporter had folded batch normalisation away.
-    pub fn folded(&self) -> bool {
-        self.folded
+    /// What results say of it.
+    pub fn facts(&self, name: &str) -> ModelFacts {
+        ModelFacts {
+            name: name.to_owned(),
+            digest: self.model_digest.clone(),
+            parameters: self.metadata.parameters.clone(),
+            layers: self.metadata.layers.clone(),
+            classes: self.classifier.classes(),
+            folded: self.folded,
+        }
     }
 
     /// Features of every frame, through the engine on all cores.

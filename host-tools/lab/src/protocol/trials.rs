@@ -9,6 +9,7 @@ use super::definition::{Definition, Ours, Question, SetChoice, SetKind};
 use super::others::{Said, Seen, Trial, budgets, is_costly, needs_originals};
 use super::ours::{Chosen, FitParts, Fitted, Measured};
 use super::parts::{Parts, Split};
+use super::results::NotRun;
 use super::subject::Examined;
 use super::watch::Watch;
 
@@ -162,16 +163,18 @@ impl Bench<'_> {
         }
     }
 
-    /// Scores of a detector of others on all sets, in each budget.
+    /// Scores of a detector of others on all sets, in each budget. Where it cannot be fitted or
+    /// read its features, `not_run` says so.
     ///
     /// # Errors
-    /// What it says; when the watcher stops.
+    /// A file that cannot be written; when the watcher stops.
     pub fn others(
         &self,
         method: &Method,
         seen: &SeenSets<'_>,
         examined: &Examined,
         cache: &Cache,
+        not_run: &mut Vec<NotRun>,
     ) -> Result<Vec<Scores>, LabError> {
         let others = &self.definition.others;
         let limit = if is_costly(method) { others.limit_steps } else { others.limit };
@@ -195,7 +198,20 @@ impl Bench<'_> {
                 };
                 let key = key(&trial, method, budget, examined);
                 let key: Vec<&str> = key.iter().map(String::as_str).collect();
-                let said: Said = cache.value("said", &key, || trial.run(method, budget))?;
+                let found = cache.value("said", &key, || trial.run(method, budget));
+                let said: Said = match found {
+                    Ok(said) => said,
+                    Err(error @ (LabError::Stopped | LabError::File(_))) => return Err(error),
+                    Err(error) => {
+                        not_run.push(NotRun::new(
+                            name,
+                            budget,
+                            &trial.anomalous.0.set.name,
+                            &error,
+                        ));
+                        continue;
+                    }
+                };
                 let who = Who {
                     detector: said.normal.method.clone(),
                     learnt_from: Vec::new(),
