@@ -241,10 +241,11 @@ fn unfit(error: MetricsError) -> LabError {
 }
 
 /// Marks sets on which ten plain image statistics come as far as the first detector, but for two
-/// points.
+/// points, where both learnt from that very set or from normal frames.
 pub fn mark_confounded(comparisons: &mut [Comparison], first: &str, statistics: &str) {
+    let own = |one: &Comparison| one.learnt_from.iter().all(|learnt| *learnt == one.set);
     let auroc = |all: &[Comparison], set: &str, detector: &str| {
-        let found = all.iter().find(|one| one.set == set && one.detector == detector);
+        let found = all.iter().find(|one| one.set == set && one.detector == detector && own(one));
         found.map(|one| one.figures.auroc.value)
     };
     let sets: Vec<String> = comparisons.iter().map(|one| one.set.clone()).collect();
