@@ -4,6 +4,7 @@
 //! for all detectors -> scores -> [`results::Results`], a page and a table of samples. Everything
 //! that takes long is kept in a [`cache::Cache`] under the digest of what decides it.
 
+mod adaptive;
 pub mod attacked;
 pub mod cache;
 pub mod compare;
@@ -76,6 +77,8 @@ pub struct Run {
     pub sets: Vec<Measured>,
     /// Every score.
     pub scores: Vec<Scores>,
+    /// Every frame's fate, for the question `adaptive`.
+    pub adaptive: Option<crate::adaptive::Results>,
 }
 
 /// Measures what the definition asks for.
@@ -128,10 +131,11 @@ pub fn run(
     };
     let bench = Bench { definition, normal: &normal, sets: &sets, splits: &splits, watch };
     let Judged { scores, not_run, controls } = match definition.question {
-        Question::Profile => Judged::default(),
+        Question::Profile | Question::Adaptive => Judged::default(),
         _ => judge(&bench, &examined, training.as_ref(), &cache)?,
     };
     let comparisons = compare(&bench, &scores)?;
+    let adaptive = adaptive::asked(&bench, &setting.imported.graph, &examined, &cache)?;
     let results = Results {
         format: FORMAT,
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -143,8 +147,9 @@ pub fn run(
         not_run,
         controls,
         directions: direction::directions(&normal, &sets),
+        adaptive: adaptive.as_ref().map(|found| found.summary()),
     };
-    Ok(Run { results, normal, sets, scores })
+    Ok(Run { results, normal, sets, scores, adaptive })
 }
 
 /// Frames that are normal ones but for what was done to them.

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use gradgate_detect::references::References;
+use gradgate_lab::adaptive::Row;
 use gradgate_lab::protocol::results::{Comparison, Results};
 use gradgate_lab::protocol::{self, Definition, Run, Setting, Watch, markdown, page, samples};
 use gradgate_lab::{Device, LabError};
@@ -16,9 +17,10 @@ use crate::{files, interrupt, output, progress};
 
 /// Measure a classifier's detectors by a protocol: tables, curves, every score
 ///
-/// Writes results.json, results.md, report.html (one page that opens offline), samples.csv and the
-/// protocol itself into a folder. Attacked frames, features and scores that take long are kept in
-/// its folder `cache`: the same command goes on where a run was stopped.
+/// Writes results.json, results.md, report.html (one page that opens offline), samples.csv (of
+/// adaptive attacks adaptive.csv, too) and the protocol itself into a folder. Attacked frames,
+/// features and scores that take long are kept in its folder `cache`: the same command goes on
+/// where a run was stopped.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   gradgate evaluate models/protocols/paper-table-1.toml --model resnet20.onnx --data data -o out
@@ -127,6 +129,9 @@ fn write(folder: &Path, run: &Run) -> Result<()> {
     for (name, text) in files {
         files::write_atomic(&folder.join(name), text.as_bytes())?;
     }
+    if let Some(found) = &run.adaptive {
+        files::write_atomic(&folder.join("adaptive.csv"), found.csv().as_bytes())?;
+    }
     Ok(())
 }
 
@@ -136,7 +141,21 @@ fn summary(results: &Results) -> String {
     for one in &results.comparisons {
         text.push_str(&line(one));
     }
+    if let Some(found) = &results.adaptive {
+        for row in &found.rows {
+            text.push_str(&adaptive_line(row));
+        }
+        text.push_str(&format!("{}\n", found.verdict()));
+    }
     text
+}
+
+fn adaptive_line(row: &Row) -> String {
+    let [attack, eps, detector, rate, misclassified, evades, ..] = row.cells();
+    format!(
+        "{attack:<15} {eps:>5}/255 {detector:<24} at {rate:<4} wrong {misclassified:<18} evades \
+         {evades}\n"
+    )
 }
 
 fn line(one: &Comparison) -> String {

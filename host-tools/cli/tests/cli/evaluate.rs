@@ -93,6 +93,63 @@ fn a_protocol_gives_results_report_and_scores() {
     }
 }
 
+const ADAPTIVE: &str = r#"
+name = "known"
+question = "adaptive"
+model = "tiny.onnx"
+seeds = [0]
+ours = ["mlp:norm", "composite:norm,forward"]
+[normal]
+frames = ["normal.bin"]
+[[set]]
+name = "pgd"
+kind = "attack"
+attack = { method = "pgd", eps255 = 16, steps = 20 }
+[adaptive]
+images = 4
+[adaptive.attack]
+eps = [16.0]
+steps = 4
+queries = 10
+kappas = []
+sanity_images = 2
+"#;
+
+#[test]
+fn detectors_are_attacked_by_somebody_who_knows_them() {
+    let bench = bench();
+    bench.write("p.toml", ADAPTIVE);
+    let told = bench.good("evaluate p.toml -o out");
+    assert!(told.contains("selective") && told.contains("enough images"), "{told}");
+    let text = String::from_utf8(bench.read("out/results.json")).expect("text");
+    let results: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let found = &results["adaptive"];
+    // 7 attacks, and selective without a bound, on 2 detectors at 2 rates.
+    assert_eq!(found["rows"].as_array().map(Vec::len), Some(8 * 2 * 2), "{found}");
+    // Four images are too few to say anything.
+    assert_eq!(found["valid"], false);
+    let csv = String::from_utf8(bench.read("out/adaptive.csv")).expect("text");
+    assert!(csv.starts_with("attack,eps,asked,image,"), "{csv}");
+    let page = String::from_utf8(bench.read("out/report.html")).expect("text");
+    for part in ["Attacks by somebody who knows the detector", "VOID", "noise is far below"] {
+        assert!(page.contains(part), "{part}");
+    }
+    bench.good("evaluate p.toml -o again --cache out/cache");
+    for name in ["results.json", "adaptive.csv", "report.html"] {
+        assert!(bench.read(&format!("out/{name}")) == bench.read(&format!("again/{name}")));
+    }
+    for (from, to, says) in [
+        ("mlp:norm\"", "image-statistics\"", "norm and forward"),
+        ("[16.0]", "[0.0]", "eps"),
+        ("steps = 4", "step = 4", "step"),
+        ("images = 4", "images = 0", "adaptive.images"),
+    ] {
+        bench.write("wrong.toml", ADAPTIVE.replace(from, to));
+        let error = bench.bad("evaluate wrong.toml -o wrong");
+        assert!(error.contains(says), "{from} -> {to}: {error}");
+    }
+}
+
 #[test]
 fn a_killed_run_goes_on_to_the_same_results() {
     let bench = bench();

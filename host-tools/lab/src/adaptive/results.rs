@@ -106,8 +106,10 @@ pub struct Results {
     /// In the order of all scores.
     pub detectors: Vec<DetectorSummary>,
     /// Every image, by index.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clean: Vec<Clean>,
     /// In the order of the run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cells: Vec<Finished>,
     /// The table.
     pub rows: Vec<Row>,
@@ -119,6 +121,70 @@ pub struct Results {
     pub valid: bool,
     /// What does not.
     pub reasons: Vec<String>,
+}
+
+impl Results {
+    /// All but the fate of every image.
+    pub fn summary(&self) -> Results {
+        Results {
+            clean: Vec::new(),
+            cells: Vec::new(),
+            options: self.options.clone(),
+            detectors: self.detectors.clone(),
+            rows: self.rows.clone(),
+            gradients: self.gradients.clone(),
+            checks: self.checks.clone(),
+            reasons: self.reasons.clone(),
+            valid: self.valid,
+        }
+    }
+
+    /// Whether it means anything, in one line.
+    pub fn verdict(&self) -> String {
+        match self.valid {
+            true => "valid: all sanity checks hold".to_owned(),
+            false => format!("VOID, says nothing of the detectors: {}", self.reasons.join("; ")),
+        }
+    }
+
+    /// Comma-separated values with a heading: every image's fate in every cell, and before all
+    /// attacks (`clean`). Cells are empty where a detector has no score.
+    pub fn csv(&self) -> String {
+        let mut text = "attack,eps,asked,image,source,label,predicted,l_inf,l2".to_owned();
+        let score = |score: &Option<f32>| score.map_or(String::new(), |score| score.to_string());
+        let mut line = |fixed: String, scores: &[Option<f32>]| {
+            text += &fixed;
+            scores.iter().for_each(|one| text += &format!(",{}", score(one)));
+            text.push('\n');
+        };
+        let names: Vec<String> = self.detectors.iter().map(|one| quoted(&one.name)).collect();
+        line(names.iter().fold(String::new(), |all, name| format!("{all},{name}")), &[]);
+        for one in &self.clean {
+            let Clean { index, source, label, predicted, scores } = one;
+            line(format!("clean,0,,{index},{source},{label},{predicted},0,0"), scores);
+        }
+        for Finished { cell, fates } in &self.cells {
+            let asked = cell.detector.as_ref().map_or(String::new(), |name| quoted(name));
+            for fate in fates {
+                let Some(clean) = self.clean.iter().find(|clean| clean.index == fate.index) else {
+                    continue;
+                };
+                let Fate { index, predicted, l_inf, l2, scores } = fate;
+                let (source, label) = (clean.source, clean.label);
+                let known = format!("{index},{source},{label},{predicted},{l_inf},{l2}");
+                line(format!("{},{},{asked},{known}", cell.method, cell.eps), scores);
+            }
+        }
+        text
+    }
+}
+
+fn quoted(name: &str) -> String {
+    if name.contains([',', '"']) {
+        format!("\"{}\"", name.replace('"', "\"\""))
+    } else {
+        name.to_owned()
+    }
 }
 
 impl Row {

@@ -27,6 +27,9 @@ pub enum Question {
     Controls,
     /// Normal frames that the classifier gets wrong against those that it gets right.
     OwnErrors,
+    /// Whether somebody who knows the detectors gets past them: they are fitted on the first split,
+    /// on all anomalous sets at once, and attacked on its normal test frames.
+    Adaptive,
     /// No detector: which tensors' norms are larger than on normal frames, and the norms layer by
     /// layer.
     Profile,
@@ -246,6 +249,25 @@ impl Default for Others {
     }
 }
 
+/// How detectors are attacked by somebody who knows them.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdaptiveChoice {
+    /// At most so many normal test frames that the classifier is right about. Default 200.
+    pub images: usize,
+    /// False-alarm rates, each with the threshold that so many normal validation frames lie above.
+    /// Default 1 % and 5 %.
+    pub rates: Vec<f64>,
+    /// The attacks.
+    pub attack: crate::adaptive::Options,
+}
+
+impl Default for AdaptiveChoice {
+    fn default() -> AdaptiveChoice {
+        AdaptiveChoice { images: 200, rates: vec![0.01, 0.05], attack: Default::default() }
+    }
+}
+
 /// What is measured, on what.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -286,6 +308,9 @@ pub struct Definition {
     /// Detectors of others.
     #[serde(default)]
     pub others: Others,
+    /// For the question `adaptive`.
+    #[serde(default)]
+    pub adaptive: AdaptiveChoice,
 }
 
 fn default_seeds() -> Vec<u64> {
@@ -352,7 +377,11 @@ impl Definition {
         if self.seeds.is_empty() {
             return refuse("seeds is empty: name one at least".into());
         }
-        let needs_sets = self.question != Question::OwnErrors;
+        let needs_sets = match self.question {
+            Question::OwnErrors => false,
+            Question::Adaptive => self.check_adaptive()?,
+            _ => true,
+        };
         if needs_sets && self.sets.iter().all(|set| set.kind == SetKind::Control) {
             return refuse("there is no set of anomalous frames: add a [[set]]".into());
         }
@@ -372,6 +401,31 @@ impl Definition {
             );
         }
         self.sets.iter().enumerate().try_for_each(|(at, set)| self.check_set(at, set))
+    }
+
+    /// Whether a detector learns from anomalous sets.
+    fn check_adaptive(&self) -> Result<bool, LabError> {
+        let refuse = |text: &str| Err(LabError::Options(text.to_owned()));
+        let ours = self.ours()?;
+        let known = |ours: &Ours| match ours {
+            Ours::Taps(_, inputs) => !inputs.has(Inputs::ALIGNMENT),
+            Ours::Statistics => false,
+        };
+        if ours.is_empty() || !ours.iter().all(known) {
+            return refuse("adaptive attacks know heads on norm and forward: choose ours so");
+        }
+        if self.label == GradientLabel::Predicted {
+            return refuse("adaptive attacks know the labels ones and zeros");
+        }
+        let rates = &self.adaptive.rates;
+        if rates.is_empty() || !rates.iter().all(|rate| *rate > 0.0 && *rate < 1.0) {
+            return refuse("adaptive.rates: at least one, between 0 and 1");
+        }
+        if self.adaptive.images == 0 {
+            return refuse("adaptive.images 0: at least 1");
+        }
+        self.adaptive.attack.check()?;
+        Ok(ours.iter().any(|ours| ours.is_supervised()))
     }
 
     fn check_set(&self, at: usize, set: &SetChoice) -> Result<(), LabError> {

@@ -28,8 +28,22 @@ pub fn text(results: &Results) -> String {
     }
     not_run(results, &mut text);
     controls(results, &mut text);
+    adaptive(results, &mut text);
     directions(results, &mut text);
     text
+}
+
+fn adaptive(results: &Results, text: &mut String) {
+    let Some(found) = &results.adaptive else { return };
+    let _ = writeln!(text, "\n## Attacks by somebody who knows the detector\n");
+    let _ = writeln!(text, "{}", found.verdict());
+    table(text, &strings(crate::adaptive::Row::HEADINGS));
+    found.rows.iter().for_each(|one| row(text, &one.cells()));
+    table(text, &strings(["must hold", "detector", "holds", "figures"]));
+    for check in &found.checks {
+        let holds = if check.passed { "yes" } else { "NO" };
+        row(text, &strings([&check.name, &check.detector, holds, &check.text]));
+    }
 }
 
 fn beginning(results: &Results) -> String {

@@ -42,6 +42,9 @@ pub fn html(run: &Run) -> Result<String, LabError> {
     if !results.controls.is_empty() {
         page.heading(2, "Harmless changes").paragraph(CONTROLS).table(&controls(results));
     }
+    if let Some(found) = &results.adaptive {
+        adaptive(&mut page, found);
+    }
     page.heading(2, "Norms beside those of normal frames").table(&directions(results));
     figures::profiles(&mut page, results);
     figures::sheets(&mut page, run)?;
@@ -62,6 +65,11 @@ const CONTROLS: &str = "Frames in which nothing changed that matters. `flagged` 
      the threshold that flags 5 % of the normal validation frames; a detector of attacks should \
      not flag noise of the same size. `against` is the AUROC of the set that was learnt from \
      against the harmless one: near 50 % the detector sees the size of the change, not the attack.";
+
+const ADAPTIVE: &str = "`evades`: of the frames that were right and passed before, the share that \
+     the classifier gets wrong and the detector lets pass after the attack, rounded to bytes and \
+     judged in the engine's exact numerics; 95 % interval by Clopper and Pearson, median L2 of \
+     those that evade. `selective`, `orthogonal` and `square` ask the detector, the others do not.";
 
 fn basis(results: &Results) -> String {
     let Results { model, definition, split_digest, .. } = results;
@@ -258,6 +266,27 @@ fn not_run(results: &Results) -> Table {
         table.row(&[&one.detector, &one.budget.to_string(), &one.set, &one.reason]);
     }
     table
+}
+
+/// What somebody who knows the detectors gets past them.
+fn adaptive(page: &mut Page, found: &crate::adaptive::Results) {
+    use Column::{Number, Text};
+    page.heading(2, "Attacks by somebody who knows the detector").paragraph(ADAPTIVE);
+    page.paragraph(&found.verdict());
+    let kinds = [Text, Number, Text, Number, Number, Number, Number, Number];
+    let columns: Vec<(Column, &str)> =
+        kinds.into_iter().zip(crate::adaptive::Row::HEADINGS).collect();
+    let mut table = Table::new(&columns);
+    found.rows.iter().for_each(|row| table.row(&row.cells()));
+    page.table(&table);
+    let mut table =
+        Table::new(&[(Text, "must hold"), (Text, "detector"), (Text, "holds"), (Text, "figures")])
+            .caption("Sanity checks, at the highest false-alarm rate");
+    for check in &found.checks {
+        let holds = if check.passed { "yes" } else { "NO" };
+        table.row(&[check.name.as_str(), &check.detector, holds, &check.text]);
+    }
+    page.table(&table);
 }
 
 fn controls(results: &Results) -> Table {

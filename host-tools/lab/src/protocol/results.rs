@@ -34,6 +34,9 @@ pub struct Results {
     pub controls: Vec<ControlRow>,
     /// Which norms are larger than on normal frames.
     pub directions: Vec<Direction>,
+    /// Attacks by somebody who knows the detectors; every frame's fate is in adaptive.csv.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adaptive: Option<crate::adaptive::Results>,
 }
 
 /// The classifier.

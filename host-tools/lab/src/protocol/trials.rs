@@ -67,7 +67,16 @@ impl Bench<'_> {
         }
     }
 
-    fn fit(&self, ours: Ours, lesson: &[usize], split: &Split) -> Result<Fitted, LabError> {
+    /// Fits one of our detectors on the train and validation parts of a split.
+    ///
+    /// # Errors
+    /// As [`Ours::fit`].
+    pub(super) fn fit(
+        &self,
+        ours: Ours,
+        lesson: &[usize],
+        split: &Split,
+    ) -> Result<Fitted, LabError> {
         let parts = |parts: &'_ Parts| [parts.train.clone(), parts.validation.clone()];
         let normal = parts(&split.normal);
         let dealt: Vec<[Vec<usize>; 2]> =
