@@ -14,7 +14,7 @@ use gradgate_frame::Preprocessing;
 use gradgate_frames::Frames;
 use gradgate_lab::attack::checkpoint::{self, Checkpoint};
 use gradgate_lab::attack::file::{AttackFile, Facts};
-use gradgate_lab::attack::{Attack, CleanWrong, Outcome, Status, Subject, Summary, Work};
+use gradgate_lab::attack::{Attack, CleanWrong, Labels, Outcome, Status, Subject, Summary, Work};
 use gradgate_lab::preprocessed::Preprocessed;
 use gradgate_lab::{Array, Classifier, Device, attack, device};
 
@@ -138,6 +138,11 @@ fn look_through(frames: &Frames, attack: &Attack, classifier: &dyn Classifier) -
     for (index, frame) in frames.iter().enumerate() {
         interrupt::check()?;
         let subject = Subject::of_frame(index, &frame?, channels)?;
+        ensure!(
+            subject.label.is_some() || attack.labels == Labels::Own,
+            "image {index} has no label: give labelled frames, or `--labels own` to move away from \
+             what the classifier says itself"
+        );
         let mut bytes: Vec<u8> = subject.pixels.iter().flat_map(|x| x.to_le_bytes()).collect();
         bytes.extend(subject.label.map_or(u64::MAX, |label| label as u64).to_le_bytes());
         digests.extend(sha256(&bytes));
