@@ -80,6 +80,17 @@ impl Array {
         Self { shape, data }
     }
 
+    /// The frames of these numbers as an array of their own.
+    ///
+    /// # Panics
+    /// When there is no such frame.
+    pub fn select(&self, chosen: &[usize]) -> Self {
+        let data = chosen.iter().flat_map(|&at| self.frame(at)).copied().collect();
+        let mut shape = self.shape.clone();
+        shape[0] = chosen.len();
+        Self { shape, data }
+    }
+
     /// Appends the frames of another array.
     ///
     /// # Panics
@@ -103,5 +114,6 @@ mod tests {
         let mut head = array.slice(0..1);
         head.append(&array.slice(1..3));
         assert_eq!(head, array);
+        assert_eq!(array.select(&[2, 0]), Array::new([2, 2], vec![4.0, 5.0, 0.0, 1.0]));
     }
 }

@@ -52,6 +52,16 @@ pub enum LabelBudget {
     PerSet,
 }
 
+impl fmt::Display for LabelBudget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            LabelBudget::None => "none",
+            LabelBudget::NormalOnly => "normal",
+            LabelBudget::PerSet => "anomalies",
+        })
+    }
+}
+
 /// Which images a fit was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

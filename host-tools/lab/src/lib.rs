@@ -16,6 +16,7 @@ pub mod device;
 pub mod engine_classifier;
 pub mod error;
 pub mod executor;
+mod hex;
 pub mod host_classifier;
 pub mod kernels;
 pub mod preprocessed;

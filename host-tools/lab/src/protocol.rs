@@ -11,6 +11,7 @@ pub mod compare;
 pub mod controls;
 pub mod definition;
 mod direction;
+pub mod examined;
 pub mod markdown;
 pub mod others;
 pub mod ours;
@@ -19,7 +20,6 @@ pub mod parts;
 pub mod results;
 pub mod samples;
 pub mod sets;
-pub mod subject;
 pub mod trials;
 pub mod watch;
 
@@ -41,11 +41,11 @@ use crate::error::LabError;
 use cache::Cache;
 use compare::{Scores, mark_confounded};
 use definition::{Ours, Question, SetChoice, SetKind};
+use examined::{Examined, accuracy, count, noise_like, predicted};
 use ours::Measured;
 use parts::Split;
 use results::{AttackFacts, Comparison, ControlRow, FORMAT, NotRun, SetFacts};
 use sets::{ImageSet, Places};
-use subject::{Examined, accuracy, count, noise_like, predicted};
 use trials::{Bench, SeenSets};
 
 /// What a run needs beside its definition.

@@ -14,8 +14,8 @@ use crate::error::LabError;
 
 use super::cache::{Cache, write};
 use super::definition::{GradientLabel, Ours, Question};
+use super::examined::{Examined, predicted};
 use super::ours::{Chosen, Fitted};
-use super::subject::{Examined, predicted};
 use super::trials::Bench;
 
 /// Where it is asked for: fits every detector on the first split and attacks it on the normal test

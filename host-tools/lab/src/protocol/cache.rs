@@ -9,9 +9,9 @@ use gradgate_detect::features::write_atomic;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::sets::hex;
 use crate::attack::file::AttackFile;
 use crate::error::LabError;
+use crate::hex::hex;
 
 /// Part of every key: another version may compute otherwise.
 const VERSION: &str = concat!("gradgate ", env!("CARGO_PKG_VERSION"), " protocol 1");

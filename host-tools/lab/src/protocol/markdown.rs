@@ -118,7 +118,7 @@ fn comparisons(title: &str, all: &[&Comparison], text: &mut String) {
     heading.extend(names.iter().map(|name| (*name).to_owned()));
     table(text, &heading);
     for (name, first) in rows {
-        let mut cells = vec![name.clone(), needs(first).to_owned()];
+        let mut cells = vec![name.clone(), first.label_budget.to_string()];
         for set in &names {
             let found = all.iter().find(|one| one.set == *set && lesson(one) == name);
             cells.push(found.map_or(String::new(), |one| cell(one)));
@@ -140,14 +140,6 @@ fn lesson(one: &Comparison) -> String {
         [own] if *own == one.set => one.detector.clone(),
         [other] => format!("{}, learnt from {other}", one.detector),
         _ => format!("{}, learnt from all others", one.detector),
-    }
-}
-
-fn needs(one: &Comparison) -> &'static str {
-    match one.label_budget {
-        LabelBudget::None => "none",
-        LabelBudget::NormalOnly => "normal",
-        LabelBudget::PerSet => "anomalies",
     }
 }
 

@@ -3,11 +3,13 @@
 
 use crate::array::Array;
 use crate::baseline::method::Scores;
+use crate::baseline::msp::argmax;
 use crate::baseline::{Budget, Contrast, FitData, Method, Observed, Reference, Twins};
+use crate::classifier::Classifier;
 use crate::error::LabError;
 
 use super::parts::{Parts, spread};
-use super::sets::{ImageSet, take};
+use super::sets::ImageSet;
 
 /// Share of a set that a source gives for fitting and choosing, half of it each (Lee et al. 2018:
 /// a tenth of an attacked set).
@@ -19,8 +21,22 @@ const NATIVE_LEAST: usize = 10;
 pub struct Seen<'a> {
     /// The frames.
     pub set: &'a ImageSet,
+    /// Digest of their pixels.
+    pub digest: String,
     /// What the classifier computes.
     pub observed: Observed<'a>,
+}
+
+impl<'a> Seen<'a> {
+    /// Computes what most detectors read, once for all parts of all splits.
+    ///
+    /// # Errors
+    /// When the images do not fit the classifier, or a value is not finite.
+    pub fn new(classifier: &'a dyn Classifier, set: &'a ImageSet) -> Result<Seen<'a>, LabError> {
+        let observed = Observed::new(classifier, &set.images)?;
+        observed.logits()?;
+        Ok(Seen { set, digest: set.digest(), observed })
+    }
 }
 
 /// The frames that a detector may be fitted and tested on.
@@ -54,6 +70,12 @@ pub fn is_costly(method: &Method) -> bool {
     }
 }
 
+/// A detector reads every block, not the end of the network alone.
+pub fn reads_blocks(method: &Method) -> bool {
+    use crate::baseline::mahalanobis::Variant;
+    matches!(method, Method::Mahalanobis(m) if matches!(m.variant, Variant::Fe | Variant::PFe))
+}
+
 /// A detector compares an image with its own clean original: only frames made from normal ones
 /// have one.
 pub fn needs_originals(method: &Method) -> bool {
@@ -77,7 +99,7 @@ struct Views {
 
 impl Views {
     fn new(seen: &Seen<'_>, parts: &Parts) -> Views {
-        let view = |part: &Vec<usize>| (take(&seen.set.images, part), part.clone());
+        let view = |part: &Vec<usize>| (seen.set.images.select(part), part.clone());
         Views { parts: [view(&parts.train), view(&parts.validation), view(&parts.test)] }
     }
 
@@ -142,17 +164,13 @@ impl Trial<'_> {
             [[look(0, 0)?, look(1, 0)?], [look(0, 1)?, look(1, 1)?], [look(0, 2)?, look(1, 2)?]];
         let contrast =
             |which: usize| Contrast { normal: &sides[which][0], anomalous: &sides[which][1] };
-        let classes = |set: &ImageSet, numbers: &[usize], observed: &Observed<'_>| {
-            classes(set, numbers, observed)
-        };
         let own = classes(normal.set, &normal_fit.train, &sides[0][0])?;
-        let all: Vec<usize> = self.training.map_or_else(Vec::new, |t| (0..t.set.len()).collect());
-        let (reference, known);
+        let known;
         let normal_reference = match (budget, self.training) {
             (Budget::Native, Some(training)) => {
-                reference = training.observed.part(&training.set.images, &all);
-                known = classes(training.set, &all, &reference)?;
-                Reference { images: &reference, classes: &known }
+                let all: Vec<usize> = (0..training.set.len()).collect();
+                known = classes(training.set, &all, &training.observed)?;
+                Reference { images: &training.observed, classes: &known }
             }
             _ => Reference { images: &sides[0][0], classes: &own },
         };
@@ -178,10 +196,6 @@ fn classes(
     observed: &Observed<'_>,
 ) -> Result<Vec<usize>, LabError> {
     let logits = observed.logits()?;
-    let said = |row: &[f64]| {
-        let best = row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
-        best.map_or(0, |(class, _)| class)
-    };
-    let label = |(row, &at): (&[f64], &usize)| set.labels[at].unwrap_or_else(|| said(row));
+    let label = |(row, &at): (&[f64], &usize)| set.labels[at].unwrap_or_else(|| argmax(row));
     Ok(logits.iter().zip(numbers).map(label).collect())
 }

@@ -182,7 +182,7 @@ fn row(one: &Comparison) -> [String; 15] {
     let difference = published.map(|value| 100.0 * figures.auroc.value - value);
     [
         one.detector.clone(),
-        needs(one).to_owned(),
+        one.label_budget.to_string(),
         one.budget.to_string(),
         format!("{} + {}", figures.counts.normal, figures.counts.anomalous),
         wide(figures.auroc),
@@ -202,15 +202,6 @@ fn row(one: &Comparison) -> [String; 15] {
 fn note(one: &Comparison) -> Option<String> {
     let notes = one.notes.join("; ");
     (!notes.is_empty()).then(|| format!("{} ({}): {notes}", one.detector, one.budget))
-}
-
-fn needs(one: &Comparison) -> &'static str {
-    use crate::baseline::LabelBudget;
-    match one.label_budget {
-        LabelBudget::None => "none",
-        LabelBudget::NormalOnly => "normal",
-        LabelBudget::PerSet => "this set",
-    }
 }
 
 /// AUROC by what was learnt from and what was tested, a table a detector.

@@ -5,7 +5,8 @@ use gradgate_bundle::digest::sha256;
 use gradgate_detect::split::{SplitMode, split_normal};
 use serde::{Deserialize, Serialize};
 
-use super::sets::{ImageSet, hex};
+use super::sets::ImageSet;
+use crate::hex::hex;
 
 /// Frames of a set by what they are for, ascending.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::Run;
 use super::compare::Scores;
-use super::subject::predicted;
+use super::examined::predicted;
 
 /// Columns before those of the detectors.
 const FIXED: &str = "against,seed,set,frame,source,label,predicted,status";
@@ -105,7 +105,8 @@ fn row(
                 true => (&split.anomalous_frames, &split.anomalous),
                 false => (&split.normal_frames, &split.normal),
             };
-            frames.iter().position(|&other| other == frame).map(|at| scores[at])
+            // Parts are ascending.
+            frames.binary_search(&frame).ok().map(|at| scores[at])
         });
         let _ = match score {
             Some(score) => write!(text, ",{score}"),

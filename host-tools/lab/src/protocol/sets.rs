@@ -10,6 +10,7 @@ use gradgate_frames::{Jpeg, OpenOptions, Pixels, open};
 use crate::array::Array;
 use crate::attack::Status;
 use crate::error::LabError;
+use crate::hex::hex;
 use crate::train::{Parts, Recipe};
 
 use super::definition::{FramesChoice, RecipePart};
@@ -59,7 +60,7 @@ impl ImageSet {
         let all = |values: &Vec<usize>| chosen.iter().map(|&at| values[at]).collect();
         ImageSet {
             name: self.name.clone(),
-            images: take(&self.images, chosen),
+            images: self.images.select(chosen),
             labels: chosen.iter().map(|&at| self.labels[at]).collect(),
             sources: chosen.iter().map(|&at| self.sources[at]).collect(),
             twins: self.twins.as_ref().map(all),
@@ -231,18 +232,6 @@ fn push_planes(to: &mut Vec<f32>, pixels: &Pixels, channels: usize) {
         Pixels::U8(bytes) => to.extend(order.map(|at| f32::from(bytes[at]) / 255.0)),
         Pixels::F32(samples) => to.extend(order.map(|at| samples[at])),
     }
-}
-
-/// The frames of these numbers.
-pub fn take(images: &Array, chosen: &[usize]) -> Array {
-    let mut shape = images.shape().to_vec();
-    shape[0] = chosen.len();
-    Array::new(shape, chosen.iter().flat_map(|&at| images.frame(at)).copied().collect())
-}
-
-/// Lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

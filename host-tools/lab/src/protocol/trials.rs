@@ -1,16 +1,16 @@
 //! Every detector of a run on every set, split by split.
 
-use crate::baseline::{Budget, LabelBudget, Method, Observed};
+use crate::baseline::{Budget, LabelBudget, Method};
 use crate::error::LabError;
 
 use super::cache::Cache;
 use super::compare::{Scores, SplitScores, Who};
 use super::definition::{Definition, Ours, Question, SetChoice, SetKind};
-use super::others::{Said, Seen, Trial, budgets, is_costly, needs_originals};
+use super::examined::Examined;
+use super::others::{Said, Seen, Trial, budgets, is_costly, needs_originals, reads_blocks};
 use super::ours::{Chosen, FitParts, Fitted, Measured};
 use super::parts::{Parts, Split};
 use super::results::NotRun;
-use super::subject::Examined;
 use super::watch::Watch;
 
 /// All that is tested, and on what.
@@ -188,6 +188,9 @@ impl Bench<'_> {
         let others = &self.definition.others;
         let limit = if is_costly(method) { others.limit_steps } else { others.limit };
         let name = method.baseline().name();
+        if reads_blocks(method) {
+            seen.compute_blocks()?;
+        }
         let mut all: Vec<Scores> = Vec::new();
         let splits = &self.splits[..others.seeds.min(self.splits.len())];
         let tested = self.anomalous();
@@ -251,10 +254,10 @@ impl Bench<'_> {
 fn key(trial: &Trial<'_>, method: &Method, budget: Budget, examined: &Examined) -> Vec<String> {
     vec![
         examined.model_digest.clone(),
-        trial.normal.0.set.digest(),
+        trial.normal.0.digest.clone(),
         format!("{:?}", trial.normal.0.set.labels),
-        trial.anomalous.0.set.digest(),
-        trial.training.map_or_else(String::new, |training| training.set.digest()),
+        trial.anomalous.0.digest.clone(),
+        trial.training.map_or_else(String::new, |training| training.digest.clone()),
         text(&trial.normal.1),
         text(&trial.anomalous.1),
         text(method),
@@ -278,24 +281,27 @@ pub struct SeenSets<'a> {
 }
 
 impl<'a> SeenSets<'a> {
-    /// Nothing is computed yet.
+    /// All of them, with their logits.
     ///
     /// # Errors
-    /// When the classifier has no logits.
+    /// As [`Seen::new`].
     pub fn new(
         examined: &'a Examined,
         normal: &'a Measured,
         sets: &'a [Measured],
         training: Option<&'a super::sets::ImageSet>,
     ) -> Result<SeenSets<'a>, LabError> {
-        let seen = |set: &'a super::sets::ImageSet| {
-            let observed = Observed::new(examined.classifier.as_ref(), &set.images)?;
-            Ok::<_, LabError>(Seen { set, observed })
-        };
+        let seen = |set| Seen::new(examined.classifier.as_ref(), set);
         Ok(SeenSets {
             normal: seen(&normal.images)?,
             sets: sets.iter().map(|set| seen(&set.images)).collect::<Result<_, _>>()?,
             training: training.map(seen).transpose()?,
         })
+    }
+
+    /// Computes every block of all frames, once for all parts of all splits.
+    fn compute_blocks(&self) -> Result<(), LabError> {
+        let all = [&self.normal].into_iter().chain(&self.sets).chain(&self.training);
+        all.map(|seen| &seen.observed).try_for_each(|observed| observed.pooled().map(|_| ()))
     }
 }

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use gradgate_bundle::digest::sha256;
 use gradgate_frames::{OpenOptions, open};
 
-use super::recipe::{Recipe, hex};
+use super::recipe::Recipe;
 use crate::array::Array;
 use crate::error::LabError;
+use crate::hex::hex;
 use crate::random::Random;
 
 /// Labelled frames as bytes; samples that a file holds as numbers are rounded to 8 bits.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Augmentation, Optimiser, Schedule};
 use crate::error::LabError;
+use crate::hex::hex;
 use crate::zoo::{Architecture, Blueprint};
 
 /// A recipe.
@@ -251,11 +252,6 @@ impl Data {
         }
         None
     }
-}
-
-/// Lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

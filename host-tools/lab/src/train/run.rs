@@ -20,11 +20,12 @@ use super::checkpoint::{Checkpoint, Position, not_finite};
 use super::curves::{Curves, Epoch, rounded};
 use super::learner::{Learner, Shard, State, cross_entropy, open, trained};
 use super::plot;
-use super::recipe::hex;
+
 use super::{Dataset, Parts, Recipe};
 use crate::array::Array;
 use crate::device::Device;
 use crate::error::LabError;
+use crate::hex::hex;
 use crate::random::Random;
 use crate::zoo;
 

@@ -8,9 +8,9 @@ use crate::error::LabError;
 use crate::protocol::Run;
 use crate::protocol::compare::Scores;
 use crate::protocol::definition::SetKind;
+use crate::protocol::examined::predicted;
 use crate::protocol::ours::{Measured, bytes};
 use crate::protocol::results::{Direction, Results};
-use crate::protocol::subject::predicted;
 
 /// Curves in one picture.
 const CURVES: usize = 8;

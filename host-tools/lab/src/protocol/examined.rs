@@ -17,13 +17,14 @@ use crate::attack::{self, Attack, Outcome, Status, Subject, checkpoint};
 use crate::classifier::Classifier;
 use crate::device::{self, Device};
 use crate::error::LabError;
+use crate::hex::hex;
 use crate::program::{Program, frames_of};
 use crate::random::Random;
 
 use super::cache::{Cache, write};
 use super::definition::GradientLabel;
 use super::results::ModelFacts;
-use super::sets::{ImageSet, hex};
+use super::sets::ImageSet;
 use super::watch::Watch;
 
 /// Frames between two words to the watcher.
