@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use gradgate_bundle::Bundle;
 use gradgate_bundle::align::AlignedBytes;
-use gradgate_bundle::header::{Evidence, Header, Provenance, Schema, SelfTest};
+use gradgate_bundle::header::{Evidence, Header, Provenance, SelfTest};
 use gradgate_bundle::manifest::DeviceClass;
 use gradgate_bundle::write::{BundleParts, assemble, push_bytes, push_floats};
 use gradgate_detect::{DetectorFile, FeatureSet, FitOptions, Inputs, Metadata, fit};
@@ -188,15 +188,7 @@ fn try_compile(
             tool: "gradgate-tests",
             references_digest: [0; 32],
         },
-        schema: Schema {
-            parameters: &names.parameters,
-            layers: &names.layers,
-            alignments: &names.alignments,
-            classes: names.classes,
-            penultimate: names.penultimate,
-            folded: false,
-            products_kept: products == Products::Kept,
-        },
+        schema: names.schema(false, products),
         classes: "",
         preprocessing: &text,
         label: "ones",

@@ -77,7 +77,7 @@ pub fn assemble(
         label: &label,
         layout: packed.layout,
         detector,
-        evidence: contents.detector.map_or(NO_EVIDENCE, |file| evidence(&file.evidence)),
+        evidence: contents.detector.map_or(Evidence::NONE, |file| evidence(&file.evidence)),
         policy: contents.policy,
         self_test,
     };
@@ -93,16 +93,6 @@ pub fn assemble(
     };
     write(&parts).context("no bundle was made")
 }
-
-/// A bundle without a detector promises nothing.
-const NO_EVIDENCE: Evidence<'static> = Evidence {
-    false_alarm_rate: f32::NAN,
-    confidence: 0.0,
-    calibration: [0; 2],
-    calibration_sources: 0,
-    audit: [0; 2],
-    source: "",
-};
 
 fn evidence(file: &FileEvidence) -> Evidence<'_> {
     Evidence {

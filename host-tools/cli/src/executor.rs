@@ -20,7 +20,7 @@ use gradgate_graph::interp::{Choices, Interp};
 
 use crate::bundle::{Contents, assemble};
 use crate::label;
-use crate::model::{Compiled, Model, Recipe, owned_names, schema_hex, schema_of};
+use crate::model::{Compiled, Model, Recipe, owned_names, schema_hex};
 use crate::output::hex;
 use crate::workers::Pool;
 
@@ -379,7 +379,7 @@ pub fn metadata_of_model(
     kind: Kind,
     numerics: Numerics,
 ) -> Result<Metadata> {
-    let schema = schema_of(&compiled.names, compiled.folded, compiled.products);
+    let schema = compiled.schema();
     Ok(Metadata {
         preprocessing: recipe.preprocessing.to_string(),
         label: label::to_text(&recipe.label),

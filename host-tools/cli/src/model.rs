@@ -266,7 +266,7 @@ impl Model {
     ) -> Result<Recipe> {
         let names = self.expand(&recipe).and_then(|expanded| Ok(schema_names(&expanded)?))?;
         let names = SchemaNames { alignments: alignments.join("\n"), ..names };
-        let kept = schema_hex(&schema_of(&names, self.imported.folded, Products::Kept)) == digest;
+        let kept = schema_hex(&names.schema(self.imported.folded, Products::Kept)) == digest;
         let products = if kept { Products::Kept } else { Products::Dropped };
         Ok(Recipe { products, ..recipe })
     }
@@ -275,14 +275,14 @@ impl Model {
     pub fn usual_scratch(&self, recipe: &Recipe) -> Result<usize> {
         let names = self.expand(recipe).and_then(|expanded| Ok(schema_names(&expanded)?));
         let names = names.with_context(|| format!("{} cannot be compiled", self.path.display()))?;
-        Ok(usual_scratch(&feature_shape(&schema_of(&names, self.imported.folded, recipe.products))))
+        Ok(usual_scratch(&feature_shape(&names.schema(self.imported.folded, recipe.products))))
     }
 }
 
 impl Compiled {
     /// The features' names as a bundle holds them.
     pub fn schema(&self) -> Schema<'_> {
-        schema_of(&self.names, self.folded, self.products)
+        self.names.schema(self.folded, self.products)
     }
 
     /// The tapped parameters as the shortest globs.
@@ -294,19 +294,6 @@ impl Compiled {
     /// How many of each feature there are.
     pub fn shape(&self) -> FeatureShape {
         feature_shape(&self.schema())
-    }
-}
-
-/// The schema of an expanded graph.
-pub fn schema_of(names: &SchemaNames, folded: bool, products: Products) -> Schema<'_> {
-    Schema {
-        parameters: &names.parameters,
-        layers: &names.layers,
-        alignments: &names.alignments,
-        classes: names.classes,
-        penultimate: names.penultimate,
-        folded,
-        products_kept: products == Products::Kept,
     }
 }
 

@@ -6,13 +6,14 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use gradgate_bundle::header::Layout;
+use gradgate_bundle::header::{Layout, Schema};
 use gradgate_bundle::op::NONE;
 use gradgate_bundle::record::{OPERANDS, StepRecord, TensorKind, TensorRecord};
 use gradgate_bundle::write::push_floats;
 
 use crate::expand::Expanded;
 use crate::graph::{Graph, ValueId};
+use crate::lower::Products;
 use crate::plan::Plan;
 use crate::schedule::{Schedule, Storage, TensorId};
 
@@ -74,6 +75,21 @@ pub struct SchemaNames {
     pub classes: u32,
     /// Length of the penultimate vector, 0 without one.
     pub penultimate: u32,
+}
+
+impl SchemaNames {
+    /// The schema that these names make up, as a header and its digest want it.
+    pub fn schema(&self, folded: bool, products: Products) -> Schema<'_> {
+        Schema {
+            parameters: &self.parameters,
+            layers: &self.layers,
+            alignments: &self.alignments,
+            classes: self.classes,
+            penultimate: self.penultimate,
+            folded,
+            products_kept: products == Products::Kept,
+        }
+    }
 }
 
 /// The feature names of an expanded graph.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use gradgate_bundle::Bundle;
 use gradgate_bundle::align::AlignedBytes;
 use gradgate_bundle::digest::schema_digest;
-use gradgate_bundle::header::{Evidence, Header, Provenance, Schema};
+use gradgate_bundle::header::{Evidence, Header, Provenance};
 use gradgate_bundle::manifest::DeviceClass;
 use gradgate_bundle::write::{BundleParts, assemble};
 use gradgate_engine::compute::{Compute, LINE, line_offset};
@@ -126,7 +126,7 @@ impl Program {
     /// Digest of these names, as a bundle of the same taps has it; the model's batch
     /// normalisation not folded, no products kept.
     pub fn schema_digest(&self, folded: bool) -> [u8; 32] {
-        schema_digest(&Schema { folded, ..schema(&self.names) })
+        schema_digest(&self.names.schema(folded, Products::Dropped))
     }
 
     fn load(&self) -> Result<Engine<'_>, LabError> {
@@ -197,18 +197,6 @@ pub fn frames_of(images: &Array) -> Vec<Vec<f32>> {
     (0..images.frames()).into_par_iter().map(|at| interleaved(images.frame(at), channels)).collect()
 }
 
-fn schema(names: &SchemaNames) -> Schema<'_> {
-    Schema {
-        parameters: &names.parameters,
-        layers: &names.layers,
-        alignments: &names.alignments,
-        classes: names.classes,
-        penultimate: names.penultimate,
-        folded: false,
-        products_kept: false,
-    }
-}
-
 fn bundle(
     schedule: &Schedule,
     plan: &Plan,
@@ -225,20 +213,13 @@ fn bundle(
             tool: "gradgate-lab",
             references_digest: [0; 32],
         },
-        schema: schema(names),
+        schema: names.schema(false, Products::Dropped),
         classes: "",
         preprocessing: &preprocessing,
         label: "",
         layout: packed.layout,
         detector: None,
-        evidence: Evidence {
-            false_alarm_rate: f32::NAN,
-            confidence: 0.95,
-            calibration: [0; 2],
-            calibration_sources: 0,
-            audit: [0; 2],
-            source: "",
-        },
+        evidence: Evidence::NONE,
         policy: DEFAULT_POLICY,
         self_test: None,
     };

@@ -128,6 +128,18 @@ pub struct Evidence<'a> {
     pub source: &'a str,
 }
 
+impl Evidence<'_> {
+    /// Of a bundle without a detector, which promises nothing.
+    pub const NONE: Evidence<'static> = Evidence {
+        false_alarm_rate: f32::NAN,
+        confidence: 0.0,
+        calibration: [0; 2],
+        calibration_sources: 0,
+        audit: [0; 2],
+        source: "",
+    };
+}
+
 /// Gate policy (DESIGN section 6); the state machine is in gradgate-gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
