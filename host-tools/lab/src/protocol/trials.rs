@@ -157,19 +157,30 @@ impl Bench<'_> {
         })
     }
 
-    fn file(&self, all: &mut Vec<Scores>, who: Who, tested: usize, scores: SplitScores) {
+    /// Adds a split to the scores that it belongs to.
+    fn file<'s>(
+        &self,
+        all: &'s mut Vec<Scores>,
+        who: Who,
+        tested: usize,
+        scores: SplitScores,
+    ) -> &'s mut Scores {
         let set = &self.sets[tested].images.name;
-        match all.iter_mut().find(|one| one.who == who && one.set == *set) {
-            Some(one) => one.splits.push(scores),
-            None => all.push(Scores {
+        let known = all.iter().position(|one| one.who == who && one.set == *set);
+        let at = known.unwrap_or_else(|| {
+            let choice = self.choice(tested);
+            all.push(Scores {
                 who,
                 set: set.clone(),
-                kind: self.choice(tested).map(|choice| choice.kind),
+                kind: choice.map(|choice| choice.kind),
                 notes: Vec::new(),
-                published: self.choice(tested).and_then(|choice| choice.published),
-                splits: vec![scores],
-            }),
-        }
+                published: choice.and_then(|choice| choice.published),
+                splits: Vec::new(),
+            });
+            all.len() - 1
+        });
+        all[at].splits.push(scores);
+        &mut all[at]
     }
 
     /// Scores of a detector of others on all sets, in each budget. Where it cannot be fitted or
@@ -239,11 +250,7 @@ impl Bench<'_> {
                     anomalous_frames: trial.anomalous.1.test.clone(),
                     anomalous: said.anomalous.values,
                 };
-                self.file(&mut all, who.clone(), set, scores);
-                let name = &self.sets[set].images.name;
-                if let Some(one) = all.iter_mut().find(|one| one.who == who && one.set == *name) {
-                    one.notes = said.normal.notes;
-                }
+                self.file(&mut all, who, set, scores).notes = said.normal.notes;
             }
         }
         Ok(all)
