@@ -2,8 +2,12 @@
 
 mod file;
 mod select;
+mod times;
 
 pub use file::write_atomic;
+pub use times::NO_TIME;
+
+use std::collections::BTreeMap;
 
 use gradgate_bundle::detector::FeatureShape;
 use gradgate_engine::detector::FrameFeatures;
@@ -124,6 +128,12 @@ pub struct FeatureSet {
     /// Image, track or sequence that a frame belongs to; twins of one image share it, across
     /// files too.
     pub source: Vec<i64>,
+    /// When each frame was taken, in nanoseconds, [`NO_TIME`] where it is unknown; empty where no
+    /// frame has a time.
+    pub time_ns: Vec<i64>,
+    /// Names of the sequences, by source: a recording's file and topic, a track. Sources that are
+    /// pictures without order have none.
+    pub sequences: BTreeMap<i64, String>,
 }
 
 /// One frame's features in the device's precision.
@@ -198,6 +208,7 @@ impl FeatureSet {
     pub fn append(&mut self, other: FeatureSet) -> Result<(), DetectError> {
         self.metadata.check_same(&other.metadata)?;
         self.check_lengths(&other)?;
+        self.append_times(&other);
         self.logits.extend(other.logits);
         self.squared_norms.extend(other.squared_norms);
         self.activation_norms.extend(other.activation_norms);
@@ -205,6 +216,7 @@ impl FeatureSet {
         self.alignments.extend(other.alignments);
         self.labels.extend(other.labels);
         self.source.extend(other.source);
+        self.sequences.extend(other.sequences);
         let origins = [self.metadata.frames.as_str(), other.metadata.frames.as_str()];
         self.metadata.frames = origins.join(", ");
         Ok(())
@@ -280,6 +292,8 @@ impl FeatureSet {
                 return bad(format!("{name} of frame {frame} holds {value}; leave the frame out"));
             }
         }
+        let times = if self.time_ns.is_empty() { n } else { self.time_ns.len() };
+        check_tensor("time_ns", times, n, 1)?;
         check_tensor("labels", self.labels.len(), n, 1)
     }
 
@@ -405,7 +419,7 @@ pub(crate) mod tests {
         let good = synthetic(5, 0.0, 1, 1);
         good.validate().unwrap();
         type Change = (&'static str, fn(&mut FeatureSet));
-        let changes: [Change; 13] = [
+        let changes: [Change; 14] = [
             ("squared_norms of frame 2", |s| s.squared_norms[13] = f64::NAN),
             ("squared_norms of frame 0", |s| s.squared_norms[0] = 1e39),
             ("squared_norms of frame 0", |s| s.squared_norms[1] = -1.0),
@@ -416,6 +430,7 @@ pub(crate) mod tests {
             ("alignments", |s| s.alignments.truncate(9)),
             ("belong together", |s| s.metadata.references_digest.clear()),
             ("labels", |s| s.labels.truncate(4)),
+            ("time_ns", |s| s.time_ns = vec![1; 4]),
             ("logits", |s| s.logits.truncate(4)),
             ("cannot name a feature", |s| s.metadata.layers[0] = "a,b".into()),
             ("no frames", |s| *s = FeatureSet::default()),

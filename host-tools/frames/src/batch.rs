@@ -137,6 +137,7 @@ impl Part for Batch {
             label: Some(i64::from(self.labels[index])),
             source: grouped(index, self.group),
             name: format!("{}#{index}", self.records.path().display()),
+            time_ns: None,
         })
     }
 }

@@ -78,6 +78,7 @@ impl Part for Cifar {
             label: labels.last().map(|&l| i64::from(l)),
             source: grouped(index, self.group),
             name: format!("{}#{index}", self.records.path().display()),
+            time_ns: None,
         })
     }
 }

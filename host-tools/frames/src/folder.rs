@@ -24,6 +24,8 @@ const DEPTH: usize = 32;
 pub(crate) struct Pictures {
     pub files: Vec<PictureFile>,
     pub sources: usize,
+    /// The folder and track that each source is, where a dataset states tracks.
+    pub tracks: Vec<String>,
     pub max_pixels: u64,
     /// Whether pictures are cut to their regions.
     pub cut: bool,
@@ -47,15 +49,23 @@ impl Pictures {
     fn new(found: Vec<Found>, labels: &HashMap<&str, i64>, options: &OpenOptions) -> Self {
         let tracked = found.iter().any(|file| file.annotation.track.is_some());
         let mut tracks = HashMap::new();
+        let mut names = Vec::new();
         let mut sources = 0;
         let mut files = Vec::new();
         for (index, Found { path, class, annotation }) in found.into_iter().enumerate() {
             let source = match annotation.track {
                 _ if !tracked => grouped(index, options.group),
-                None => sources,
+                None => {
+                    names.push(path.display().to_string());
+                    sources
+                }
                 Some(track) => {
-                    let folder = path.parent().map(Path::to_owned);
-                    *tracks.entry((folder, track)).or_insert(sources)
+                    let folder = path.parent().map(Path::to_owned).unwrap_or_default();
+                    let name = format!("{} track {track}", folder.display());
+                    *tracks.entry((folder, track)).or_insert_with(|| {
+                        names.push(name);
+                        sources
+                    })
                 }
             };
             sources = sources.max(source + 1);
@@ -64,7 +74,8 @@ impl Pictures {
             files.push(PictureFile { path, label, source, region: annotation.region });
         }
         let cut = options.crop == Crop::Region;
-        Pictures { files, sources: sources as usize, max_pixels: options.max_pixels, cut }
+        let (sources, max_pixels) = (sources as usize, options.max_pixels);
+        Pictures { files, sources, tracks: names, max_pixels, cut }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use gradgate_frame::{ApplyError, Preprocessing};
+use sha2::{Digest, Sha256};
 
 use crate::batch::Batch;
 use crate::cifar::Cifar;
@@ -171,6 +172,10 @@ pub struct Frame {
     pub source: i64,
     /// File, and for files of many frames `#` and the position in it.
     pub name: String,
+    /// When it was taken, in nanoseconds, where that is known: in a recording the stamp of the
+    /// message's header, or when it was logged if that is zero; in a stream of raw frames its
+    /// number divided by the rate.
+    pub time_ns: Option<i64>,
 }
 
 /// A frame as a file holds it.
@@ -180,6 +185,7 @@ pub(crate) struct Entry {
     /// Counted from 0 within the file.
     pub source: i64,
     pub name: String,
+    pub time_ns: Option<i64>,
 }
 
 /// One opened file or folder.
@@ -188,6 +194,14 @@ pub(crate) trait Part: Send + Sync {
     fn len(&self) -> usize;
     /// Sources in it; entries name them 0..sources.
     fn sources(&self) -> usize;
+    /// What the frames of a source are a sequence of.
+    fn sequence(&self, _source: i64) -> Option<String> {
+        None
+    }
+    /// Whether sequences are known by their names beyond this opening.
+    fn is_recording(&self) -> bool {
+        false
+    }
     /// Reads and decodes entry `index`, which is below `len`.
     fn read(&self, index: usize) -> Result<Entry, FramesError>;
 }
@@ -306,6 +320,36 @@ impl Frames {
         self.ignored
     }
 
+    /// The sequence that the frames of a source come from, in their order: a recording's file and
+    /// topic, a track. Where there is none, frames are pictures without order.
+    pub fn sequence(&self, source: i64) -> Option<String> {
+        let (part, own) = self.home(source)?;
+        part.sequence(own)
+    }
+
+    /// A source's number for files in which frames of several openings meet: of a recording it
+    /// follows from the sequence's name, so that two recordings stay apart and one stays itself;
+    /// else it is the source.
+    pub fn source_id(&self, source: i64) -> i64 {
+        match self.home(source) {
+            Some((part, own)) if part.is_recording() => {
+                let name = part.sequence(own).unwrap_or_default();
+                let digest = Sha256::digest(format!("{name} {own}"));
+                let start = digest.first_chunk().copied().unwrap_or_default();
+                (u64::from_le_bytes(start) >> 2) as i64
+            }
+            _ => source,
+        }
+    }
+
+    /// The part of a source, and the source's number in it.
+    fn home(&self, source: i64) -> Option<(&dyn Part, i64)> {
+        let after = self.parts.partition_point(|p| p.first_source <= source);
+        let Numbered { part, first_source, .. } = self.parts.get(after.checked_sub(1)?)?;
+        let own = source - first_source;
+        (own < part.sources() as i64).then_some((part.as_ref(), own))
+    }
+
     /// Reads frame `index`, counted from 0 after `stride`.
     pub fn get(&self, index: usize) -> Result<Frame, FramesError> {
         if index >= self.len {
@@ -314,7 +358,7 @@ impl Frames {
         let number = index * self.options.stride;
         let after = self.parts.partition_point(|p| p.first_frame <= number);
         let Numbered { part, first_frame, first_source } = &self.parts[after - 1];
-        let Entry { mut raw, label, source, name } = part.read(number - first_frame)?;
+        let Entry { mut raw, label, source, name, time_ns } = part.read(number - first_frame)?;
         let shape = self.shape();
         let impossible = FramesError::Options;
         if self.options.crop == Crop::Centre {
@@ -328,7 +372,7 @@ impl Frames {
         if let Some(codec) = self.options.codec {
             pixels = codec.pass(pixels, shape).map_err(impossible)?;
         }
-        Ok(Frame { pixels, label, source, name })
+        Ok(Frame { pixels, label, source, name, time_ns })
     }
 
     fn damaged(&self, pixels: Pixels, number: usize, source: i64) -> Result<Pixels, String> {
@@ -379,6 +423,10 @@ impl Part for Pictures {
         self.sources
     }
 
+    fn sequence(&self, source: i64) -> Option<String> {
+        self.tracks.get(source as usize).cloned()
+    }
+
     fn read(&self, index: usize) -> Result<Entry, FramesError> {
         let file = &self.files[index];
         let malformed = |problem| FramesError::malformed(&file.path, problem);
@@ -393,6 +441,7 @@ impl Part for Pictures {
             label: file.label,
             source: file.source,
             name: file.path.display().to_string(),
+            time_ns: None,
         })
     }
 }

@@ -190,6 +190,7 @@ impl Part for Idx {
             label: self.labels.as_ref().map(|labels| i64::from(labels[index])),
             source: grouped(index, self.group),
             name: format!("{}#{index}", self.records.path().display()),
+            time_ns: None,
         })
     }
 }

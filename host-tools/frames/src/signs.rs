@@ -143,6 +143,11 @@ impl Part for SignFrames {
         if split.is_sequence() { count.div_ceil(track) } else { groups(count, self.group) }
     }
 
+    fn sequence(&self, source: i64) -> Option<String> {
+        let tracks = self.signs.spec.split.is_sequence();
+        tracks.then(|| format!("{} track {source}", self.name))
+    }
+
     fn read(&self, index: usize) -> Result<Entry, FramesError> {
         let Picture { pixels, label, source } = self.signs.picture(index);
         let Spec { split, size, .. } = self.signs.spec;
@@ -152,6 +157,7 @@ impl Part for SignFrames {
             label: Some(label as i64),
             source,
             name: format!("{}#{index}", self.name),
+            time_ns: None,
         })
     }
 }

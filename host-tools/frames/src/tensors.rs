@@ -239,6 +239,7 @@ impl Part for Tensors {
             label: self.labels.as_ref().map(|labels| labels[index]),
             source,
             name: format!("{}#{index}", self.records.path().display()),
+            time_ns: None,
         })
     }
 }

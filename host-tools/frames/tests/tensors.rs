@@ -114,7 +114,7 @@ fn written_images_read_back() {
                     Pixels::U8(samples)
                 };
                 let label = labelled.then_some(i * 10);
-                Frame { pixels, label, source: i / 2, name: String::new() }
+                Frame { pixels, label, source: i / 2, name: String::new(), time_ns: None }
             })
             .collect();
         let path = folder.path().join("out.safetensors");
@@ -139,7 +139,8 @@ fn written_images_read_back() {
 #[test]
 fn what_cannot_be_written_is_an_error_and_leaves_nothing() {
     let folder = folder();
-    let frame = |pixels, label| Frame { pixels, label, source: 0, name: String::new() };
+    let frame =
+        |pixels, label| Frame { pixels, label, source: 0, name: String::new(), time_ns: None };
     let u8s = |n| Pixels::U8(vec![0; n]);
     let cases = [
         (vec![], "at least one"),

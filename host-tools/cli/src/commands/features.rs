@@ -209,16 +209,21 @@ pub fn feature_set(
                 return Ok(None);
             }
             let features = usable(worker)?.features(&frame.pixels)?;
-            Ok(Some((features, frame.label.unwrap_or(-1), frame.source)))
+            Ok(Some((features, frame.label.unwrap_or(-1), frame.source, frame.time_ns)))
         },
         |_, found| {
-            let Some((features, label, source)) = found else {
+            let Some((features, label, source, time_ns)) = found else {
                 left_out += 1;
                 return Ok(());
             };
             push(&mut set, features);
             set.labels.push(label);
-            set.source.push(source);
+            let id = frames.source_id(source);
+            if let Some(name) = frames.sequence(source) {
+                set.sequences.insert(id, name);
+            }
+            set.push_time(time_ns);
+            set.source.push(id);
             Ok(())
         },
     )?;

@@ -49,6 +49,8 @@ pub struct Args {
 /// What is said of one frame.
 struct Line {
     name: String,
+    time_ns: Option<i64>,
+    sequence: Option<String>,
     label: Option<i64>,
     class: Option<u32>,
     judgement: Option<Judgement>,
@@ -117,7 +119,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
         threads,
         &bar,
         || executor.worker(),
-        |worker, frame| judge(usable(worker)?, &page.limits, shape, frame),
+        |worker, frame| {
+            let sequence = frame.as_ref().ok().and_then(|frame| frames.sequence(frame.source));
+            let line = judge(usable(worker)?, &page.limits, shape, frame)?;
+            Ok(Line { sequence, ..line })
+        },
         |index, mut line| {
             // Order matters here, so it happens on one thread.
             if line.pixels.is_empty() {
@@ -156,6 +162,8 @@ fn judge(
     let check = check_frame(&pixels, shape.iter().product(), shape[2], CheckLimits::default());
     let mut line = Line {
         name: frame.name,
+        time_ns: frame.time_ns,
+        sequence: None,
         label: frame.label,
         class: None,
         judgement: None,
@@ -189,6 +197,8 @@ fn unreadable(error: FramesError) -> Result<Line> {
     let name = path.display().to_string();
     let cause = text.strip_prefix(&name).unwrap_or(&text).trim_start_matches([':', ',', ' ']);
     Ok(Line {
+        time_ns: None,
+        sequence: None,
         label: None,
         class: None,
         judgement: None,
@@ -275,6 +285,8 @@ impl Page<'_> {
         json!({
             "frame": index,
             "name": line.name,
+            "time_ns": line.time_ns,
+            "sequence": line.sequence,
             "label": line.label,
             "class": line.class,
             "class_name": line.class.and_then(|class| self.class_name(class)),

@@ -13,6 +13,9 @@ use crate::tensors::{TensorWriter, array, bytes_of, open};
 
 /// For messages.
 const KIND: &str = "feature";
+/// The tensor of times and the metadata of sequences: absent where there are none.
+const TIME: &str = "time_ns";
+const SEQUENCES: &str = "sequences";
 
 impl FeatureSet {
     /// Reads and checks a feature file.
@@ -34,6 +37,7 @@ impl FeatureSet {
     /// Not a feature file of this version, or values that cannot be used.
     pub fn from_bytes(bytes: &[u8]) -> Result<FeatureSet, DetectError> {
         let (metadata, tensors) = open(bytes)?;
+        let sequences = read_sequences(&metadata)?;
         let metadata = read_metadata(&metadata)?;
         let source = array(KIND, &tensors, "source", Dtype::I64, None, i64::from_le_bytes)?;
         let n = source.values.len();
@@ -46,7 +50,13 @@ impl FeatureSet {
             array(KIND, &tensors, "penultimate", Dtype::F32, two, f32::from_le_bytes)?;
         let cosines = array(KIND, &tensors, "alignments", Dtype::F32, two, f32::from_le_bytes)?;
         let labels = array(KIND, &tensors, "labels", Dtype::I64, None, i64::from_le_bytes)?;
+        let time_ns = match tensors.tensor(TIME) {
+            Ok(_) => array(KIND, &tensors, TIME, Dtype::I64, None, i64::from_le_bytes)?.values,
+            Err(_) => Vec::new(),
+        };
         let set = FeatureSet {
+            time_ns,
+            sequences,
             metadata,
             classes: logits.columns,
             penultimate_length: penultimate.columns,
@@ -90,12 +100,21 @@ impl FeatureSet {
         add("activation_norms", "F64", vec![n, meta.layers.len()], layers);
         add("labels", "I64", vec![n], bytes_of(&self.labels, i64::to_le_bytes));
         add("source", "I64", vec![n], bytes_of(&self.source, i64::to_le_bytes));
+        if !self.time_ns.is_empty() {
+            add(TIME, "I64", vec![n], bytes_of(&self.time_ns, i64::to_le_bytes));
+        }
         add("logits", "F32", vec![n, self.classes], bytes_of(&self.logits, f32::to_le_bytes));
         let penultimate = bytes_of(&self.penultimate, f32::to_le_bytes);
         add("penultimate", "F32", vec![n, self.penultimate_length], penultimate);
         let cosines = bytes_of(&self.alignments, f32::to_le_bytes);
         add("alignments", "F32", vec![n, meta.alignments.len()], cosines);
-        file.finish(&write_metadata(&self.metadata))
+        let mut text = write_metadata(&self.metadata);
+        if !self.sequences.is_empty() {
+            let names = serde_json::to_string(&self.sequences)
+                .map_err(|error| DetectError::Data(format!("names of sequences: {error}")))?;
+            text.insert(SEQUENCES, names);
+        }
+        file.finish(&text)
     }
 }
 
@@ -139,6 +158,16 @@ fn write_metadata(metadata: &Metadata) -> BTreeMap<&'static str, String> {
     ])
 }
 
+fn read_sequences(text: &HashMap<String, String>) -> Result<BTreeMap<i64, String>, DetectError> {
+    let Some(names) = text.get(SEQUENCES) else { return Ok(BTreeMap::new()) };
+    serde_json::from_str(names).map_err(|error| {
+        DetectError::Data(format!(
+            "metadata \"{SEQUENCES}\" is no object of names by source ({error}); write the file \
+             with `gradgate features`"
+        ))
+    })
+}
+
 fn read_metadata(text: &HashMap<String, String>) -> Result<Metadata, DetectError> {
     let field = |name: &str| {
         text.get(name).cloned().ok_or_else(|| {
@@ -176,6 +205,7 @@ fn read_metadata(text: &HashMap<String, String>) -> Result<Metadata, DetectError
 
 #[cfg(test)]
 mod tests {
+    use super::super::NO_TIME;
     use super::super::tests::synthetic;
     use super::*;
 
@@ -185,6 +215,13 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("gradgate-features-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let path = folder.join("f.safetensors");
+        set.write(&path).unwrap();
+        assert_eq!(FeatureSet::read(&path).unwrap(), set);
+        let plain = fs::read(&path).unwrap();
+        assert!(!plain.windows(TIME.len()).any(|window| window == TIME.as_bytes()));
+        set.time_ns = (0..20).map(|frame| 1_700_000_000_000_000_000 + frame).collect();
+        set.time_ns[3] = NO_TIME;
+        set.sequences = BTreeMap::from([(0, "run.mcap \"/cam\", é".to_owned()), (7, "b".into())]);
         set.write(&path).unwrap();
         assert_eq!(FeatureSet::read(&path).unwrap(), set);
         assert_eq!(set.to_bytes().unwrap(), fs::read(&path).unwrap());

@@ -59,5 +59,10 @@ pub fn select(set: &FeatureSet, frames: &[usize]) -> FeatureSet {
         alignments: rows(&set.alignments, meta.alignments.len(), frames),
         labels: rows(&set.labels, 1, frames),
         source: rows(&set.source, 1, frames),
+        time_ns: match set.time_ns.is_empty() {
+            true => Vec::new(),
+            false => rows(&set.time_ns, 1, frames),
+        },
+        sequences: set.sequences.clone(),
     }
 }
