@@ -5,8 +5,10 @@
 //! [`file::DetectorFile`] and a [`fit::FitReport`]. Before it, [`references`] turns gradients of
 //! other normal frames into the directions that alignments compare with. Every score is computed
 //! by gradgate-engine's own detector code, so that fit time and device agree bit for bit. This
-//! crate knows no images (but for [`image_statistics`]), no networks and no bundles beyond blobs.
+//! crate knows no images (but for [`image_statistics`]) and no networks. Of a bundle it reads the
+//! detector, to say why a frame has its score: [`standardised`], [`attribution`], [`heat`].
 
+pub mod attribution;
 pub mod binomial;
 pub mod calibrate;
 mod draw;
@@ -17,6 +19,7 @@ pub mod file;
 pub mod fit;
 pub mod frontier;
 pub mod heads;
+pub mod heat;
 pub mod image_statistics;
 pub mod linear;
 pub mod matrix_fit;
@@ -27,6 +30,7 @@ pub mod report;
 pub mod resplit;
 pub mod scorer;
 pub mod split;
+pub mod standardised;
 mod tensors;
 
 pub use error::DetectError;

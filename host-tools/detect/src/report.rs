@@ -4,6 +4,7 @@
 //! A [`Page`] is written block by block; every text is escaped. Plots are made here from what was
 //! measured and know nothing of who measured it.
 
+mod bars;
 mod histogram;
 mod layers;
 mod page;
@@ -12,6 +13,7 @@ mod sheet;
 mod table;
 
 pub use crate::draw::Picture;
+pub use bars::{Bar, bars};
 pub use histogram::histogram;
 pub use layers::{Layers, Series, quartiles};
 pub use page::Page;

@@ -36,6 +36,7 @@ mod idx;
 mod kind;
 pub mod known;
 mod mat;
+mod overlay;
 mod pickle;
 mod picture;
 mod random;
@@ -51,4 +52,5 @@ pub use frames::{Crop, Frame, Frames, OpenOptions, Pixels, RecordLayout, open};
 pub use gradgate_frame::{
     ApplyError, CheckLimits, FrameFault, FrozenWatch, ParseError, Preprocessing, check_frame,
 };
+pub use overlay::overlay;
 pub use write::{png, save_png, write_atomic, write_images_safetensors};
