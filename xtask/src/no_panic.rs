@@ -15,7 +15,7 @@ use crate::{qemu, repo, setup, size, test};
 /// The probe's package and binary.
 const PACKAGE: &str = "gradgate-probe";
 /// The image's entries; where one is absent the image is not the probe, or stripped.
-const ENTRIES: [&str; 2] = ["gradgate_probe", "gradgate_probe_load"];
+const ENTRIES: [&str; 3] = ["gradgate_probe", "gradgate_probe_load", "gradgate_probe_gate"];
 /// Parts of the names of what panics, mangled or not; the probe's handler is among them, so that
 /// a panic under a new name is found as well.
 const PANICS: [&str; 7] = [

@@ -31,6 +31,18 @@ pub enum Cause {
     Limits,
     /// The bundle holds no detector.
     NoDetector,
+    /// The picture itself is unusable: spoilt, stale, frozen or not to be read.
+    Sensor,
+}
+
+impl Cause {
+    /// Whether device or bundle must be at fault; the others lie in what the camera saw.
+    pub fn is_fault(self) -> bool {
+        match self {
+            Cause::Fault(_) | Cause::Judgement | Cause::Limits | Cause::NoDetector => true,
+            Cause::Caution | Cause::Sensor => false,
+        }
+    }
 }
 
 /// Thresholds of a detector.

@@ -1,8 +1,9 @@
 //! What a device does with a bundle and with every frame, linked and never run.
 //!
-//! Two entries, so that neither is optimised with what the other knows: parse and load; judge and
-//! decide. `cargo xtask no-panic` reads the image's symbols: [`gradgate_panicked`] is among them
-//! exactly when some panic can be reached. Signatures are not covered: their crate may panic.
+//! Three entries, so that none is optimised with what the others know: parse and load; judge and
+//! decide; the gate. `cargo xtask no-panic` reads the image's symbols: [`gradgate_panicked`] is
+//! among them exactly when some panic can be reached. Signatures are not covered: their crate may
+//! panic.
 #![no_std]
 #![no_main]
 
@@ -10,7 +11,7 @@ use core::panic::PanicInfo;
 
 use gradgate_bundle::Bundle;
 use gradgate_engine::{Engine, Frame};
-use gradgate_gate::{Cause, Limits, Verdict, decide};
+use gradgate_gate::{Cause, Gate, Limits, Reason, State, Verdict, decide};
 
 /// A bundle's bytes to an engine; `None` where they are refused.
 // SAFETY: no other symbol of the image has this name.
@@ -29,6 +30,26 @@ pub fn gradgate_probe(engine: &Engine<'_>, frame: Frame<'_>, arena: &mut [f32]) 
         (Some(judgement), Some(limits)) => decide(&judgement, &limits),
         _ => Verdict::Unknown { cause: Cause::NoDetector },
     })
+}
+
+/// A verdict, or time without one, to the gate's state.
+// SAFETY: no other symbol of the image has this name.
+#[unsafe(no_mangle)]
+pub fn gradgate_probe_gate(
+    engine: &Engine<'_>,
+    gate: &mut Option<Gate>,
+    now_us: u64,
+    verdict: Option<Verdict>,
+) -> State {
+    if gate.is_none() {
+        *gate = Gate::new(&engine.bundle().header().policy).ok();
+    }
+    let Some(gate) = gate else { return State::Closed(Reason::Fault) };
+    match verdict {
+        Some(verdict) => gate.observe(now_us, verdict),
+        None => gate.tick(now_us),
+    };
+    gate.state()
 }
 
 /// Stands for every panic: not inlined, so that its symbol tells.

@@ -202,7 +202,7 @@ fn unreadable(error: FramesError) -> Result<Line> {
         label: None,
         class: None,
         judgement: None,
-        verdict: Verdict::Unknown { cause: Cause::NoDetector },
+        verdict: Verdict::Unknown { cause: Cause::Sensor },
         sensor: Some(format!("cannot be read: {cause}")),
         pixels: Vec::new(),
         name,
@@ -242,6 +242,7 @@ impl Line {
             Cause::Judgement => "score or p-value is not usable".to_owned(),
             Cause::Limits => "the thresholds are not usable".to_owned(),
             Cause::NoDetector => "there is no detector".to_owned(),
+            Cause::Sensor => "the picture is unusable".to_owned(),
         })
     }
 }
