@@ -26,6 +26,9 @@ const BASELINE: &str = "host-tools/lab/tests/golden/baseline.safetensors";
 /// Figures by scikit-learn that the metrics are tested against.
 const METRICS: &str = "host-tools/detect/tests/golden/metrics.json";
 
+/// Bounds of a Poisson mean by scipy.
+const POISSON: &str = "host-tools/detect/tests/golden/poisson.json";
+
 fn environment() -> PathBuf {
     repo::target().join("oracle-venv")
 }
@@ -84,7 +87,9 @@ pub fn stage(stage: &Stage) -> Result<Outcome> {
     }
     let mut metrics = Command::new(python());
     metrics.args(["tests/scripts/metrics_golden.py", "check", METRICS]);
-    let mut commands = vec![metrics];
+    let mut poisson = Command::new(python());
+    poisson.args(["tests/scripts/poisson_golden.py", "check", POISSON]);
+    let mut commands = vec![metrics, poisson];
     if is_ready(true)? {
         let mut baseline = Command::new(python());
         baseline.args(["tests/scripts/baseline_goldens.py", "check", BASELINE]);

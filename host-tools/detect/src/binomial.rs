@@ -1,7 +1,7 @@
 //! Exact binomial statements: how many alarms a promise allows, and what a count says of the rate.
 
 /// `ln(n!)` for any n: exact sums to 256, Stirling's series above (error below 1e-13 relative).
-fn ln_factorial(n: u64) -> f64 {
+pub(crate) fn ln_factorial(n: u64) -> f64 {
     if n <= 256 {
         return (2..=n).map(|k| (k as f64).ln()).sum();
     }
