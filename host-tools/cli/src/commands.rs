@@ -9,6 +9,7 @@ mod demo;
 #[cfg(feature = "lab")]
 mod evaluate;
 mod expand;
+mod explain;
 mod features;
 mod fit;
 mod frames;
@@ -34,6 +35,7 @@ From a network to a verdict:
   gradgate fit --normal normal.safetensors --anomalous strange.safetensors -o detector.json
   gradgate pack resnet20.onnx --detector detector.json -o resnet20.gate
   gradgate run resnet20.gate photos/
+  gradgate explain resnet20.gate photos/odd.png -o odd.html
 
 FRAMES are image files and folders (PNG, JPEG, PPM; also GTSRB's and Tiny-ImageNet's), CIFAR's
 binary records and Python batches, SVHN's MAT-files, idx files (also gzipped) or safetensors with
@@ -67,6 +69,7 @@ enum Command {
     Verify(verify::Args),
     Inspect(inspect::Args),
     Run(run::Args),
+    Explain(explain::Args),
     Bench(bench::Args),
     Data(data::Args),
     #[cfg(feature = "lab")]
@@ -93,6 +96,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Verify(args) => verify::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Run(args) => run::run(args),
+        Command::Explain(args) => explain::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Data(args) => data::run(args),
         #[cfg(feature = "lab")]

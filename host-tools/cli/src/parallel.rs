@@ -18,7 +18,7 @@ use crate::interrupt;
 const AHEAD: usize = 64;
 
 /// Threads for many frames.
-#[derive(clap::Args, Clone, Copy, Debug)]
+#[derive(clap::Args, Clone, Copy, Debug, Default)]
 pub struct ThreadsArgs {
     /// Threads [default: one a core]; the result does not depend on it
     #[arg(long, value_name = "N", allow_negative_numbers = true,

@@ -1,10 +1,10 @@
 //! Where in the picture a layer's gradient comes from.
 //!
-//! The gradient of a convolution's weight is a sum over output pixels of outer products `g_p x_p^T`:
-//! cotangent of the pixel times the patch of the input under the kernel. The Frobenius norm of one
-//! term is `|g_p| |x_p|`, activation norm times cotangent norm; this is the heat of pixel p. Terms
-//! of several pixels may cancel in the sum, so a map says where a gradient is made, not how large
-//! it is in the end.
+//! The gradient of a convolution's weight is a sum over output pixels of outer products
+//! `g_p x_p^T`: cotangent of the pixel times the patch of the input under the kernel. The Frobenius
+//! norm of one term is `|g_p| |x_p|`, activation norm times cotangent norm; this is the heat of
+//! pixel p. Terms of several pixels may cancel in the sum, so a map says where a gradient is made,
+//! not how large it is in the end.
 
 use std::collections::HashMap;
 use std::ops::Range;

@@ -7,6 +7,7 @@ mod data;
 mod demo;
 #[cfg(feature = "lab")]
 mod evaluate;
+mod explain;
 mod frames;
 mod frontier;
 mod path;

@@ -17,7 +17,8 @@ td.code{font-family:monospace;font-size:12px;word-break:break-all}\
 tr.front{background:#f4f8fb}tr.marked{background:#fdeaea;font-weight:600}\
 div.sheet figure{margin:0 8px 8px 0;width:112px}div.sheet img{width:112px;\
 image-rendering:pixelated}div.sheet figcaption{font-size:11px;line-height:1.3;\
-overflow-wrap:anywhere}";
+overflow-wrap:anywhere}div.pictures img{width:256px;image-rendering:pixelated}\
+div.pictures figcaption{max-width:256px}";
 
 /// A page under construction.
 #[derive(Clone, Debug)]
@@ -62,12 +63,24 @@ impl Page {
     /// # Errors
     /// An image that is no PNG; nothing is added then.
     pub fn sheet(&mut self, images: &[Thumbnail<'_>]) -> Result<&mut Page, DetectError> {
+        self.images("sheet", images)
+    }
+
+    /// A few images side by side, large enough to be looked at.
+    ///
+    /// # Errors
+    /// An image that is no PNG; nothing is added then.
+    pub fn pictures(&mut self, images: &[Thumbnail<'_>]) -> Result<&mut Page, DetectError> {
+        self.images("pictures", images)
+    }
+
+    fn images(&mut self, class: &str, images: &[Thumbnail<'_>]) -> Result<&mut Page, DetectError> {
         let images: Vec<String> = images
             .iter()
             .enumerate()
             .map(|(index, image)| image.markup(index))
             .collect::<Result<_, _>>()?;
-        Ok(self.line(&format!("<div class=\"sheet\">\n{}</div>", images.concat())))
+        Ok(self.line(&format!("<div class=\"{class}\">\n{}</div>", images.concat())))
     }
 
     fn line(&mut self, markup: &str) -> &mut Page {
