@@ -90,6 +90,13 @@ fn describe(paths: &[PathBuf]) -> String {
 }
 
 impl ChoiceArgs {
+    /// The sequence that a source of these frames is: a recording, a track, or what --group says;
+    /// `None` for a picture without order.
+    pub fn sequence(&self, frames: &Frames, source: i64) -> Option<String> {
+        let grouped = self.group.is_some_and(|frames| frames > 1);
+        frames.sequence(source).or_else(|| grouped.then(|| format!("group {source}")))
+    }
+
     /// Names of paths without folders, and what is done to the frames before a model sees them.
     pub fn describe(&self, paths: &[PathBuf]) -> String {
         let mut text = describe(paths);

@@ -13,6 +13,8 @@ mod decode;
 pub mod detector;
 pub mod digest;
 pub mod error;
+#[cfg(feature = "write")]
+pub mod events;
 pub mod header;
 #[cfg(feature = "write")]
 pub mod keys;

@@ -4,17 +4,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use gradgate_bundle::detector::{Judgement, Reason};
 use gradgate_bundle::header::names;
-use gradgate_engine::detector::predicted;
-use gradgate_frame::{CheckLimits, FrozenWatch, check_frame};
-use gradgate_frames::{Frame, FramesError};
-use gradgate_gate::verdict::{Cause, Limits};
-use gradgate_gate::{Verdict, decide};
+use gradgate_detect::events::Seen;
+use gradgate_gate::verdict::Limits;
 use serde_json::{Value, json};
 
-use crate::executor::{Executor, Kind, Packed, Worker, usable};
+use crate::executor::{Executor, Kind, Packed, usable};
 use crate::frames::FramesArgs;
+use crate::gated::Gated;
+use crate::judge::{Counts, Judged, class_text, judge};
 use crate::output::{plain, print};
 use crate::parallel::ThreadsArgs;
 use crate::{parallel, progress, self_test};
@@ -26,8 +24,12 @@ const NAME_WIDTH: usize = 24;
 ///
 /// PASS: score at or under the threshold. BLOCK: above it. UNKNOWN: nothing can be promised (the
 /// camera's fault, a value that is not finite, the caution zone). Reasons: SENSOR, the picture is
-/// unusable; SHIFT, unlike the normal frames; DOUBT, the classifier is likely wrong. Exit code 0
-/// when every frame was judged, whatever the verdicts; 2 when one could not be read.
+/// unusable; SHIFT, unlike the normal frames; DOUBT, the classifier is likely wrong.
+///
+/// Frames of a sequence (a recording, a track, --group N) also pass the gate, which begins anew
+/// with each: OPEN, or CLOSED with its reason. At the end stand gate events per hour with an exact
+/// bound, drift, and the worst events. Exit code 0 when every frame was judged, whatever the
+/// verdicts; 2 when one could not be read.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Example:\n  gradgate run resnet20.gate photos/ --json")]
 pub struct Args {
@@ -44,32 +46,6 @@ pub struct Args {
     json: bool,
     #[command(flatten)]
     threads: ThreadsArgs,
-}
-
-/// What is said of one frame.
-struct Line {
-    name: String,
-    time_ns: Option<i64>,
-    sequence: Option<String>,
-    label: Option<i64>,
-    class: Option<u32>,
-    judgement: Option<Judgement>,
-    verdict: Verdict,
-    /// What is wrong with the picture itself.
-    sensor: Option<String>,
-    /// Empty for a frame that cannot be read.
-    pixels: Vec<u8>,
-}
-
-/// Verdicts so far.
-#[derive(Default)]
-struct Counts {
-    pass: usize,
-    block: usize,
-    unknown: usize,
-    unreadable: usize,
-    right: usize,
-    labelled: usize,
 }
 
 /// What lines are printed with.
@@ -112,166 +88,62 @@ pub fn run(args: Args) -> Result<ExitCode> {
         true => indicatif::ProgressBar::hidden(),
         false => progress::frames(frames.len(), "run"),
     };
-    let (mut watch, mut counts) = (FrozenWatch::new(), Counts::default());
-    let frozen = header.policy.frozen_frames;
+    let (mut gated, mut counts) = (Gated::new(engine.bundle())?, Counts::default());
     parallel::for_each(
         &frames,
         threads,
         &bar,
         || executor.worker(),
         |worker, frame| {
-            let sequence = frame.as_ref().ok().and_then(|frame| frames.sequence(frame.source));
-            let line = judge(usable(worker)?, &page.limits, shape, frame)?;
-            Ok(Line { sequence, ..line })
+            let source = frame.as_ref().map(|frame| frame.source).ok();
+            let mut judged = judge(usable(worker)?, &page.limits, shape, frame)?;
+            judged.sequence = source.and_then(|id| args.frames.choice.sequence(&frames, id));
+            Ok(judged)
         },
-        |index, mut line| {
+        |index, mut judged| {
             // Order matters here, so it happens on one thread.
-            if line.pixels.is_empty() {
-                counts.unreadable += 1;
-            } else if let Err(fault) = watch.observe(&line.pixels, frozen) {
-                line.sensor.get_or_insert_with(|| fault.to_string());
-            }
-            counts.add(&line);
-            print(&page.line(index, &line))
+            let seen = gated.take(&mut judged);
+            counts.add(&judged);
+            print(&page.line(index, &judged, seen))
         },
     )?;
-    let summary = counts.text();
+    let summary = counts.text() + &gated.finish(&engine)?;
     if args.json {
         eprint!("{summary}")
     } else {
         print(&summary)?
     }
     if counts.unreadable > 0 {
-        let Counts { unreadable, .. } = counts;
-        bail!("could not read {unreadable} of {} frames: UNKNOWN", frames.len());
+        bail!("could not read {} of {} frames: UNKNOWN", counts.unreadable, frames.len());
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn judge(
-    worker: &mut Worker<'_, '_>,
-    limits: &Limits,
-    shape: [usize; 3],
-    frame: Result<Frame, FramesError>,
-) -> Result<Line> {
-    let frame = match frame {
-        Ok(frame) => frame,
-        Err(error) => return unreadable(error),
-    };
-    let pixels = frame.pixels.to_u8();
-    let check = check_frame(&pixels, shape.iter().product(), shape[2], CheckLimits::default());
-    let mut line = Line {
-        name: frame.name,
-        time_ns: frame.time_ns,
-        sequence: None,
-        label: frame.label,
-        class: None,
-        judgement: None,
-        verdict: Verdict::Unknown { cause: Cause::NoDetector },
-        sensor: check.err().map(|fault| fault.to_string()),
-        pixels,
-    };
-    if line.sensor.is_some() {
-        return Ok(line);
-    }
-    let (features, judgement) = worker.judge(&frame.pixels)?;
-    if let Some(judgement) = judgement {
-        line.verdict = decide(&judgement, limits);
-        line.judgement = judgement.ok();
-    }
-    if features.logits.iter().all(|logit| logit.is_finite()) {
-        line.class = Some(predicted(features.logits));
-    }
-    Ok(line)
-}
-
-/// A file that holds no picture is a picture that cannot be judged; other errors end the command.
-fn unreadable(error: FramesError) -> Result<Line> {
-    let text = error.to_string();
-    let path = match error {
-        FramesError::Io { path, .. }
-        | FramesError::Unrecognised { path, .. }
-        | FramesError::Malformed { path, .. } => path,
-        other => return Err(other.into()),
-    };
-    let name = path.display().to_string();
-    let cause = text.strip_prefix(&name).unwrap_or(&text).trim_start_matches([':', ',', ' ']);
-    Ok(Line {
-        time_ns: None,
-        sequence: None,
-        label: None,
-        class: None,
-        judgement: None,
-        verdict: Verdict::Unknown { cause: Cause::Sensor },
-        sensor: Some(format!("cannot be read: {cause}")),
-        pixels: Vec::new(),
-        name,
-    })
-}
-
-impl Line {
-    fn verdict(&self) -> String {
-        match &self.sensor {
-            Some(_) => "UNKNOWN".to_owned(),
-            None => self.verdict.to_string(),
-        }
-    }
-
-    /// SENSOR, SHIFT or DOUBT; for a frame that passes, what speaks most against it.
-    fn reason(&self) -> Option<&'static str> {
-        match (&self.sensor, self.judgement) {
-            (Some(_), _) => Some("SENSOR"),
-            (None, Some(judgement)) => Some(match judgement.reason {
-                Reason::Sensor => "SENSOR",
-                Reason::Shift => "SHIFT",
-                Reason::Doubt => "DOUBT",
-            }),
-            (None, None) => None,
-        }
-    }
-
-    /// Why the verdict is UNKNOWN.
-    fn cause(&self) -> Option<String> {
-        if let Some(fault) = &self.sensor {
-            return Some(fault.clone());
-        }
-        let Verdict::Unknown { cause } = self.verdict else { return None };
-        Some(match cause {
-            Cause::Caution => "the score lies between caution threshold and threshold".to_owned(),
-            Cause::Fault(fault) => format!("the network gives no usable numbers ({fault:?})"),
-            Cause::Judgement => "score or p-value is not usable".to_owned(),
-            Cause::Limits => "the thresholds are not usable".to_owned(),
-            Cause::NoDetector => "there is no detector".to_owned(),
-            Cause::Sensor => "the picture is unusable".to_owned(),
-        })
-    }
-}
-
-/// Number and, if known, name of a class.
-fn class_text(classes: &[&str], class: usize) -> String {
-    let name = classes.get(class).copied().map(plain).unwrap_or_default();
-    format!("{class} {name}").trim_end().to_owned()
-}
-
 impl Page<'_> {
-    fn line(&self, index: usize, line: &Line) -> String {
+    fn line(&self, index: usize, line: &Judged, seen: Option<Seen>) -> String {
         if self.json {
-            return format!("{}\n", self.to_json(index, line));
+            return format!("{}\n", self.to_json(index, line, seen));
         }
         let class = match line.class {
             Some(class) => class_text(&self.classes, class as usize),
             None => "-".to_owned(),
         };
         let number = |value: Option<f32>| value.map_or("-".to_owned(), |v| format!("{v:.4}"));
-        let score = number(line.judgement.map(|judgement| judgement.score));
+        let score = number(line.score());
         let p_value = number(line.judgement.map(|judgement| judgement.p_value));
-        let verdict = line.verdict();
+        let verdict = line.verdict.to_string();
         let mut why = String::new();
         if verdict != "PASS" {
             why = format!(" {}", line.reason().unwrap_or_default());
         }
         if let Some(cause) = line.cause() {
             why.push_str(&format!(" ({cause})"));
+        }
+        if let Some(seen) = seen {
+            why.push_str(&format!("  gate {}", seen.state));
+            if let Some(reason) = seen.state.reason() {
+                why.push_str(&format!(" {reason}"));
+            }
         }
         format!(
             "{:NAME_WIDTH$}  class {class:width$}  score {score:>9}  threshold {:.4}  \
@@ -282,7 +154,7 @@ impl Page<'_> {
         )
     }
 
-    fn to_json(&self, index: usize, line: &Line) -> Value {
+    fn to_json(&self, index: usize, line: &Judged, seen: Option<Seen>) -> Value {
         json!({
             "frame": index,
             "name": line.name,
@@ -291,51 +163,20 @@ impl Page<'_> {
             "label": line.label,
             "class": line.class,
             "class_name": line.class.and_then(|class| self.class_name(class)),
-            "score": line.judgement.map(|judgement| judgement.score),
+            "score": line.score(),
             "threshold": self.limits.threshold,
             "caution": self.limits.caution,
             "p_value": line.judgement.map(|judgement| judgement.p_value),
-            "verdict": line.verdict(),
+            "verdict": line.verdict.to_string(),
             "reason": line.reason(),
             "cause": line.cause(),
+            "time": seen.map(|seen| seen.time_us as f64 / 1e6),
+            "gate": seen.map(|seen| seen.state.name()),
+            "gate_reason": seen.and_then(|seen| seen.state.reason()).map(|reason| reason.name()),
         })
     }
 
     fn class_name(&self, class: u32) -> Option<&str> {
         self.classes.get(class as usize).copied()
-    }
-}
-
-impl Counts {
-    fn add(&mut self, line: &Line) {
-        match (&line.sensor, line.verdict) {
-            (None, Verdict::Pass) => self.pass += 1,
-            (None, Verdict::Block) => self.block += 1,
-            (Some(_), _) | (None, Verdict::Unknown { .. }) => self.unknown += 1,
-        }
-        if let (Some(label), Some(class)) = (line.label, line.class) {
-            self.labelled += 1;
-            self.right += usize::from(label == i64::from(class));
-        }
-    }
-
-    fn text(&self) -> String {
-        let Counts { pass, block, unknown, right, labelled, .. } = self;
-        let total = pass + block + unknown;
-        let share = |n: &usize| 100.0 * *n as f64 / total.max(1) as f64;
-        let mut text = format!(
-            "{total} frames: PASS {pass} ({:.1} %), BLOCK {block} ({:.1} %), UNKNOWN {unknown} \
-             ({:.1} %)\n",
-            share(pass),
-            share(block),
-            share(unknown)
-        );
-        if *labelled > 0 {
-            let rate = 100.0 * *right as f64 / *labelled as f64;
-            text.push_str(&format!(
-                "class as the frame's label says: {right} of {labelled} ({rate:.1} %)\n"
-            ));
-        }
-        text
     }
 }

@@ -10,6 +10,7 @@ mod evaluate;
 mod explain;
 mod frames;
 mod frontier;
+mod gate;
 mod path;
 mod references;
 mod refusals;
