@@ -7,7 +7,8 @@ use std::path::Path;
 
 use crate::error::{FramesError, Problem};
 use crate::fit::{Raw, interleave};
-use crate::frames::{Entry, Part, Pixels, RecordLayout, grouped, groups};
+use crate::frames::{Entry, Part, Pixels, grouped, groups};
+use crate::options::RecordLayout;
 use crate::record::Records;
 
 const SIDE: usize = 32;

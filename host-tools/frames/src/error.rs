@@ -50,6 +50,8 @@ pub enum FramesError {
         /// How many there are.
         len: usize,
     },
+    /// A pipe has no more frames.
+    End,
     /// Frames that cannot be written as asked.
     Unwritable {
         /// The file.
@@ -103,7 +105,7 @@ impl fmt::Display for FramesError {
             FramesError::Unrecognised { path, hint } => write!(
                 f,
                 "{}: not a kind of frames that is read (PNG, JPEG, PPM, CIFAR records and batches, \
-                 MAT-file, idx, safetensors): {hint}",
+                 MAT-file, idx, safetensors, MCAP, rosbag2's .db3): {hint}",
                 path.display()
             ),
             FramesError::Empty { path, found } => {
@@ -119,6 +121,7 @@ impl fmt::Display for FramesError {
             FramesError::Index { index, len } => {
                 write!(f, "frame {index} was asked for, but there are {len} (counted from 0)")
             }
+            FramesError::End => f.write_str("there are no more frames"),
             FramesError::Unwritable { path, what } => {
                 write!(f, "cannot write {}: {what}", path.display())
             }

@@ -12,9 +12,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use crate::error::{FramesError, Problem};
-use crate::fit::Region;
-use crate::frames::{Crop, OpenOptions, grouped};
+use crate::fit::{Region, crop};
+use crate::frames::{Entry, Part, grouped};
 use crate::kind::{head, named_as_picture, picture_kind};
+use crate::options::{Crop, OpenOptions};
+use crate::picture;
 use annotations::{Annotation, Classes, Table};
 
 /// Deepest nesting of folders; more is a loop of links.
@@ -286,4 +288,42 @@ fn entries(folder: &Path, depth: usize) -> Result<Vec<PathBuf>, FramesError> {
     }
     entries.sort_by(|a, b| a.as_os_str().as_encoded_bytes().cmp(b.as_os_str().as_encoded_bytes()));
     Ok(entries)
+}
+
+/// Why nothing can be cut to its region.
+pub(crate) fn without_region() -> Problem {
+    let what = "no region is stated for it";
+    Problem::new("", what, "only GTSRB's folders with their tables have regions: crop otherwise")
+}
+
+impl Part for Pictures {
+    fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    fn sources(&self) -> usize {
+        self.sources
+    }
+
+    fn sequence(&self, source: i64) -> Option<String> {
+        self.tracks.get(source as usize).cloned()
+    }
+
+    fn read(&self, index: usize) -> Result<Entry, FramesError> {
+        let file = &self.files[index];
+        let malformed = |problem| FramesError::malformed(&file.path, problem);
+        let mut raw = picture::read(&file.path, self.max_pixels)?;
+        if self.cut {
+            let region = file.region.ok_or_else(|| malformed(without_region()))?;
+            let remedy = "unpack the archive again";
+            raw = crop(raw, region).map_err(|what| malformed(Problem::new("", what, remedy)))?;
+        }
+        Ok(Entry {
+            raw,
+            label: file.label,
+            source: file.source,
+            name: file.path.display().to_string(),
+            time_ns: None,
+        })
+    }
 }

@@ -7,113 +7,18 @@ use sha2::{Digest, Sha256};
 
 use crate::batch::Batch;
 use crate::cifar::Cifar;
-use crate::codec::Jpeg;
-use crate::error::{FramesError, Problem};
-use crate::fault::Fault;
+use crate::error::FramesError;
 use crate::fit::{Raw, Region, crop, fit};
-use crate::folder::{self, Pictures};
+use crate::folder::{self, Pictures, without_region};
 use crate::idx::Idx;
 use crate::kind::{Kind, recognise};
 use crate::mat::Mat;
-use crate::picture;
+use crate::options::{Crop, OpenOptions};
+use crate::pipe::{Pipe, standard_input};
 use crate::random::Random;
+use crate::recording::Recording;
 use crate::signs::{self, SignFrames, Spec};
 use crate::tensors::Tensors;
-
-/// What to make of the files. Start from [`OpenOptions::new`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OpenOptions {
-    /// Rows of a frame.
-    pub height: usize,
-    /// Columns of a frame.
-    pub width: usize,
-    /// 1 (grey) or 3 (RGB).
-    pub channels: usize,
-    /// At most this many frames, after `stride`.
-    pub limit: Option<usize>,
-    /// Every `stride`-th frame only, beginning with the first; at least 1.
-    pub stride: usize,
-    /// This many consecutive frames of a file share a source (a track or sequence); otherwise every
-    /// frame is its own. A tensor `source` in the file goes before. Counted before `stride`.
-    pub group: Option<usize>,
-    /// How to read record files that could be of either layout.
-    pub records: RecordLayout,
-    /// Take the sub-folders of a folder as classes.
-    pub folder_labels: bool,
-    /// Pictures with more pixels are refused before they are decoded.
-    pub max_pixels: u64,
-    /// Which part of an image becomes the frame.
-    pub crop: Crop,
-    /// A codec that every frame passes at its final size.
-    pub codec: Option<Jpeg>,
-    /// Faults that every frame gets after it was resized, in this order; frames with faults are
-    /// bytes. Lasting ones are the same for all frames of a source.
-    pub faults: Vec<Fault>,
-    /// Another seed places the faults elsewhere.
-    pub fault_seed: u64,
-}
-
-/// Which part of an image becomes the frame.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Crop {
-    /// All of it, whatever its proportions.
-    #[default]
-    Whole,
-    /// The largest part in the middle that has the frame's proportions.
-    Centre,
-    /// The region that the dataset states for each picture (GTSRB); an error where it states none.
-    Region,
-}
-
-impl OpenOptions {
-    /// Every frame, at the given size, 64 megapixels a picture at most.
-    pub fn new(height: usize, width: usize, channels: usize) -> Self {
-        OpenOptions {
-            height,
-            width,
-            channels,
-            limit: None,
-            stride: 1,
-            group: None,
-            records: RecordLayout::Auto,
-            folder_labels: true,
-            max_pixels: 64 << 20,
-            crop: Crop::Whole,
-            codec: None,
-            faults: Vec::new(),
-            fault_seed: 0,
-        }
-    }
-
-    fn check(&self) -> Result<(), FramesError> {
-        let side = 1..=gradgate_frame::MAX_SIDE as usize;
-        let wrong = |what: String| Err(FramesError::Options(what));
-        if !side.contains(&self.height) || !side.contains(&self.width) {
-            let (h, w) = (self.height, self.width);
-            return wrong(format!("frames of {h} x {w} pixels: sides are 1 to {}", side.end()));
-        }
-        if self.channels != 1 && self.channels != 3 {
-            return wrong(format!("frames have 1 or 3 channels, not {}", self.channels));
-        }
-        if self.stride == 0 || self.group == Some(0) || self.limit == Some(0) {
-            return wrong("limit, stride and group begin at 1".to_owned());
-        }
-        let check = |fault: &Fault| fault.check(self.channels).map_err(FramesError::Options);
-        self.faults.iter().try_for_each(check)
-    }
-}
-
-/// The two layouts of CIFAR's binary records; they have no signature to tell them by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum RecordLayout {
-    /// By the length of the file; an error when it fits both.
-    #[default]
-    Auto,
-    /// 1 label byte, 3072 sample bytes.
-    Cifar10,
-    /// 1 coarse and 1 fine label byte (the fine one is taken), 3072 sample bytes.
-    Cifar100,
-}
 
 /// Samples in rows, columns, channels, at the size given to [`open`].
 #[derive(Clone, Debug, PartialEq)]
@@ -198,9 +103,10 @@ pub(crate) trait Part: Send + Sync {
     fn sequence(&self, _source: i64) -> Option<String> {
         None
     }
-    /// Whether sequences are known by their names beyond this opening.
-    fn is_recording(&self) -> bool {
-        false
+    /// What this is, when it is a recording: its sequences are known by their names beyond this
+    /// opening.
+    fn recording(&self) -> Option<&Recording> {
+        None
     }
     /// Reads and decodes entry `index`, which is below `len`.
     fn read(&self, index: usize) -> Result<Entry, FramesError>;
@@ -230,6 +136,13 @@ pub fn open(paths: &[PathBuf], options: &OpenOptions) -> Result<Frames, FramesEr
     if paths.is_empty() {
         return Err(FramesError::Options("no file or folder of frames was given".to_owned()));
     }
+    if paths.iter().any(|path| is_pipe(path)) {
+        return open_pipe(paths, options);
+    }
+    if options.raw.is_some() {
+        let what = "a size, pixels or a rate are for raw frames on standard input: give - alone";
+        return Err(FramesError::Options(what.to_owned()));
+    }
     let mut folders = folder::Scan::new(options);
     for path in paths {
         if signs_spec(path).is_none() && is_folder(path)? {
@@ -254,7 +167,26 @@ pub fn open(paths: &[PathBuf], options: &OpenOptions) -> Result<Frames, FramesEr
         sources = sources.saturating_add(own);
     }
     frames.len = total.div_ceil(options.stride).min(options.limit.unwrap_or(usize::MAX));
+    if !options.topics.is_empty() && frames.recordings().next().is_none() {
+        let what = "topics are those of recordings (MCAP, .db3), and none was given";
+        return Err(FramesError::Options(what.to_owned()));
+    }
     Ok(frames)
+}
+
+fn is_pipe(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+fn open_pipe(paths: &[PathBuf], options: &OpenOptions) -> Result<Frames, FramesError> {
+    if paths.len() != 1 || !options.topics.is_empty() || options.crop == Crop::Region {
+        let what = "standard input (-) is given alone, and has neither topics nor regions";
+        return Err(FramesError::Options(what.to_owned()));
+    }
+    let part = Pipe::open(standard_input()?, options)?;
+    let len = part.len().div_ceil(options.stride).min(options.limit.unwrap_or(usize::MAX));
+    let parts = vec![Numbered { part: Box::new(part), first_frame: 0, first_source: 0 }];
+    Ok(Frames { parts, options: options.clone(), len, classes: Vec::new(), ignored: 0 })
 }
 
 fn is_folder(path: &Path) -> Result<bool, FramesError> {
@@ -281,6 +213,8 @@ fn open_file(path: &Path, options: &OpenOptions) -> Result<Box<dyn Part>, Frames
         Kind::Safetensors => Box::new(Tensors::open(path, options.group)?),
         Kind::Pickle => Box::new(Batch::open(path, options.group)?),
         Kind::Mat => Box::new(Mat::open(path, options.group)?),
+        Kind::Mcap => Box::new(Recording::open_mcap(path, options)?),
+        Kind::Db3 => Box::new(Recording::open_db3(path, options)?),
     })
 }
 
@@ -292,9 +226,20 @@ impl std::fmt::Debug for Frames {
 }
 
 impl Frames {
-    /// How many frames.
+    /// How many frames. With [`OpenOptions::live`] and frames of a pipe it is the most that there
+    /// may be: [`Frames::get`] then says [`FramesError::End`] behind the last.
     pub fn len(&self) -> usize {
         self.len
+    }
+
+    /// Whether the number of frames shows only at their end.
+    pub fn is_live(&self) -> bool {
+        self.options.live && self.options.raw.is_some()
+    }
+
+    /// The recordings among what was opened.
+    pub fn recordings(&self) -> impl Iterator<Item = &Recording> {
+        self.parts.iter().filter_map(|numbered| numbered.part.recording())
     }
 
     /// Whether there are none; [`open`] never gives that.
@@ -332,7 +277,7 @@ impl Frames {
     /// else it is the source.
     pub fn source_id(&self, source: i64) -> i64 {
         match self.home(source) {
-            Some((part, own)) if part.is_recording() => {
+            Some((part, own)) if part.recording().is_some() => {
                 let name = part.sequence(own).unwrap_or_default();
                 let digest = Sha256::digest(format!("{name} {own}"));
                 let start = digest.first_chunk().copied().unwrap_or_default();
@@ -407,41 +352,4 @@ pub(crate) fn grouped(index: usize, group: Option<usize>) -> i64 {
 /// How many sources `len` entries have where only `group` tells.
 pub(crate) fn groups(len: usize, group: Option<usize>) -> usize {
     len.div_ceil(group.unwrap_or(1))
-}
-
-fn without_region() -> Problem {
-    let what = "no region is stated for it";
-    Problem::new("", what, "only GTSRB's folders with their tables have regions: crop otherwise")
-}
-
-impl Part for Pictures {
-    fn len(&self) -> usize {
-        self.files.len()
-    }
-
-    fn sources(&self) -> usize {
-        self.sources
-    }
-
-    fn sequence(&self, source: i64) -> Option<String> {
-        self.tracks.get(source as usize).cloned()
-    }
-
-    fn read(&self, index: usize) -> Result<Entry, FramesError> {
-        let file = &self.files[index];
-        let malformed = |problem| FramesError::malformed(&file.path, problem);
-        let mut raw = picture::read(&file.path, self.max_pixels)?;
-        if self.cut {
-            let region = file.region.ok_or_else(|| malformed(without_region()))?;
-            let remedy = "unpack the archive again";
-            raw = crop(raw, region).map_err(|what| malformed(Problem::new("", what, remedy)))?;
-        }
-        Ok(Entry {
-            raw,
-            label: file.label,
-            source: file.source,
-            name: file.path.display().to_string(),
-            time_ns: None,
-        })
-    }
 }

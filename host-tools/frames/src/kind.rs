@@ -6,8 +6,9 @@ use std::path::Path;
 
 use crate::cifar;
 use crate::error::FramesError;
-use crate::frames::RecordLayout;
 use crate::idx;
+use crate::options::RecordLayout;
+use crate::recording::{MCAP_MAGIC, SQLITE_MAGIC};
 
 /// A kind of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub(crate) enum Kind {
     Safetensors,
     Pickle,
     Mat,
+    Mcap,
+    Db3,
 }
 
 /// A kind of picture file.
@@ -83,6 +86,8 @@ pub(crate) fn recognise(path: &Path, records: RecordLayout) -> Result<Kind, Fram
         [_, _, _, _, _, _, _, _, b'{', ..] => return Ok(Kind::Safetensors),
         [0x80, 2..=5, ..] => return Ok(Kind::Pickle),
         _ if head.starts_with(b"MATLAB ") => return Ok(Kind::Mat),
+        _ if head.starts_with(MCAP_MAGIC) => return Ok(Kind::Mcap),
+        _ if head.starts_with(SQLITE_MAGIC) => return Ok(Kind::Db3),
         _ => {}
     }
     if let Some(layout) = cifar::layout(path, len, records)? {
@@ -99,6 +104,15 @@ fn unrecognised(path: &Path, head: &[u8], len: u64) -> String {
         [] => "the file is empty".to_owned(),
         [0, 0, 8, 1..=4, ..] => {
             format!("it begins like an idx file, but its {len} bytes are not what its header says")
+        }
+        _ if head.starts_with(b"#ROSBAG") => {
+            "a bag of ROS 1; make it MCAP with `rosbags-convert --src FILE --dst BAG`".to_owned()
+        }
+        _ if head.starts_with(b"\x89MCAP") => {
+            "MCAP of another version than 0, or cut off in its first 8 bytes".to_owned()
+        }
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+            "it is packed with zstd: unpack it with `zstd -d`".to_owned()
         }
         [b'P', b'7', b'\n', ..] => "PAM is not read; save it as PPM or PNG".to_owned(),
         [b'G', b'I', b'F', b'8', ..] | [b'B', b'M', ..] | [b'R', b'I', b'F', b'F', ..] => {

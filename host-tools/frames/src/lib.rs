@@ -9,6 +9,8 @@
 //! - idx image files (MNIST), also gzipped, with the labels file beside them;
 //! - safetensors with a tensor `images` (`u8`, or `f32` in 0..1; n x 3 x h x w or n x 1 x h x w)
 //!   and perhaps `labels` and `source`;
+//! - recordings of robots: topics of images in MCAP files and rosbag2's SQLite files;
+//! - `-`: raw frames of a stated size on standard input;
 //! - no file at all: `signs:train` and the like, which [`signs`] draws.
 //!
 //! [`Frames::get`] reads, decodes, crops, converts and resizes one frame, the last two through
@@ -36,21 +38,29 @@ mod idx;
 mod kind;
 pub mod known;
 mod mat;
+mod options;
 mod overlay;
+mod packed;
 mod pickle;
 mod picture;
+mod pipe;
 mod random;
 mod record;
+mod recording;
 pub mod signs;
 mod tensors;
 mod write;
 
 pub use codec::{Jpeg, Sampling};
 pub use error::FramesError;
-pub use frames::{Crop, Frame, Frames, OpenOptions, Pixels, RecordLayout, open};
+pub use frames::{Frame, Frames, Pixels, open};
 /// The preprocessing and the pre-checks that go with frames.
 pub use gradgate_frame::{
     ApplyError, CheckLimits, FrameFault, FrozenWatch, ParseError, Preprocessing, check_frame,
 };
+pub use options::{Crop, OpenOptions, RecordLayout};
 pub use overlay::overlay;
+pub use packed::PixelLayout;
+pub use pipe::RawFrames;
+pub use recording::{AddedChannel, AddedMessage, Copied, Cut, Recording};
 pub use write::{png, save_png, write_atomic, write_images_safetensors};
