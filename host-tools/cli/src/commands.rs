@@ -40,11 +40,14 @@ From a network to a verdict:
 FRAMES are image files and folders (PNG, JPEG, PPM; also GTSRB's and Tiny-ImageNet's), CIFAR's
 binary records and Python batches, SVHN's MAT-files, idx files (also gzipped) or safetensors with
 `images`; they are resized to the network's input. `gradgate data list` names published sets.
+Recordings are MCAP files and rosbag2's .db3 (--topic chooses); - is raw frames on standard input,
+with --size WxH, --pixel and --fps.
 Without any files: signs:train, signs:calibration, signs:test, signs:unseen, signs:sequence and
 signs:unseen-sequence are drawn on the spot, with options as in signs:train:n=4000,seed=1,size=48
 (tracks: track=50).
 `gradgate frames` shows them. --fault NAME[:SEVERITY] spoils any frames as a faulty camera would.
-Exit code: 0 done or judged, 2 error, 130 interrupted.";
+Exit code: 0 done or judged, 2 error, 3 done with what is whole of a cut recording, 130
+interrupted.";
 
 /// Tells, frame by frame, whether an image classifier can be trusted on what the camera sees.
 #[derive(Parser, Debug)]

@@ -1,18 +1,22 @@
 //! FRAMES on the command line.
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::str::FromStr;
 
 use anyhow::Result;
 use clap::Args;
 use gradgate_frames::fault::Fault;
-use gradgate_frames::{Crop, Frames, Jpeg, OpenOptions, open};
+use gradgate_frames::{Crop, Cut, Frames, Jpeg, OpenOptions, open};
+
+use crate::raw::RawArgs;
 
 /// Which frames to take.
 #[derive(Args, Clone, Debug)]
 pub struct FramesArgs {
     /// Image files and folders (PNG, JPEG, PPM), CIFAR records or batches, MAT-file, idx(.gz),
-    /// safetensors, or signs drawn on the spot (signs:test)
+    /// safetensors, recordings (MCAP, rosbag2's .db3), raw frames on standard input (-), or signs
+    /// drawn on the spot (signs:test)
     #[arg(required = true, value_name = "FRAMES")]
     pub frames: Vec<PathBuf>,
     #[command(flatten)]
@@ -37,6 +41,11 @@ pub struct ChoiceArgs {
     /// Which part of an image becomes the frame
     #[arg(long, value_enum, default_value_t)]
     pub crop: CropArg,
+    /// A recording's topic of images [default: the only one]; can be repeated
+    #[arg(long, value_name = "TOPIC")]
+    pub topic: Vec<String>,
+    #[command(flatten)]
+    pub raw: RawArgs,
     /// Pass every frame through JPEG at its final size, as a control: quality 1 to 100, and the
     /// colour sampling (:444, :422, :420, the default)
     #[arg(long, value_name = "QUALITY[:SAMPLING]")]
@@ -66,6 +75,11 @@ impl FramesArgs {
     /// Opens them at a model's input size.
     pub fn open(&self, shape: [usize; 3]) -> Result<Frames> {
         self.choice.open(&self.frames, shape)
+    }
+
+    /// The same for [`crate::parallel::for_each`] alone: frames of a pipe are read as they come.
+    pub fn open_live(&self, shape: [usize; 3]) -> Result<Frames> {
+        self.choice.open_as(&self.frames, shape, true)
     }
 
     /// The paths, for checks.
@@ -108,6 +122,8 @@ impl ChoiceArgs {
         if let Some(jpeg) = self.jpeg {
             text.push_str(&format!(" jpeg={jpeg}"));
         }
+        let topics = self.topic.iter().map(|topic| format!(" topic={topic}"));
+        text.extend(topics);
         let faults = self.fault.iter().map(|fault| format!(" fault={fault}"));
         text.extend(faults);
         if self.fault_seed != 0 {
@@ -117,7 +133,16 @@ impl ChoiceArgs {
     }
 
     /// Opens frames at a model's input size.
-    pub fn open(&self, paths: &[PathBuf], [height, width, channels]: [usize; 3]) -> Result<Frames> {
+    pub fn open(&self, paths: &[PathBuf], shape: [usize; 3]) -> Result<Frames> {
+        self.open_as(paths, shape, false)
+    }
+
+    fn open_as(
+        &self,
+        paths: &[PathBuf],
+        [height, width, channels]: [usize; 3],
+        live: bool,
+    ) -> Result<Frames> {
         let mut options = OpenOptions::new(height, width, channels);
         let size = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
         options.limit = self.limit.map(size);
@@ -131,11 +156,38 @@ impl ChoiceArgs {
         };
         options.faults.clone_from(&self.fault);
         options.fault_seed = self.fault_seed;
+        options.topics.clone_from(&self.topic);
+        options.raw = self.raw.frames();
+        options.live = live;
         let frames = open(paths, &options)?;
         if frames.ignored() > 0 {
             let ignored = frames.ignored();
             eprintln!("note: files in the folders that are no pictures, passed over: {ignored}");
         }
+        note_cuts(&frames);
         Ok(frames)
+    }
+}
+
+/// Exit code of a command that did what it was asked for with a recording that is not whole.
+pub const CUT_EXIT_CODE: u8 = 3;
+
+fn note_cuts(frames: &Frames) {
+    for recording in frames.recordings() {
+        if let Some(Cut { byte }) = recording.cut() {
+            let (file, whole) = (recording.path().display(), recording.frames());
+            eprintln!(
+                "warning: {file} is cut off at byte {byte} (its recorder was stopped, or it was \
+                 not copied whole): the {whole} frames before are used; exit code {CUT_EXIT_CODE}"
+            );
+        }
+    }
+}
+
+/// The exit code of a command that used all of these frames.
+pub fn exit_code(frames: &Frames) -> ExitCode {
+    match frames.recordings().any(|recording| recording.cut().is_some()) {
+        true => ExitCode::from(CUT_EXIT_CODE),
+        false => ExitCode::SUCCESS,
     }
 }

@@ -173,10 +173,15 @@ impl Counts {
         }
     }
 
+    /// How many were counted.
+    pub fn total(&self) -> usize {
+        self.pass + self.block + self.unknown
+    }
+
     /// Shares of the verdicts, and how often the class was right.
     pub fn text(&self) -> String {
         let Counts { pass, block, unknown, right, labelled, .. } = self;
-        let total = pass + block + unknown;
+        let total = self.total();
         let share = |n: &usize| 100.0 * *n as f64 / total.max(1) as f64;
         let mut text = format!(
             "{total} frames: PASS {pass} ({:.1} %), BLOCK {block} ({:.1} %), UNKNOWN {unknown} \

@@ -1,7 +1,8 @@
 //! The `gradgate` command: one file per subcommand in `commands`, thin over the libraries.
 //!
 //! Exit codes: 0 done (also when frames were blocked: they were judged), 2 an error, whose cause
-//! and remedy stand on standard error, 130 interrupted. Output files are whole or not there.
+//! and remedy stand on standard error, 3 done with the whole frames of a recording that is cut off,
+//! 130 interrupted. Output files are whole or not there.
 
 mod bundle;
 mod commands;
@@ -25,6 +26,7 @@ mod policy;
 mod progress;
 mod ram_budget;
 mod rates;
+mod raw;
 mod references;
 mod self_test;
 mod sheet;

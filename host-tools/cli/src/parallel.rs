@@ -37,7 +37,7 @@ impl ThreadsArgs {
 
 /// Reads every frame and applies `work`, also to a frame that cannot be read, on `threads` threads,
 /// each with its own state from `start`; `sink` gets the results in order, on this thread. Ends at
-/// the first error in the order of the frames, or after Ctrl-C.
+/// the first error in the order of the frames, at the end of a pipe, or after Ctrl-C.
 pub fn for_each<S, T: Send>(
     frames: &Frames,
     threads: usize,
@@ -46,14 +46,26 @@ pub fn for_each<S, T: Send>(
     work: impl Fn(&mut S, Result<Frame, FramesError>) -> Result<T> + Sync,
     sink: impl FnMut(usize, T) -> Result<()>,
 ) -> Result<()> {
-    let order: Vec<usize> = (0..frames.len()).collect();
-    for_each_of(frames, &order, threads, bar, start, work, sink)
+    let all = |place| (place < frames.len()).then_some(place);
+    for_each_at(frames, all, threads, bar, start, work, sink)
 }
 
 /// As [`for_each`], for the frames of `order`, in that order; `sink` gets the place in it.
 pub fn for_each_of<S, T: Send>(
     frames: &Frames,
     order: &[usize],
+    threads: usize,
+    bar: &ProgressBar,
+    start: impl Fn() -> S + Sync,
+    work: impl Fn(&mut S, Result<Frame, FramesError>) -> Result<T> + Sync,
+    sink: impl FnMut(usize, T) -> Result<()>,
+) -> Result<()> {
+    for_each_at(frames, |place| order.get(place).copied(), threads, bar, start, work, sink)
+}
+
+fn for_each_at<S, T: Send>(
+    frames: &Frames,
+    order: impl Fn(usize) -> Option<usize> + Sync,
     threads: usize,
     bar: &ProgressBar,
     start: impl Fn() -> S + Sync,
@@ -67,8 +79,11 @@ pub fn for_each_of<S, T: Send>(
         let mut state = start();
         while !stop.load(Ordering::Relaxed) && !interrupt::requested() {
             let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(&number) = order.get(index) else { return };
+            let Some(number) = order(index) else { return };
             let frame = frames.get(number);
+            if matches!(frame, Err(FramesError::End)) {
+                return;
+            }
             let place = match &frame {
                 Ok(frame) => format!("frame {number} ({})", frame.name),
                 Err(_) => format!("frame {number}"),

@@ -4,11 +4,17 @@ use std::fmt::Write;
 use std::io::IsTerminal;
 use std::time::Duration;
 
+use gradgate_frames::Frames;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 /// A bar over `frames` frames.
 pub fn frames(frames: usize, what: &'static str) -> ProgressBar {
     counted(frames as u64, "frames", what)
+}
+
+/// A bar over these frames, or a spinner where their number is not known.
+pub fn over(frames: &Frames, what: &'static str) -> ProgressBar {
+    if frames.is_live() { spinner(what) } else { self::frames(frames.len(), what) }
 }
 
 /// A bar over `length` units; it draws nothing where nobody would see it.

@@ -13,7 +13,7 @@ use gradgate_frames::Frames;
 use crate::executor::{
     Executor, FrameFeatures, Kind, Numerics, Packed, metadata_of_bundle, metadata_of_model, usable,
 };
-use crate::frames::FramesArgs;
+use crate::frames::{FramesArgs, exit_code};
 use crate::model::{Model, ModelArgs, ProductsArgs, Recipe};
 use crate::parallel::ThreadsArgs;
 use crate::taps::TapsArgs;
@@ -95,7 +95,7 @@ fn of_bundle(args: &Args) -> Result<ExitCode> {
     let packed = Packed::read(&args.model)?;
     let engine = packed.engine_with(&args.model, args.numerics, None)?;
     let shape = engine.bundle().manifest().input.map(|side| side.get() as usize);
-    let frames = args.frames.open(shape)?;
+    let frames = args.frames.open_live(shape)?;
     let metadata = metadata_of_bundle(engine.bundle(), args.executor, args.numerics);
     let references = references_of_bundle(args, &metadata)?;
     let executor = Executor::of_bundle(engine, args.executor)?;
@@ -124,7 +124,7 @@ fn references_of_bundle(args: &Args, metadata: &Metadata) -> Result<Option<Refer
 fn of_model(args: &Args) -> Result<ExitCode> {
     let model = Model::read(&args.model, &args.choices)?;
     let recipe = recipe(args, &model)?;
-    let frames = args.frames.open(model.frame_shape()?)?;
+    let frames = args.frames.open_live(model.frame_shape()?)?;
     let compiled = model.compile(&recipe, 0)?;
     let metadata = metadata_of_model(&model, &compiled, &recipe, args.executor, args.numerics)?;
     let references = recipe.references.as_deref();
@@ -183,7 +183,7 @@ fn compute(
         if threads == 1 { "" } else { "s" },
         set.len() as f64 / seconds.max(1e-9),
     ))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(exit_code(frames))
 }
 
 /// Runs all frames but those with a fingerprint in `seen`, which fitted the references; the result
@@ -195,7 +195,7 @@ pub fn feature_set(
     threads: usize,
     seen: &HashSet<i64>,
 ) -> Result<FeatureSet> {
-    let bar = progress::frames(frames.len(), "features");
+    let bar = progress::over(frames, "features");
     let mut set = FeatureSet { metadata, ..FeatureSet::default() };
     let mut left_out = 0;
     parallel::for_each(

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use gradgate_frames::signs::{Spec, contact_sheet};
 use gradgate_frames::{Frame, Frames, save_png, write_images_safetensors};
 
-use crate::frames::FramesArgs;
+use crate::frames::{FramesArgs, exit_code};
 use crate::output::{plain, print};
 use crate::parallel::{self, ThreadsArgs};
 use crate::sheet::{self, Row};
@@ -22,7 +22,7 @@ use crate::{files, interrupt, progress};
 #[command(after_help = "Examples:
   gradgate frames signs:train -o sheet.png
   gradgate frames signs:sequence -o tracks.png
-  gradgate frames photos/ --size 96 --fault lens-dirt:4 -o dirty.png
+  gradgate frames photos/ --side 96 --fault lens-dirt:4 -o dirty.png
   gradgate frames signs:train:n=8000 -o train.safetensors")]
 pub struct Args {
     #[command(flatten)]
@@ -33,7 +33,7 @@ pub struct Args {
     /// Rows and columns of a frame [default: 32; for signs what they are drawn at]
     #[arg(long, value_name = "N", allow_negative_numbers = true,
           value_parser = clap::value_parser!(u64).range(1..=4096))]
-    size: Option<u64>,
+    side: Option<u64>,
     /// Most rows of a contact sheet
     #[arg(long, value_name = "N", default_value_t = 16, allow_negative_numbers = true,
           value_parser = clap::value_parser!(u64).range(1..=256))]
@@ -49,7 +49,7 @@ pub struct Args {
 /// Runs the subcommand.
 pub fn run(args: Args) -> Result<ExitCode> {
     files::check_apart(&args.output, &args.frames.paths())?;
-    let size = args.size.map_or_else(|| drawn_size(&args.frames.frames), |size| size as usize);
+    let size = args.side.map_or_else(|| drawn_size(&args.frames.frames), |side| side as usize);
     let frames = args.frames.open([size, size, 3])?;
     match args.output.extension().and_then(|ending| ending.to_str()) {
         Some("png") => save_sheet(&args, &frames)?,
@@ -61,7 +61,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         }
         _ => save_folder(&args, &frames)?,
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(exit_code(&frames))
 }
 
 /// The size that the first signs are drawn at.

@@ -10,7 +10,7 @@ use gradgate_gate::verdict::Limits;
 use serde_json::{Value, json};
 
 use crate::executor::{Executor, Kind, Packed, usable};
-use crate::frames::FramesArgs;
+use crate::frames::{FramesArgs, exit_code};
 use crate::gated::Gated;
 use crate::judge::{Counts, Judged, class_text, judge};
 use crate::output::{plain, print};
@@ -70,7 +70,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         .with_context(|| format!("{name} holds no detector: pack the model with --detector"))?;
     self_test::check(&engine).with_context(|| name.to_string())?;
     let shape = engine.bundle().manifest().input.map(|side| side.get() as usize);
-    let frames = args.frames.open(shape)?;
+    let frames = args.frames.open_live(shape)?;
     let classes: Vec<&str> = names(header.classes).collect();
     let page = Page {
         json: args.json,
@@ -86,7 +86,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     // Lines on a terminal are progress enough; a bar would tear them.
     let bar = match std::io::IsTerminal::is_terminal(&std::io::stdout()) {
         true => indicatif::ProgressBar::hidden(),
-        false => progress::frames(frames.len(), "run"),
+        false => progress::over(&frames, "run"),
     };
     let (mut gated, mut counts) = (Gated::new(engine.bundle())?, Counts::default());
     parallel::for_each(
@@ -114,9 +114,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
         print(&summary)?
     }
     if counts.unreadable > 0 {
-        bail!("could not read {} of {} frames: UNKNOWN", counts.unreadable, frames.len());
+        let Counts { unreadable, .. } = counts;
+        bail!("could not read {unreadable} of {} frames: UNKNOWN", counts.total());
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(exit_code(&frames))
 }
 
 impl Page<'_> {

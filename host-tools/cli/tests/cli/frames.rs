@@ -22,7 +22,7 @@ fn sheets_have_a_row_for_each_class_or_track() {
     assert!(tracks.starts_with("rows: source 0 (") && tracks.contains("source 1"), "{tracks}");
     assert_eq!(png_size(&bench.read("t.png")), [4 * 34 + 2, 2 * 34 + 2]);
     bench.write("a.ppm", ppm(1, false));
-    assert_eq!(bench.good("frames a.ppm --size 9 -o alone.png --columns 1"), "");
+    assert_eq!(bench.good("frames a.ppm --side 9 -o alone.png --columns 1"), "");
     assert_eq!(png_size(&bench.read("alone.png")), [13, 13]);
 }
 

@@ -131,7 +131,8 @@ mod tests {
 
     #[test]
     fn pictures_by_their_encodings() {
-        let cases: [(&str, u32, &[u8], usize, &[u8]); 4] = [
+        type Case<'a> = (&'a str, u32, &'a [u8], usize, &'a [u8]);
+        let cases: [Case<'_>; 4] = [
             ("rgb8", 3, &[1, 2, 3, 4, 5, 6], 3, &[1, 2, 3, 4, 5, 6]),
             ("bgr8", 4, &[1, 2, 3, 0, 4, 5, 6, 0], 3, &[3, 2, 1, 6, 5, 4]),
             ("mono8", 1, &[7, 8], 1, &[7, 8]),
