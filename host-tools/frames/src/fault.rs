@@ -6,7 +6,9 @@
 //!
 //! Sizes are shares of the frame: the frame is taken for all that the sensor saw.
 //!
-//! Not here: faults in time, such as frames that freeze, and attacks.
+//! A frame that freezes needs what its source showed before: only opened frames can have it.
+//!
+//! Not here: anomalies that no camera makes ([`crate::synthetic`]), and attacks.
 
 mod optics;
 mod sensor;
@@ -15,6 +17,8 @@ mod transfer;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::codec::{Jpeg, Sampling};
+use crate::frames::Pixels;
 use crate::random::Random;
 
 /// What a camera does wrong.
@@ -52,6 +56,12 @@ pub enum FaultKind {
     BlockLoss,
     /// Rows from some row on belong to a moment at which the camera looked elsewhere.
     Tearing,
+    /// Colours cross over into each other's channels, at the worst all of them.
+    ChannelSwap,
+    /// A JPEG of so low a quality that its blocks show.
+    JpegBlocks,
+    /// The frame of a moment before, once more.
+    FrozenFrame,
 }
 
 /// A kind, its name, and what it does.
@@ -62,11 +72,22 @@ struct Entry {
     colour: bool,
     /// Belongs to the camera and stays where it is from frame to frame.
     lasting: bool,
-    apply: fn(&mut Shot, Severity, &mut Random),
+    way: Way,
+}
+
+/// How a fault is made, by severity where there is a table.
+#[derive(Clone, Copy)]
+enum Way {
+    /// From the frame alone.
+    Alone(fn(&mut Shot, Severity, &mut Random)),
+    /// Through JPEG of this quality.
+    Codec([u8; 5]),
+    /// The frame so many before.
+    Earlier([usize; 5]),
 }
 
 /// The table of faults.
-const FAULTS: [Entry; 16] = {
+const FAULTS: [Entry; 19] = {
     use FaultKind::*;
     const fn entry(
         kind: FaultKind,
@@ -74,7 +95,10 @@ const FAULTS: [Entry; 16] = {
         traits: (bool, bool),
         apply: fn(&mut Shot, Severity, &mut Random),
     ) -> Entry {
-        Entry { kind, name, colour: traits.0, lasting: traits.1, apply }
+        Entry { kind, name, colour: traits.0, lasting: traits.1, way: Way::Alone(apply) }
+    }
+    const fn other(kind: FaultKind, name: &'static str, lasting: bool, way: Way) -> Entry {
+        Entry { kind, name, colour: false, lasting, way }
     }
     const COLOUR: bool = true;
     const LASTING: bool = true;
@@ -95,6 +119,9 @@ const FAULTS: [Entry; 16] = {
         entry(Occlusion, "occlusion", (false, LASTING), optics::occlusion),
         entry(BlockLoss, "block-loss", (false, false), transfer::block_loss),
         entry(Tearing, "tearing", (false, false), transfer::tearing),
+        entry(ChannelSwap, "channel-swap", (COLOUR, LASTING), transfer::channel_swap),
+        other(JpegBlocks, "jpeg-blocks", false, Way::Codec([25, 14, 8, 4, 1])),
+        other(FrozenFrame, "frozen-frame", false, Way::Earlier([1, 2, 4, 8, 16])),
     ]
 };
 
@@ -118,6 +145,12 @@ impl FaultKind {
     /// strike anew in every frame.
     pub fn is_lasting(self) -> bool {
         self.entry().lasting
+    }
+
+    /// Whether it takes an earlier frame of the same source. One such frame alone is as good as
+    /// any other.
+    pub fn needs_time(self) -> bool {
+        matches!(self.entry().way, Way::Earlier(_))
     }
 
     fn entry(self) -> &'static Entry {
@@ -154,7 +187,8 @@ impl Fault {
 
     /// Damages a frame of rows, columns, 1 or 3 channels.
     ///
-    /// The error says what does not fit: the number of samples, or a fault of colour on grey.
+    /// The error says what does not fit: the number of samples, a fault of colour on grey, or a
+    /// fault that takes an earlier frame.
     pub fn apply(
         self,
         pixels: &mut [u8],
@@ -171,8 +205,23 @@ impl Fault {
         self.check(channels)?;
         let mut random = Random::of(&[seed, self.kind as u64]);
         let mut shot = Shot { pixels, width, height, channels };
-        (self.kind.entry().apply)(&mut shot, Severity(self.severity), &mut random);
+        let severity = Severity(self.severity);
+        match self.kind.entry().way {
+            Way::Alone(change) => change(&mut shot, severity, &mut random),
+            Way::Codec(qualities) => coarse(&mut shot, severity.of(qualities))?,
+            Way::Earlier(_) => {
+                return Err(format!("{} takes an earlier frame of its source", self.kind.name()));
+            }
+        }
         Ok(())
+    }
+
+    /// How many frames before is the one to be shown, for a kind that needs time.
+    pub(crate) fn frames_back(self) -> Option<usize> {
+        match self.kind.entry().way {
+            Way::Earlier(counts) => Some(Severity(self.severity).of(counts)),
+            Way::Alone(_) | Way::Codec(_) => None,
+        }
     }
 
     /// Whether frames of so many channels can have it; the error says why not.
@@ -205,6 +254,18 @@ impl FromStr for Fault {
         let fault = severity.and_then(|severity| Fault::new(kind, severity));
         fault.ok_or_else(|| format!("a severity is 1 to 5, as in {name}:{MIDDLE}"))
     }
+}
+
+/// Passes a frame through JPEG.
+fn coarse(shot: &mut Shot, quality: u8) -> Result<(), String> {
+    let Shot { pixels, width, height, channels } = shot;
+    if u16::try_from((*width).max(*height)).is_err() {
+        return Err(format!("a frame of {height} x {width} pixels is too large for JPEG"));
+    }
+    let codec = Jpeg::new(quality, Sampling::Quarter).ok_or("a quality is 1 to 100")?;
+    let passed = codec.pass(Pixels::U8(pixels.to_vec()), [*height, *width, *channels])?;
+    pixels.copy_from_slice(&passed.to_u8());
+    Ok(())
 }
 
 /// A frame that is being damaged: rows, columns, channels.

@@ -1,5 +1,7 @@
 //! Opening any mix of files and folders as one numbered list of frames.
 
+mod taken;
+
 use std::path::{Path, PathBuf};
 
 use gradgate_frame::{ApplyError, Preprocessing};
@@ -8,14 +10,13 @@ use sha2::{Digest, Sha256};
 use crate::batch::Batch;
 use crate::cifar::Cifar;
 use crate::error::FramesError;
-use crate::fit::{Raw, Region, crop, fit};
+use crate::fit::Raw;
 use crate::folder::{self, Pictures, without_region};
 use crate::idx::Idx;
 use crate::kind::{Kind, recognise};
 use crate::mat::Mat;
 use crate::options::{Crop, OpenOptions};
 use crate::pipe::{Pipe, standard_input};
-use crate::random::Random;
 use crate::recording::Recording;
 use crate::signs::{self, SignFrames, Spec};
 use crate::tensors::Tensors;
@@ -53,6 +54,14 @@ impl Pixels {
         match self {
             Pixels::U8(v) => with.apply_u8(v, channels, out),
             Pixels::F32(v) => with.apply_f32(v, channels, out),
+        }
+    }
+
+    /// As [`Pixels::to_u8`], without a copy where they are bytes.
+    pub(crate) fn into_u8(self) -> Vec<u8> {
+        match self {
+            Pixels::U8(bytes) => bytes,
+            floats @ Pixels::F32(_) => floats.to_u8(),
         }
     }
 
@@ -171,6 +180,7 @@ pub fn open(paths: &[PathBuf], options: &OpenOptions) -> Result<Frames, FramesEr
         let what = "topics are those of recordings (MCAP, .db3), and none was given";
         return Err(FramesError::Options(what.to_owned()));
     }
+    frames.check_time()?;
     Ok(frames)
 }
 
@@ -186,7 +196,9 @@ fn open_pipe(paths: &[PathBuf], options: &OpenOptions) -> Result<Frames, FramesE
     let part = Pipe::open(standard_input()?, options)?;
     let len = part.len().div_ceil(options.stride).min(options.limit.unwrap_or(usize::MAX));
     let parts = vec![Numbered { part: Box::new(part), first_frame: 0, first_source: 0 }];
-    Ok(Frames { parts, options: options.clone(), len, classes: Vec::new(), ignored: 0 })
+    let frames = Frames { parts, options: options.clone(), len, classes: Vec::new(), ignored: 0 };
+    frames.check_time()?;
+    Ok(frames)
 }
 
 fn is_folder(path: &Path) -> Result<bool, FramesError> {
@@ -293,49 +305,6 @@ impl Frames {
         let Numbered { part, first_source, .. } = self.parts.get(after.checked_sub(1)?)?;
         let own = source - first_source;
         (own < part.sources() as i64).then_some((part.as_ref(), own))
-    }
-
-    /// Reads frame `index`, counted from 0 after `stride`.
-    pub fn get(&self, index: usize) -> Result<Frame, FramesError> {
-        if index >= self.len {
-            return Err(FramesError::Index { index, len: self.len });
-        }
-        let number = index * self.options.stride;
-        let after = self.parts.partition_point(|p| p.first_frame <= number);
-        let Numbered { part, first_frame, first_source } = &self.parts[after - 1];
-        let Entry { mut raw, label, source, name, time_ns } = part.read(number - first_frame)?;
-        let shape = self.shape();
-        let impossible = FramesError::Options;
-        if self.options.crop == Crop::Centre {
-            let region = Region::centre(&raw, shape);
-            raw = crop(raw, region).map_err(impossible)?;
-        }
-        let source = first_source + source;
-        let mut pixels = fit(raw, shape)
-            .and_then(|pixels| self.damaged(pixels, number, source))
-            .map_err(impossible)?;
-        if let Some(codec) = self.options.codec {
-            pixels = codec.pass(pixels, shape).map_err(impossible)?;
-        }
-        Ok(Frame { pixels, label, source, name, time_ns })
-    }
-
-    fn damaged(&self, pixels: Pixels, number: usize, source: i64) -> Result<Pixels, String> {
-        let OpenOptions { faults, fault_seed, .. } = &self.options;
-        if faults.is_empty() {
-            return Ok(pixels);
-        }
-        let mut bytes = match pixels {
-            Pixels::U8(bytes) => bytes,
-            floats @ Pixels::F32(_) => floats.to_u8(),
-        };
-        let [height, width, channels] = self.shape();
-        for (place, fault) in faults.iter().enumerate() {
-            let of = if fault.kind().is_lasting() { source as u64 } else { number as u64 };
-            let seed = Random::of(&[*fault_seed, place as u64, of]).bits();
-            fault.apply(&mut bytes, width, height, channels, seed)?;
-        }
-        Ok(Pixels::U8(bytes))
     }
 
     /// All frames in order.

@@ -19,6 +19,7 @@
 //! memory, packed idx and MAT-files aside; any number of threads may read.
 //!
 //! [`OpenOptions::faults`] makes the frames those of a broken camera, by the faults of [`fault`].
+//! [`builtin`] makes anomalies of normal frames: those faults and the changes of [`synthetic`].
 //!
 //! What a picture says about its own display is not applied: EXIF orientation, colour profile and
 //! gamma are ignored, as by PIL and OpenCV unless told otherwise. An alpha channel is dropped, the
@@ -27,6 +28,7 @@
 //! What this crate does not know: networks, features, verdicts, progress bars.
 
 mod batch;
+pub mod builtin;
 mod cifar;
 mod codec;
 mod error;
@@ -48,6 +50,7 @@ mod random;
 mod record;
 mod recording;
 pub mod signs;
+pub mod synthetic;
 mod tensors;
 mod write;
 

@@ -32,7 +32,8 @@ pub struct OpenOptions {
     /// A codec that every frame passes at its final size.
     pub codec: Option<Jpeg>,
     /// Faults that every frame gets after it was resized, in this order; frames with faults are
-    /// bytes. Lasting ones are the same for all frames of a source.
+    /// bytes. Lasting ones are the same for all frames of a source. One that needs time shows an
+    /// earlier frame with its other faults; the first frame of a source stays as it is.
     pub faults: Vec<Fault>,
     /// Another seed places the faults elsewhere.
     pub fault_seed: u64,

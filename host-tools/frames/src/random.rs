@@ -60,6 +60,13 @@ impl Random {
         order
     }
 
+    /// Puts items in a random order.
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            items.swap(last, self.below(last + 1));
+        }
+    }
+
     /// Four numbers of mean 0 and deviation 1, nearly normal: each a sum of four bytes.
     pub fn normals(&mut self) -> [f32; 4] {
         let pairs = [self.bits(), self.bits()];
@@ -126,7 +133,8 @@ pub(crate) fn sine_cosine(turns: f32) -> (f32, f32) {
     (sine(turns) as f32, sine(turns + 0.25) as f32)
 }
 
-fn sine(turns: f64) -> f64 {
+/// Sine of an angle in turns, to 1e-9.
+pub(crate) fn sine(turns: f64) -> f64 {
     let mut r = turns - (turns + 0.5).floor();
     if r > 0.25 {
         r = 0.5 - r;

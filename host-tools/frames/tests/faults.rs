@@ -13,6 +13,11 @@ fn fault(kind: FaultKind, severity: u8) -> Fault {
     Fault::new(kind, severity).unwrap()
 }
 
+/// Faults of a frame alone.
+fn alone() -> impl Iterator<Item = FaultKind> {
+    FaultKind::all().filter(|kind| !kind.needs_time())
+}
+
 fn pictures(size: usize, count: usize) -> Vec<Vec<u8>> {
     let signs = Signs::new(Spec { size, ..Spec::new(Split::Test) });
     (0..count).map(|i| signs.picture(i).pixels).collect()
@@ -42,7 +47,7 @@ fn distance(a: &[u8], b: &[u8]) -> f64 {
 fn every_fault_is_seen_and_grows_with_its_severity() {
     for size in [32, 96] {
         let pictures = pictures(size, 40);
-        for kind in FaultKind::all() {
+        for kind in alone() {
             let mut below = 0.0;
             for severity in 1..=5 {
                 let mut mean = 0.0;
@@ -73,7 +78,8 @@ fn frames_of_any_shape_are_damaged_and_nothing_panics() {
                 let fault = fault(kind, severity);
                 let mut pixels = picture.clone();
                 let done = fault.apply(&mut pixels, width, height, channels, 5);
-                assert_eq!(done.is_ok(), channels == 3 || !kind.needs_colour(), "{fault}");
+                let possible = !kind.needs_time() && (channels == 3 || !kind.needs_colour());
+                assert_eq!(done.is_ok(), possible, "{fault}");
             }
         }
     }
@@ -87,11 +93,11 @@ fn frames_of_any_shape_are_damaged_and_nothing_panics() {
 #[test]
 fn the_same_seed_repeats_and_another_differs() {
     let picture = &pictures(32, 1)[0];
-    for kind in FaultKind::all() {
+    for kind in alone() {
         let with = |seed| damaged(fault(kind, 3), picture, [32, 32, 3], seed);
         assert_eq!(with(1), with(1), "{}", kind.name());
-        // The lens is out of focus in one way only; Bayer patterns slip in two, frames tear in few.
-        if kind != FaultKind::Defocus {
+        // The lens and the codec have one way only; Bayer patterns slip in two, frames tear in few.
+        if !matches!(kind, FaultKind::Defocus | FaultKind::JpegBlocks) {
             assert!((2..40).any(|seed| with(seed) != with(1)), "{}", kind.name());
         }
     }
@@ -100,7 +106,7 @@ fn the_same_seed_repeats_and_another_differs() {
 #[test]
 fn grey_frames_have_the_same_faults_but_those_of_colour() {
     let picture = grey(&pictures(32, 1)[0]);
-    for kind in FaultKind::all().filter(|kind| !kind.needs_colour()) {
+    for kind in alone().filter(|kind| !kind.needs_colour()) {
         let after = damaged(fault(kind, 4), &picture, [32, 32, 1], 3);
         assert!(distance(&after, &picture) > 1.0, "{}", kind.name());
     }
@@ -122,6 +128,13 @@ fn exact_damage_by_table() {
         pixels
     };
     assert!(torn == turned(3) || torn == turned(9), "{torn:?}");
+    // Every pixel has its samples in the same new order.
+    let crossed = row(FaultKind::ChannelSwap, 5);
+    let places: Vec<usize> = crossed[..3].iter().map(|&v| usize::from(v / 10)).collect();
+    assert_ne!(places, [0, 1, 2]);
+    for (pixel, own) in crossed.chunks(3).zip(ramp.chunks(3)) {
+        assert!(pixel.iter().zip(&places).all(|(v, &from)| *v == own[from]), "{crossed:?}");
+    }
     // One block, so one value.
     let lost = row(FaultKind::BlockLoss, 1);
     assert!(lost.iter().all(|v| v == &lost[0]), "{lost:?}");
@@ -159,4 +172,31 @@ fn opened_frames_have_faults_that_stay_with_their_source_or_move() {
     options.faults = vec![fault(FaultKind::WhiteBalance, 1)];
     let error = open_one(spec, &options).unwrap_err().to_string();
     assert!(error.contains("white-balance") && error.contains("grey"), "{error}");
+}
+
+#[test]
+fn a_frozen_frame_is_an_earlier_one_of_its_track() {
+    let spec = Path::new("signs:sequence:n=12,track=6");
+    let read = |faults: &[Fault]| -> Vec<Vec<u8>> {
+        let options = OpenOptions { faults: faults.to_vec(), ..OpenOptions::new(32, 32, 3) };
+        let frames = open_one(spec, &options).unwrap();
+        frames.iter().map(|frame| bytes(&frame.unwrap().pixels).to_vec()).collect()
+    };
+    let clean = read(&[]);
+    // Severity, and for each frame of both tracks which one is shown.
+    let cases =
+        [(1, [0, 0, 1, 2, 3, 4, 6, 6, 7, 8, 9, 10]), (3, [0, 0, 0, 1, 0, 1, 6, 6, 6, 7, 6, 7])];
+    for (severity, shown) in cases {
+        let frozen = read(&[fault(FaultKind::FrozenFrame, severity)]);
+        let wanted: Vec<Vec<u8>> = shown.iter().map(|&at| clean[at].clone()).collect();
+        assert!(frozen == wanted, "{severity}");
+    }
+    // The noise of the earlier frame freezes with it.
+    let noise = fault(FaultKind::Noise, 3);
+    let both = read(&[noise, fault(FaultKind::FrozenFrame, 1)]);
+    assert_eq!(both[1], both[0]);
+    let mut options = OpenOptions::new(32, 32, 3);
+    options.faults = vec![fault(FaultKind::FrozenFrame, 1)];
+    let error = open_one(Path::new("signs:test:n=12"), &options).unwrap_err().to_string();
+    assert!(error.contains("frozen-frame") && error.contains("--group"), "{error}");
 }

@@ -61,3 +61,17 @@ pub(super) fn tearing(shot: &mut Shot, severity: Severity, random: &mut Random) 
         if to_the_right { row.rotate_right(by) } else { row.rotate_left(by) }
     }
 }
+
+/// Where the samples of red, green and blue go, other than where they belong.
+const EXCHANGES: [[usize; 3]; 5] = [[2, 1, 0], [1, 0, 2], [0, 2, 1], [1, 2, 0], [2, 0, 1]];
+
+pub(super) fn channel_swap(shot: &mut Shot, severity: Severity, random: &mut Random) {
+    let share = severity.of([0.2, 0.4, 0.6, 0.8, 1.0]);
+    let from = random.choose(&EXCHANGES);
+    for pixel in shot.pixels.chunks_exact_mut(3) {
+        let right = [pixel[0], pixel[1], pixel[2]].map(f32::from);
+        for (sample, (own, from)) in pixel.iter_mut().zip(right.iter().zip(from)) {
+            *sample = (own + (right[from] - own) * share + 0.5) as u8;
+        }
+    }
+}
