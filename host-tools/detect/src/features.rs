@@ -1,10 +1,12 @@
 //! Features of many frames of one network, with all that says how they were computed.
 
 mod file;
+mod kinds;
 mod select;
 mod times;
 
 pub use file::write_atomic;
+pub use kinds::Kinds;
 pub use times::NO_TIME;
 
 use std::collections::BTreeMap;
@@ -134,6 +136,10 @@ pub struct FeatureSet {
     /// Names of the sequences, by source: a recording's file and topic, a track. Sources that are
     /// pictures without order have none.
     pub sequences: BTreeMap<i64, String>,
+    /// What was made of each frame, where it is not as it was found.
+    pub kinds: Kinds,
+    /// `[n, 10]`, [`crate::image_statistics`] of the pixels; empty where they are not known.
+    pub image_statistics: Vec<f32>,
 }
 
 /// One frame's features in the device's precision.
@@ -208,6 +214,7 @@ impl FeatureSet {
     pub fn append(&mut self, other: FeatureSet) -> Result<(), DetectError> {
         self.metadata.check_same(&other.metadata)?;
         self.check_lengths(&other)?;
+        self.append_made(&other)?;
         self.append_times(&other);
         self.logits.extend(other.logits);
         self.squared_norms.extend(other.squared_norms);
@@ -292,6 +299,11 @@ impl FeatureSet {
                 return bad(format!("{name} of frame {frame} holds {value}; leave the frame out"));
             }
         }
+        if !self.image_statistics.is_empty() {
+            let columns = crate::image_statistics::NAMES.len();
+            check_tensor("image_statistics", self.image_statistics.len(), n, columns)?;
+        }
+        self.kinds.validate(n)?;
         let times = if self.time_ns.is_empty() { n } else { self.time_ns.len() };
         check_tensor("time_ns", times, n, 1)?;
         check_tensor("labels", self.labels.len(), n, 1)

@@ -1,5 +1,6 @@
 //! Fitting: split, head, threshold with its evidence, and the report.
 
+pub mod kinds;
 pub mod options;
 pub mod report;
 pub(crate) mod subset;
@@ -9,13 +10,14 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+pub use kinds::KindsReport;
 pub use options::{FitOptions, HeadKind};
 pub use report::{FitReport, InputsReport, SourceReport};
 
 use crate::calibrate::{p_value_table, plain_quantile, threshold, units};
 use crate::file::arrays::HeadArrays;
 use crate::file::{Counting, DetectorFile, FORMAT, FileEvidence, FittedFor, Model};
-use crate::heads::mlp::{Rows, Training, balanced_weights, train as train_mlp};
+use crate::heads::mlp::{Rows, balanced_weights, train as train_mlp};
 use crate::heads::{Part, Scaling, clean};
 use crate::split::{AnomalousParts, NormalParts, SplitMode, split_anomalous, split_normal};
 use crate::{DetectError, FeatureSet, Inputs};
@@ -27,6 +29,15 @@ pub struct Anomalous {
     pub name: String,
     /// The frames.
     pub set: FeatureSet,
+}
+
+/// Anomalous frames that a supervised head must not learn from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum LeftOut<'a> {
+    /// A set, by its place.
+    Set(usize),
+    /// A kind, by its name, in every set.
+    Kind(&'a str),
 }
 
 /// Checked sets with their parts.
@@ -104,6 +115,14 @@ impl<'a> Data<'a> {
             .collect();
         let data = Data { normal, parts, anomalous, anomalous_parts };
         data.check_parts(options)?;
+        if options.head == Some(HeadKind::Mlp) && data.taught(|parts| &parts.train, None).is_empty()
+        {
+            return Err(DetectError::Options(
+                "the mlp head learns from anomalous frames, and none of these shows in a single \
+                 frame: give others with --anomalous, or choose another head"
+                    .into(),
+            ));
+        }
         Ok(data)
     }
 
@@ -170,13 +189,13 @@ impl<'a> Data<'a> {
         Part { set: &self.anomalous[index].set, frames: pick(&self.anomalous_parts[index]) }
     }
 
-    /// Fits a head, without thresholds. An MLP leaves the anomalous set `left_out` aside.
+    /// Fits a head, without thresholds. An MLP leaves the anomalous frames `left_out` aside.
     pub(crate) fn fit_model(
         &self,
         kind: HeadKind,
         inputs: Inputs,
         options: &FitOptions,
-        left_out: Option<usize>,
+        left_out: Option<LeftOut<'_>>,
     ) -> Result<Model, DetectError> {
         if kind == HeadKind::Mlp {
             return self.fit_mlp(inputs, options, left_out);
@@ -206,16 +225,15 @@ impl<'a> Data<'a> {
         &self,
         inputs: Inputs,
         options: &FitOptions,
-        left_out: Option<usize>,
+        left_out: Option<LeftOut<'_>>,
     ) -> Result<Model, DetectError> {
         let columns = self.normal.shape().inputs(inputs).unwrap_or(0) as usize;
         let gather = |normal: &Part<'_>, pick: fn(&AnomalousParts) -> &[usize]| {
             let mut values = normal.rows(inputs)?;
             let mut groups = vec![0usize; normal.frames.len()];
-            for index in (0..self.anomalous.len()).filter(|index| Some(*index) != left_out) {
-                let part = self.anomalous_part(index, pick);
-                values.extend(part.rows(inputs)?);
-                groups.resize(groups.len() + part.frames.len(), index + 1);
+            for (index, (set, frames)) in self.taught(pick, left_out).into_iter().enumerate() {
+                values.extend(Part { set, frames: &frames }.rows(inputs)?);
+                groups.resize(groups.len() + frames.len(), index + 1);
             }
             let anomalous = groups.iter().map(|group| *group > 0).collect();
             let weights = balanced_weights(&groups);
@@ -226,13 +244,7 @@ impl<'a> Data<'a> {
         let scaling = Scaling::fit(&train.values, columns);
         scaling.apply(&mut train.values);
         scaling.apply(&mut early.values);
-        let training = Training {
-            hidden: options.hidden as usize,
-            epochs: options.epochs as usize,
-            seed: options.seed,
-            ..Training::default()
-        };
-        let mlp = train_mlp(&train, &early, columns, &training);
+        let mlp = train_mlp(&train, &early, columns, &options.training());
         Ok(scaling.model(inputs, HeadArrays::Mlp(mlp)))
     }
 

@@ -37,6 +37,7 @@ fn frames(n: usize) -> FeatureSet {
         activation_norms,
         labels: vec![-1; n],
         source: (0..n as i64).collect(),
+        ..FeatureSet::default()
     }
 }
 

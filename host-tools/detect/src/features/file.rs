@@ -5,9 +5,9 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use safetensors::Dtype;
+use safetensors::{Dtype, SafeTensors};
 
-use super::{FeatureSet, Metadata, SCHEMA_VERSION};
+use super::{FeatureSet, Kinds, Metadata, SCHEMA_VERSION};
 use crate::DetectError;
 use crate::tensors::{TensorWriter, array, bytes_of, open};
 
@@ -16,6 +16,13 @@ const KIND: &str = "feature";
 /// The tensor of times and the metadata of sequences: absent where there are none.
 const TIME: &str = "time_ns";
 const SEQUENCES: &str = "sequences";
+/// Tensors and metadata of frames that were made of others, and of their pixels: absent where there
+/// are none.
+const KIND_OF_FRAME: &str = "kind";
+const SEVERITY: &str = "severity";
+const KINDS: &str = "kinds";
+const KINDS_IN_TIME: &str = "kinds_in_time";
+const STATISTICS: &str = "image_statistics";
 
 impl FeatureSet {
     /// Reads and checks a feature file.
@@ -38,6 +45,7 @@ impl FeatureSet {
     pub fn from_bytes(bytes: &[u8]) -> Result<FeatureSet, DetectError> {
         let (metadata, tensors) = open(bytes)?;
         let sequences = read_sequences(&metadata)?;
+        let kinds = read_kinds(&metadata, &tensors)?;
         let metadata = read_metadata(&metadata)?;
         let source = array(KIND, &tensors, "source", Dtype::I64, None, i64::from_le_bytes)?;
         let n = source.values.len();
@@ -54,9 +62,15 @@ impl FeatureSet {
             Ok(_) => array(KIND, &tensors, TIME, Dtype::I64, None, i64::from_le_bytes)?.values,
             Err(_) => Vec::new(),
         };
+        let image_statistics = match tensors.tensor(STATISTICS) {
+            Ok(_) => array(KIND, &tensors, STATISTICS, Dtype::F32, two, f32::from_le_bytes)?.values,
+            Err(_) => Vec::new(),
+        };
         let set = FeatureSet {
             time_ns,
             sequences,
+            kinds,
+            image_statistics,
             metadata,
             classes: logits.columns,
             penultimate_length: penultimate.columns,
@@ -103,12 +117,25 @@ impl FeatureSet {
         if !self.time_ns.is_empty() {
             add(TIME, "I64", vec![n], bytes_of(&self.time_ns, i64::to_le_bytes));
         }
+        if !self.kinds.is_empty() {
+            add(KIND_OF_FRAME, "I64", vec![n], bytes_of(&self.kinds.of_frame, i64::to_le_bytes));
+            add(SEVERITY, "I64", vec![n], bytes_of(&self.kinds.severities, i64::to_le_bytes));
+        }
         add("logits", "F32", vec![n, self.classes], bytes_of(&self.logits, f32::to_le_bytes));
         let penultimate = bytes_of(&self.penultimate, f32::to_le_bytes);
         add("penultimate", "F32", vec![n, self.penultimate_length], penultimate);
         let cosines = bytes_of(&self.alignments, f32::to_le_bytes);
         add("alignments", "F32", vec![n, meta.alignments.len()], cosines);
+        if !self.image_statistics.is_empty() {
+            let columns = self.image_statistics.len() / n;
+            let statistics = bytes_of(&self.image_statistics, f32::to_le_bytes);
+            add(STATISTICS, "F32", vec![n, columns], statistics);
+        }
         let mut text = write_metadata(&self.metadata);
+        if !self.kinds.is_empty() {
+            text.insert(KINDS, self.kinds.names.join(","));
+            text.insert(KINDS_IN_TIME, self.kinds.in_time.join(","));
+        }
         if !self.sequences.is_empty() {
             let names = serde_json::to_string(&self.sequences)
                 .map_err(|error| DetectError::Data(format!("names of sequences: {error}")))?;
@@ -168,6 +195,24 @@ fn read_sequences(text: &HashMap<String, String>) -> Result<BTreeMap<i64, String
     })
 }
 
+/// Names and, of each frame, kind and severity.
+fn read_kinds(
+    text: &HashMap<String, String>,
+    tensors: &SafeTensors<'_>,
+) -> Result<Kinds, DetectError> {
+    let Some(names) = text.get(KINDS) else { return Ok(Kinds::default()) };
+    let split = |text: &str| -> Vec<String> {
+        text.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    };
+    let column = |name| array(KIND, tensors, name, Dtype::I64, None, i64::from_le_bytes);
+    Ok(Kinds {
+        names: split(names),
+        in_time: text.get(KINDS_IN_TIME).map(|names| split(names)).unwrap_or_default(),
+        of_frame: column(KIND_OF_FRAME)?.values,
+        severities: column(SEVERITY)?.values,
+    })
+}
+
 fn read_metadata(text: &HashMap<String, String>) -> Result<Metadata, DetectError> {
     let field = |name: &str| {
         text.get(name).cloned().ok_or_else(|| {
@@ -222,6 +267,15 @@ mod tests {
         set.time_ns = (0..20).map(|frame| 1_700_000_000_000_000_000 + frame).collect();
         set.time_ns[3] = NO_TIME;
         set.sequences = BTreeMap::from([(0, "run.mcap \"/cam\", é".to_owned()), (7, "b".into())]);
+        set.write(&path).unwrap();
+        assert_eq!(FeatureSet::read(&path).unwrap(), set);
+        set.image_statistics = (0..200).map(|at| at as f32).collect();
+        set.kinds = Kinds {
+            names: vec!["fog".into(), "frozen-frame".into()],
+            in_time: vec!["frozen-frame".into()],
+            of_frame: (0..20).map(|frame| frame % 2).collect(),
+            severities: (0..20).map(|frame| 1 + frame % 5).collect(),
+        };
         set.write(&path).unwrap();
         assert_eq!(FeatureSet::read(&path).unwrap(), set);
         assert_eq!(set.to_bytes().unwrap(), fs::read(&path).unwrap());

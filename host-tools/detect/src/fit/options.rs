@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::heads::mlp::Training;
 use crate::metrics::Resampling;
 use crate::split::SplitMode;
 use crate::{DetectError, Inputs};
@@ -138,6 +139,12 @@ impl Default for FitOptions {
 }
 
 impl FitOptions {
+    /// How an MLP is trained.
+    pub(crate) fn training(&self) -> Training {
+        let (hidden, epochs) = (self.hidden as usize, self.epochs as usize);
+        Training { hidden, epochs, seed: self.seed, ..Training::default() }
+    }
+
     /// How intervals of a report are drawn.
     pub(crate) fn resampling(&self, confidence: f64) -> Resampling {
         let resamples = self.resamples as usize;

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use super::options::input_names;
-use super::{Audit, Data, FitOptions, HeadKind};
+use super::{Audit, Data, FitOptions, HeadKind, KindsReport, LeftOut as Without};
 use crate::file::{Counting, DetectorFile, Model};
 use crate::heads::Part;
 use crate::metrics::{Interval, Scored, auroc, auroc_difference, auroc_interval, share_above};
@@ -25,6 +25,9 @@ pub struct FitReport {
     pub inputs: Vec<InputsReport>,
     /// Time that fitting and calibrating the detector for its own inputs took.
     pub fit_seconds: f64,
+    /// Kind by kind, where anomalous frames have kinds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kinds: Option<KindsReport>,
 }
 
 /// The same head on one set of inputs, with its own threshold.
@@ -91,7 +94,8 @@ pub(super) fn measure(
         .iter()
         .map(|(scores, model)| measure_inputs(data, kind, model, (scores, forward), options));
     let inputs = measured.collect::<Result<_, _>>()?;
-    Ok(FitReport { detector: file, inputs, fit_seconds })
+    let kinds = data.measure_kinds(kind, &file.detector, options)?;
+    Ok(FitReport { detector: file, inputs, fit_seconds, kinds })
 }
 
 /// Scores of the frames that a report is measured on.
@@ -191,7 +195,7 @@ fn leave_out(
         return Ok(None);
     }
     let shape = data.normal.shape();
-    let model = data.fit_model(kind, inputs, options, Some(index))?;
+    let model = data.fit_model(kind, inputs, options, Some(Without::Set(index)))?;
     let (model, _) = data.calibrate(model, options)?;
     let scores = part.scores(&model, shape)?;
     let normal = data.part(&data.parts.audit).scores(&model, shape)?;
@@ -214,6 +218,9 @@ impl FitReport {
         let mut text = self.promise_text();
         for inputs in &self.inputs {
             inputs.write_text(&mut text);
+        }
+        if let Some(kinds) = &self.kinds {
+            kinds.write_text(&mut text);
         }
         text
     }

@@ -64,5 +64,6 @@ pub fn select(set: &FeatureSet, frames: &[usize]) -> FeatureSet {
             false => rows(&set.time_ns, 1, frames),
         },
         sequences: set.sequences.clone(),
+        ..FeatureSet::default()
     }
 }
