@@ -45,7 +45,8 @@ with --size WxH, --pixel and --fps.
 Without any files: signs:train, signs:calibration, signs:test, signs:unseen, signs:sequence and
 signs:unseen-sequence are drawn on the spot, with options as in signs:train:n=4000,seed=1,size=48
 (tracks: track=50).
-`gradgate frames` shows them. --fault NAME[:SEVERITY] spoils any frames as a faulty camera would.
+`gradgate frames` shows them. --fault NAME[:SEVERITY] spoils any frames as a faulty camera would;
+`features` and `fit` make anomalies of every frame with --anomalous builtin:faults.
 Exit code: 0 done or judged, 2 error, 3 done with what is whole of a cut recording, 130
 interrupted.";
 

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use gradgate_detect::FeatureSet;
 use gradgate_detect::fit::Anomalous;
+use gradgate_frames::builtin::PREFIX;
 
-use crate::files;
+use crate::{builtin, files};
 
 /// The names of tensors stand in the first bytes of a safetensors file, after its metadata.
 const HEAD: u64 = 1 << 20;
@@ -37,10 +38,19 @@ impl<'a> FeatureFiles<'a> {
         check_distinct(&self.paths())
     }
 
-    /// Reads the normal frames as one set, and each anomalous source.
-    pub fn read(&self) -> Result<(FeatureSet, Vec<Anomalous>)> {
+    /// Reads the normal frames as one set, and each anomalous source; built-in anomalies are made
+    /// by `make` from the normal frames' features and their name.
+    pub fn read(
+        &self,
+        make: &dyn Fn(&FeatureSet, &str) -> Result<FeatureSet>,
+    ) -> Result<(FeatureSet, Vec<Anomalous>)> {
         self.check()?;
-        Ok((read_normal(self.normal)?, self.anomalous_or(&|path| read(path))?))
+        let normal = read_normal(self.normal)?;
+        let anomalous = self.anomalous_or(&|path| match path.to_str() {
+            Some(word) if builtin::is_meant(word) => make(&normal, word),
+            _ => read(path),
+        })?;
+        Ok((normal, anomalous))
     }
 
     /// The normal frames' features; `None` when frames were given in their place.
@@ -96,12 +106,15 @@ fn check_distinct(paths: &[&Path]) -> Result<()> {
     Ok(())
 }
 
-/// `NAME=FILE`, or a file whose name without ending is the name.
+/// `NAME=FILE`, or a file whose name without ending is the name; built-in anomalies have theirs.
 fn named(text: &str) -> (String, PathBuf) {
     match text.split_once('=') {
         // A path may hold `=`; a name holds no slash.
         Some((name, path)) if !name.is_empty() && !name.contains(['/', '\\']) => {
             (name.to_owned(), PathBuf::from(path))
+        }
+        _ if builtin::is_meant(text) => {
+            (text.trim_start_matches(PREFIX).to_owned(), PathBuf::from(text))
         }
         _ => (files::stem(Path::new(text)), PathBuf::from(text)),
     }
@@ -125,6 +138,8 @@ mod tests {
         let cases = [
             ("fog=a/b.safetensors", "fog", "a/b.safetensors"),
             ("a/b.safetensors", "b", "a/b.safetensors"),
+            ("builtin:fog", "fog", "builtin:fog"),
+            ("f=builtin:fog", "f", "builtin:fog"),
             ("x/y=z/b.safetensors", "b", "x/y=z/b.safetensors"),
         ];
         for (text, name, path) in cases {

@@ -4,6 +4,7 @@
 //! and remedy stand on standard error, 3 done with the whole frames of a recording that is cut off,
 //! 130 interrupted. Output files are whole or not there.
 
+mod builtin;
 mod bundle;
 mod commands;
 mod detector_onnx;
@@ -11,10 +12,12 @@ mod devices;
 mod executor;
 mod explanation;
 mod feature_files;
+mod feature_set;
 mod files;
 mod fitted;
 mod frames;
 mod gated;
+mod image_slopes;
 mod interrupt;
 mod judge;
 mod label;

@@ -70,6 +70,30 @@ fn for_each_at<S, T: Send>(
     bar: &ProgressBar,
     start: impl Fn() -> S + Sync,
     work: impl Fn(&mut S, Result<Frame, FramesError>) -> Result<T> + Sync,
+    sink: impl FnMut(usize, T) -> Result<()>,
+) -> Result<()> {
+    let read = |state: &mut S, index: usize| {
+        let number = order(index)?;
+        let frame = frames.get(number);
+        if matches!(frame, Err(FramesError::End)) {
+            return None;
+        }
+        let place = match &frame {
+            Ok(frame) => format!("frame {number} ({})", frame.name),
+            Err(_) => format!("frame {number}"),
+        };
+        Some(work(state, frame).context(place))
+    };
+    for_each_place(threads, bar, start, read, sink)
+}
+
+/// As [`for_each`], for work that reads its frames itself: of the places 0, 1, .. to the first for
+/// which there is none.
+pub fn for_each_place<S, T: Send>(
+    threads: usize,
+    bar: &ProgressBar,
+    start: impl Fn() -> S + Sync,
+    work: impl Fn(&mut S, usize) -> Option<Result<T>> + Sync,
     mut sink: impl FnMut(usize, T) -> Result<()>,
 ) -> Result<()> {
     let guard = interrupt::Loop::enter();
@@ -79,16 +103,7 @@ fn for_each_at<S, T: Send>(
         let mut state = start();
         while !stop.load(Ordering::Relaxed) && !interrupt::requested() {
             let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(number) = order(index) else { return };
-            let frame = frames.get(number);
-            if matches!(frame, Err(FramesError::End)) {
-                return;
-            }
-            let place = match &frame {
-                Ok(frame) => format!("frame {number} ({})", frame.name),
-                Err(_) => format!("frame {number}"),
-            };
-            let result = work(&mut state, frame).context(place);
+            let Some(result) = work(&mut state, index) else { return };
             // Later frames are of no use after an error; earlier ones are being worked on already.
             if result.is_err() {
                 stop.store(true, Ordering::Relaxed);

@@ -1,23 +1,23 @@
 //! `gradgate features`: what a network gives for each frame, in a file for `fit`.
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use gradgate_detect::Metadata;
 use gradgate_detect::references::References;
-use gradgate_detect::{FeatureSet, Metadata};
 use gradgate_frames::Frames;
 
-use crate::executor::{
-    Executor, FrameFeatures, Kind, Numerics, Packed, metadata_of_bundle, metadata_of_model, usable,
-};
+use crate::builtin::{self, AnomalousArgs};
+use crate::executor::{Executor, Kind, Numerics, Packed, metadata_of_bundle, metadata_of_model};
+use crate::feature_set::{feature_set, made_set};
 use crate::frames::{FramesArgs, exit_code};
+use crate::image_slopes::ImageSlopes;
 use crate::model::{Model, ModelArgs, ProductsArgs, Recipe};
 use crate::parallel::ThreadsArgs;
 use crate::taps::TapsArgs;
-use crate::{files, output, parallel, progress, references};
+use crate::{files, output, references};
 
 /// Features of frames: logits, squared gradient norms, squared activation norms, alignments.
 ///
@@ -30,7 +30,9 @@ use crate::{files, output, parallel, progress, references};
   gradgate features net.onnx photos/ -o f.safetensors --references r.safetensors
   gradgate features net.onnx photos/ -o f.safetensors --taps 'layer3.*,fc.*,!*.bias'
   gradgate features net.onnx photos/ -o f.safetensors --taps auto --mac-budget 1.5x
-  gradgate features net.gate photos/ -o f.safetensors")]
+  gradgate features net.gate photos/ -o f.safetensors
+  gradgate features resnet20.onnx cifar10/test.bin --anomalous builtin:faults \\
+      -o faults.safetensors")]
 pub struct Args {
     /// The classifier, or a bundle
     #[arg(value_name = "MODEL.onnx|BUNDLE")]
@@ -60,6 +62,12 @@ pub struct Args {
     /// From pixels to the network's input [default: range=0,1 order=rgb]
     #[arg(long, value_name = "TEXT")]
     preprocessing: Option<String>,
+    /// Make an anomaly of every frame, kind after kind in a seeded order: builtin:faults (of
+    /// cameras), builtin:synthetic, or one kind, as in builtin:fog
+    #[arg(long, value_name = "builtin:NAME")]
+    anomalous: Option<String>,
+    #[command(flatten)]
+    making: AnomalousArgs,
     #[command(flatten)]
     threads: ThreadsArgs,
     #[command(flatten)]
@@ -69,6 +77,9 @@ pub struct Args {
 /// Runs the subcommand.
 pub fn run(args: Args) -> Result<ExitCode> {
     args.executor.check()?;
+    if let Some(word) = &args.anomalous {
+        builtin::check(word)?;
+    }
     let mut inputs = args.frames.paths();
     inputs.push(&args.model);
     inputs.extend(args.references.as_deref());
@@ -99,7 +110,7 @@ fn of_bundle(args: &Args) -> Result<ExitCode> {
     let metadata = metadata_of_bundle(engine.bundle(), args.executor, args.numerics);
     let references = references_of_bundle(args, &metadata)?;
     let executor = Executor::of_bundle(engine, args.executor)?;
-    compute(args, &executor, &frames, metadata, references.as_ref())
+    compute(args, &executor, &frames, metadata, references.as_ref(), None)
 }
 
 /// The references that a bundle was packed with: they say which frames must be left out.
@@ -128,19 +139,21 @@ fn of_model(args: &Args) -> Result<ExitCode> {
     let compiled = model.compile(&recipe, 0)?;
     let metadata = metadata_of_model(&model, &compiled, &recipe, args.executor, args.numerics)?;
     let references = recipe.references.as_deref();
+    let slopes = ImageSlopes::for_kinds(&model, &recipe, args.anomalous.as_deref())?;
+    let slopes = slopes.as_ref();
     if compiled.names.classes == 1 && args.label.is_none() {
         eprintln!("note: a single logit: the label is 0.5 (`--label` chooses another)");
     }
     match args.executor {
         Kind::Interp => {
             let executor = Executor::interp(&compiled, recipe.preprocessing);
-            compute(args, &executor, &frames, metadata, references)
+            compute(args, &executor, &frames, metadata, references, slopes)
         }
         Kind::Engine | Kind::Tract => {
             let packed = Packed::of_model(&model, &compiled, &recipe)?;
             let engine = packed.engine_with(&args.model, args.numerics, None)?;
             let executor = Executor::of_bundle(engine, args.executor)?;
-            compute(args, &executor, &frames, metadata, references)
+            compute(args, &executor, &frames, metadata, references, slopes)
         }
     }
 }
@@ -162,12 +175,26 @@ fn compute(
     frames: &Frames,
     metadata: Metadata,
     references: Option<&References>,
+    slopes: Option<&ImageSlopes>,
 ) -> Result<ExitCode> {
     let threads = args.threads.count(frames.len());
     let begin = Instant::now();
     let metadata = Metadata { frames: args.frames.describe(), ..metadata };
     let seen = references::seen(references);
-    let set = feature_set(executor, frames, metadata, threads, &seen)?;
+    let set = match &args.anomalous {
+        None => feature_set(executor, frames, metadata, threads, &seen)?,
+        Some(word) => {
+            let anomalies = args.making.anomalies(word, frames, slopes.is_some())?;
+            made_set(
+                executor,
+                frames,
+                metadata,
+                threads,
+                &seen,
+                (&anomalies, args.making.copies(), slopes),
+            )?
+        }
+    };
     let seconds = begin.elapsed().as_secs_f64();
     let file = set.to_bytes().context("the features cannot be used")?;
     files::write_atomic(&args.output, &file)?;
@@ -184,61 +211,4 @@ fn compute(
         set.len() as f64 / seconds.max(1e-9),
     ))?;
     Ok(exit_code(frames))
-}
-
-/// Runs all frames but those with a fingerprint in `seen`, which fitted the references; the result
-/// does not depend on the number of threads.
-pub fn feature_set(
-    executor: &Executor<'_>,
-    frames: &Frames,
-    metadata: Metadata,
-    threads: usize,
-    seen: &HashSet<i64>,
-) -> Result<FeatureSet> {
-    let bar = progress::over(frames, "features");
-    let mut set = FeatureSet { metadata, ..FeatureSet::default() };
-    let mut left_out = 0;
-    parallel::for_each(
-        frames,
-        threads,
-        &bar,
-        || executor.worker(),
-        |worker, frame| {
-            let frame = frame?;
-            if !seen.is_empty() && seen.contains(&references::fingerprint(&frame.pixels)) {
-                return Ok(None);
-            }
-            let features = usable(worker)?.features(&frame.pixels)?;
-            Ok(Some((features, frame.label.unwrap_or(-1), frame.source, frame.time_ns)))
-        },
-        |_, found| {
-            let Some((features, label, source, time_ns)) = found else {
-                left_out += 1;
-                return Ok(());
-            };
-            push(&mut set, features);
-            set.labels.push(label);
-            let id = frames.source_id(source);
-            if let Some(name) = frames.sequence(source) {
-                set.sequences.insert(id, name);
-            }
-            set.push_time(time_ns);
-            set.source.push(id);
-            Ok(())
-        },
-    )?;
-    if left_out > 0 {
-        eprintln!("note: {left_out} frames fitted the references and are left out");
-    }
-    Ok(set)
-}
-
-fn push(set: &mut FeatureSet, features: FrameFeatures) {
-    set.classes = features.logits.len();
-    set.penultimate_length = features.penultimate.len();
-    set.logits.extend(features.logits);
-    set.squared_norms.extend(features.squared_norms);
-    set.activation_norms.extend(features.activation_norms);
-    set.penultimate.extend(features.penultimate);
-    set.alignments.extend(features.alignments);
 }

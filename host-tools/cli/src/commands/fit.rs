@@ -10,6 +10,7 @@ use gradgate_detect::fit::{FitOptions, HeadKind};
 use gradgate_detect::split::SplitMode;
 use gradgate_detect::{DetectError, FeatureSet, Inputs, fit};
 
+use crate::builtin::MakingArgs;
 use crate::feature_files::FeatureFiles;
 use crate::{files, output, progress};
 
@@ -19,20 +20,25 @@ const PARTS: usize = 5;
 /// Fit a detector, set its threshold on frames that fitted nothing, and say how good it is.
 ///
 /// Without --anomalous the normal frames alone are modelled. With them, each is reported with its
-/// AUROC and interval, worst first; the head `mlp` also learns from them.
+/// AUROC and interval, worst first; the head `mlp` also learns from them. Built-in anomalies are
+/// also reported kind by kind, each left out of training once, beside plain baselines.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   gradgate fit --normal normal.safetensors -o detector.json
   gradgate fit --normal day.safetensors night.safetensors \\
       --anomalous fog=fog.safetensors signs.safetensors -o detector.json --head mlp
-  gradgate fit --normal normal.safetensors -o detector.json --false-alarm-rate 0.01")]
+  gradgate fit --normal normal.safetensors -o detector.json --false-alarm-rate 0.01
+  gradgate fit --normal normal.safetensors --anomalous builtin:faults builtin:synthetic \\
+      --model resnet20.onnx --frames normal/ --head mlp -o detector.json")]
 pub struct Args {
     /// Features of normal frames; frames of equal source number count as twins, so give frames of
     /// unrelated origin to one `gradgate features` call, which numbers them apart
     #[arg(long, required = true, num_args = 1.., value_name = "F.safetensors")]
     normal: Vec<PathBuf>,
-    /// Features of anomalous frames; a name before `=` stands in the report
-    #[arg(long, num_args = 1.., value_name = "[NAME=]F.safetensors")]
+    /// Features of anomalous frames; a name before `=` stands in the report. Or builtin:faults,
+    /// builtin:synthetic or one kind (builtin:fog), made of the normal frames: give --model and
+    /// --frames
+    #[arg(long, num_args = 1.., value_name = "[NAME=]F.safetensors|builtin:NAME")]
     anomalous: Vec<String>,
     /// Where the detector goes (JSON)
     #[arg(short, long, value_name = "D.json")]
@@ -59,6 +65,8 @@ pub struct Args {
     /// How normal frames are divided
     #[arg(long, value_enum, default_value_t)]
     protocol: Protocol,
+    #[command(flatten)]
+    making: MakingArgs,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
@@ -77,9 +85,10 @@ enum Protocol {
 pub fn run(args: Args) -> Result<ExitCode> {
     let mut options = options(&args)?;
     let sources = FeatureFiles::new(&args.normal, &args.anomalous);
-    files::check_apart(&args.output, &sources.paths())?;
+    let inputs = [sources.paths(), args.making.paths()].concat();
+    files::check_apart(&args.output, &inputs)?;
     files::check_writable(&args.output)?;
-    let (normal, anomalous) = sources.read()?;
+    let (normal, anomalous) = sources.read(&|normal, word| args.making.features(normal, word))?;
     if args.inputs.is_none() {
         options.inputs = all_inputs(&normal);
     }

@@ -21,10 +21,10 @@ use gradgate_graph::lower::Products;
 use gradgate_graph::taps::depth::{Candidate, Kind, additions, candidates};
 use gradgate_graph::taps::{Taps, describe};
 
-use super::features::feature_set;
 use crate::bundle::{Contents, assemble};
 use crate::executor::{Executor, Kind as ExecutorKind, Numerics, Packed, metadata_of_model};
 use crate::feature_files::FeatureFiles;
+use crate::feature_set::feature_set;
 use crate::frames::ChoiceArgs;
 use crate::model::{Compiled, Model, ModelArgs, Recipe, owned_names, usual_scratch};
 use crate::parallel::ThreadsArgs;

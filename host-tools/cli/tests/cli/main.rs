@@ -1,5 +1,6 @@
 //! The built command on tiny models and generated frames: the whole path, and what is refused.
 
+mod anomalous;
 #[cfg(feature = "lab")]
 mod attack;
 mod bench;
