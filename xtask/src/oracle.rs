@@ -2,7 +2,8 @@
 //!
 //! Tests find the environment's Python in `GRADGATE_PYTHON`; the stage here checks the command
 //! itself: what `gradgate expand` writes is run by onnxruntime and compared with PyTorch's numbers;
-//! and the golden figures of the metrics and of the detectors of others are computed again.
+//! what `gradgate scan` writes is read by mcap and rosbags; and the golden figures of the metrics
+//! and of the detectors of others are computed again.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,15 @@ const MODELS: [&str; 2] = ["resnet8", "resnet20"];
 
 /// Scores of the detectors of others, by numpy, scikit-learn and PyTorch.
 const BASELINE: &str = "host-tools/lab/tests/golden/baseline.safetensors";
+
+/// Recordings that rosbags and mcap wrote, with the topics that are scanned.
+const RECORDINGS: &str = "host-tools/frames/tests/golden/recordings";
+const SCANS: [(&str, &[&str]); 4] = [
+    ("rosbags.mcap", &["/rgb", "/jpeg"]),
+    ("rosbags.db3", &["/yuv", "/png"]),
+    ("lz4.mcap", &["/mono"]),
+    ("unchunked.mcap", &["/mono"]),
+];
 
 /// Figures by scikit-learn that the metrics are tested against.
 const METRICS: &str = "host-tools/detect/tests/golden/metrics.json";
@@ -105,17 +115,40 @@ pub fn stage(stage: &Stage) -> Result<Outcome> {
         true => commands.extend(expansions(&models)),
         false => stage.note(&format!("{MARK}../shared/models is absent\n"))?,
     }
+    commands.extend(scans());
     for command in &mut commands {
         command.current_dir(repo::root());
     }
     stage.run(&mut commands)
 }
 
-/// Builds the command, expands every model with it and checks what it wrote.
-fn expansions(models: &Path) -> Vec<Command> {
+fn build() -> Command {
     let mut build = Command::new("cargo");
     build.args(["build", "--locked", "--profile=test", "--package=gradgate-cli"]);
-    let mut commands = vec![build];
+    build
+}
+
+/// Scans recordings with the built command; mcap and rosbags read the copies.
+fn scans() -> Vec<Command> {
+    let mut commands = vec![build()];
+    for (name, topics) in SCANS {
+        let recording = Path::new(RECORDINGS).join(name);
+        let annotated = repo::target().join("xtask").join(format!("{name}.scanned.mcap"));
+        let mut scan = Command::new(repo::target().join("debug/gradgate"));
+        scan.args(["scan", "models/bundles/signs.gate"]).arg(&recording).arg("-o").arg(&annotated);
+        let mut check = Command::new(python());
+        check.arg("tests/scripts/check_annotated.py").arg(&recording).arg(&annotated).args(topics);
+        for topic in topics {
+            scan.args(["--topic", topic]);
+        }
+        commands.extend([scan, check]);
+    }
+    commands
+}
+
+/// Builds the command, expands every model with it and checks what it wrote.
+fn expansions(models: &Path) -> Vec<Command> {
+    let mut commands = vec![build()];
     for model in MODELS {
         let expanded = repo::target().join("xtask").join(format!("{model}.expanded.onnx"));
         let mut expand = Command::new(repo::target().join("debug/gradgate"));

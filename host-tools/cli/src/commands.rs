@@ -19,6 +19,7 @@ mod keygen;
 mod pack;
 mod references;
 mod run;
+mod scan;
 #[cfg(feature = "lab")]
 mod train;
 mod verify;
@@ -73,6 +74,7 @@ enum Command {
     Verify(verify::Args),
     Inspect(inspect::Args),
     Run(run::Args),
+    Scan(scan::Args),
     Explain(explain::Args),
     Bench(bench::Args),
     Data(data::Args),
@@ -100,6 +102,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Verify(args) => verify::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Run(args) => run::run(args),
+        Command::Scan(args) => scan::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Data(args) => data::run(args),

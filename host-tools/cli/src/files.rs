@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -31,6 +31,58 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
         let _ = fs::remove_file(&neighbour);
         unwritable(path, error)
     })
+}
+
+/// As [`write_atomic`] for what is written piece by piece; Ctrl-C leaves nothing behind.
+pub fn write_atomic_with<T>(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<Stoppable>) -> Result<T>,
+) -> Result<T> {
+    let neighbour = neighbour(path)?;
+    let guard = interrupt::Loop::enter();
+    let attempt = || {
+        let file = OpenOptions::new().write(true).create_new(true).open(&neighbour)?;
+        let mut out = BufWriter::new(Stoppable(file));
+        let written = write(&mut out)?;
+        let Stoppable(file) = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.sync_all()?;
+        drop(file);
+        let _no_exit_in_between = interrupt::writing();
+        fs::rename(&neighbour, path)?;
+        Ok(written)
+    };
+    let outcome: Result<T> = attempt();
+    if outcome.is_err() {
+        // The first error is the one to report.
+        let _ = fs::remove_file(&neighbour);
+    }
+    drop(guard);
+    if outcome.is_err() {
+        interrupt::check()?;
+    }
+    outcome.with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// A file whose writing ends with an error after Ctrl-C.
+pub struct Stoppable(File);
+
+impl Write for Stoppable {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if interrupt::requested() {
+            return Err(io::Error::other("interrupted"));
+        }
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Seek for Stoppable {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.0.seek(to)
+    }
 }
 
 /// Fails early, before a long computation, where [`write_atomic`] would fail at its end.

@@ -5,11 +5,13 @@
 
 use anyhow::Result;
 use gradgate_bundle::detector::{Judgement, Reason};
+use gradgate_detect::events::Seen;
 use gradgate_engine::detector::predicted;
 use gradgate_frame::{CheckLimits, check_frame};
 use gradgate_frames::{Frame, FramesError, Pixels};
 use gradgate_gate::verdict::{Cause, Limits};
 use gradgate_gate::{Verdict, decide};
+use serde_json::{Value, json};
 
 use crate::executor::Worker;
 use crate::output::plain;
@@ -127,6 +129,35 @@ impl Judged {
             }),
             (None, None) => None,
         }
+    }
+
+    /// All that is said of it, for programs; `index` counts the frames, `seen` is the gate.
+    pub fn json(
+        &self,
+        index: usize,
+        seen: Option<Seen>,
+        classes: &[&str],
+        limits: &Limits,
+    ) -> Value {
+        json!({
+            "frame": index,
+            "name": self.name,
+            "time_ns": self.time_ns,
+            "sequence": self.sequence,
+            "label": self.label,
+            "class": self.class,
+            "class_name": self.class.and_then(|class| classes.get(class as usize)),
+            "score": self.score(),
+            "threshold": limits.threshold,
+            "caution": limits.caution,
+            "p_value": self.judgement.map(|judgement| judgement.p_value),
+            "verdict": self.verdict.to_string(),
+            "reason": self.reason(),
+            "cause": self.cause(),
+            "time": seen.map(|seen| seen.time_us as f64 / 1e6),
+            "gate": seen.map(|seen| seen.state.name()),
+            "gate_reason": seen.and_then(|seen| seen.state.reason()).map(|reason| reason.name()),
+        })
     }
 
     /// Why the verdict is UNKNOWN.

@@ -4,6 +4,7 @@
 //! and remedy stand on standard error, 3 done with the whole frames of a recording that is cut off,
 //! 130 interrupted. Output files are whole or not there.
 
+mod annotation;
 mod builtin;
 mod bundle;
 mod commands;

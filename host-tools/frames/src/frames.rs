@@ -90,6 +90,8 @@ pub struct Frame {
     /// message's header, or when it was logged if that is zero; in a stream of raw frames its
     /// number divided by the rate.
     pub time_ns: Option<i64>,
+    /// Columns and rows of the whole picture that it was made of.
+    pub picture: [usize; 2],
 }
 
 /// A frame as a file holds it.

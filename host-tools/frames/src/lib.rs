@@ -65,5 +65,5 @@ pub use options::{Crop, OpenOptions, RecordLayout};
 pub use overlay::overlay;
 pub use packed::PixelLayout;
 pub use pipe::RawFrames;
-pub use recording::{AddedChannel, AddedMessage, Copied, Cut, Recording};
+pub use recording::{AddedChannel, AddedMessage, CdrWriter, Copied, Cut, Recording};
 pub use write::{png, save_png, write_atomic, write_images_safetensors};

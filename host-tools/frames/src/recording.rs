@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use annotate::{AddedChannel, AddedMessage, Copied};
+pub use cdr::CdrWriter;
 
 use crate::error::{FramesError, Problem};
 use crate::frames::{Entry, Part, grouped, groups};

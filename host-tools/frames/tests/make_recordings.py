@@ -115,15 +115,20 @@ def bags(target):
         shutil.copyfile(made, target / "rosbags.db3")
 
 
+def definition(kind):
+    text, _ = STORE.generate_msgdef(kind, ros_version=2)
+    return text.encode()
+
+
 def mcap(path, compression, chunked):
     kind, message = TOPICS["/mono"]
     with open(path, "wb") as file:
         writer = McapWriter(file, chunk_size=90, compression=compression, use_chunking=chunked)
         writer.start(profile="ros2", library="make_recordings.py")
-        schema = writer.register_schema(kind, "ros2msg", b"std_msgs/Header header\n")
-        empty = writer.register_schema("Note", "jsonschema", b"{}")
+        schema = writer.register_schema(kind, "ros2msg", definition(kind))
+        empty = writer.register_schema("std_msgs/msg/String", "ros2msg", b"string data\n")
         image = writer.register_channel("/mono", "cdr", schema, {"offered_qos_profiles": ""})
-        note = writer.register_channel("/note", "json", empty)
+        note = writer.register_channel("/note", "cdr", empty)
         writer.add_metadata("robot", {"name": "a"})
         writer.add_attachment(0, 0, "map.txt", "text/plain", b"here")
         # The second frame was logged before the first.
@@ -131,7 +136,8 @@ def mcap(path, compression, chunked):
             time = FIRST_NS + place * STEP_NS
             data = bytes(STORE.serialize_cdr(message(number), kind))
             writer.add_message(image, time, data, time, number)
-            writer.add_message(note, time, b"{}", time, number)
+            word = STORE.serialize_cdr(text(number), "std_msgs/msg/String")
+            writer.add_message(note, time, bytes(word), time, number)
         writer.finish()
 
 

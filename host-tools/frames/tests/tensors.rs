@@ -10,6 +10,10 @@ fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
+fn frame(pixels: Pixels, label: Option<i64>, source: i64) -> Frame {
+    Frame { pixels, label, source, name: String::new(), time_ns: None, picture: [0, 0] }
+}
+
 #[test]
 fn safetensors_u8_and_f32() {
     let folder = folder();
@@ -114,7 +118,7 @@ fn written_images_read_back() {
                     Pixels::U8(samples)
                 };
                 let label = labelled.then_some(i * 10);
-                Frame { pixels, label, source: i / 2, name: String::new(), time_ns: None }
+                frame(pixels, label, i / 2)
             })
             .collect();
         let path = folder.path().join("out.safetensors");
@@ -139,8 +143,7 @@ fn written_images_read_back() {
 #[test]
 fn what_cannot_be_written_is_an_error_and_leaves_nothing() {
     let folder = folder();
-    let frame =
-        |pixels, label| Frame { pixels, label, source: 0, name: String::new(), time_ns: None };
+    let frame = |pixels, label| frame(pixels, label, 0);
     let u8s = |n| Pixels::U8(vec![0; n]);
     let cases = [
         (vec![], "at least one"),

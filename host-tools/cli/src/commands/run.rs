@@ -7,7 +7,6 @@ use anyhow::{Context, Result, bail};
 use gradgate_bundle::header::names;
 use gradgate_detect::events::Seen;
 use gradgate_gate::verdict::Limits;
-use serde_json::{Value, json};
 
 use crate::executor::{Executor, Kind, Packed, usable};
 use crate::frames::{FramesArgs, exit_code};
@@ -123,7 +122,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
 impl Page<'_> {
     fn line(&self, index: usize, line: &Judged, seen: Option<Seen>) -> String {
         if self.json {
-            return format!("{}\n", self.to_json(index, line, seen));
+            return format!("{}\n", line.json(index, seen, &self.classes, &self.limits));
         }
         let class = match line.class {
             Some(class) => class_text(&self.classes, class as usize),
@@ -153,31 +152,5 @@ impl Page<'_> {
             self.limits.threshold,
             width = self.class_width,
         )
-    }
-
-    fn to_json(&self, index: usize, line: &Judged, seen: Option<Seen>) -> Value {
-        json!({
-            "frame": index,
-            "name": line.name,
-            "time_ns": line.time_ns,
-            "sequence": line.sequence,
-            "label": line.label,
-            "class": line.class,
-            "class_name": line.class.and_then(|class| self.class_name(class)),
-            "score": line.score(),
-            "threshold": self.limits.threshold,
-            "caution": self.limits.caution,
-            "p_value": line.judgement.map(|judgement| judgement.p_value),
-            "verdict": line.verdict.to_string(),
-            "reason": line.reason(),
-            "cause": line.cause(),
-            "time": seen.map(|seen| seen.time_us as f64 / 1e6),
-            "gate": seen.map(|seen| seen.state.name()),
-            "gate_reason": seen.and_then(|seen| seen.state.reason()).map(|reason| reason.name()),
-        })
-    }
-
-    fn class_name(&self, class: u32) -> Option<&str> {
-        self.classes.get(class as usize).copied()
     }
 }

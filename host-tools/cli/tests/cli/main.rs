@@ -15,6 +15,7 @@ mod gate;
 mod path;
 mod references;
 mod refusals;
+mod scan;
 mod support;
 mod taps;
 mod tract;

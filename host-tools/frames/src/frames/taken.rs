@@ -96,13 +96,15 @@ impl Frames {
         let after = self.parts.partition_point(|p| p.first_frame <= number);
         let Numbered { part, first_frame, first_source } = &self.parts[after - 1];
         let Entry { mut raw, label, source, name, time_ns } = part.read(number - first_frame)?;
+        let picture = [raw.width, raw.height];
         let shape = self.shape();
         if self.options.crop == Crop::Centre {
             let region = Region::centre(&raw, shape);
             raw = crop(raw, region).map_err(FramesError::Options)?;
         }
         let pixels = fit(raw, shape).map_err(FramesError::Options)?;
-        Ok(Frame { pixels, label, source: first_source + source, name, time_ns })
+        let source = first_source + source;
+        Ok(Frame { pixels, label, source, name, time_ns, picture })
     }
 
     fn damaged(&self, pixels: Pixels, number: usize, source: i64) -> Result<Pixels, String> {

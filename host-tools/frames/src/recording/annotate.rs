@@ -15,13 +15,13 @@ use crate::error::{FramesError, Problem};
 /// Bytes of an attachment that are copied at a time, and the most before its own.
 const PIECE: u64 = 1 << 20;
 
-/// A channel of JSON messages that is added.
+/// A channel of CDR messages that is added.
 pub struct AddedChannel {
     /// Its topic, which the recording does not have.
     pub topic: String,
-    /// The name of the schema.
+    /// The type of its messages.
     pub schema: String,
-    /// The schema, as JSON Schema.
+    /// How they are built, as rosbag2 writes it into MCAP (`ros2msg`).
     pub definition: String,
 }
 
@@ -29,7 +29,7 @@ pub struct AddedChannel {
 pub struct AddedMessage {
     /// The place of its channel among those that are added.
     pub channel: usize,
-    /// JSON.
+    /// CDR.
     pub data: Vec<u8>,
 }
 
@@ -150,8 +150,8 @@ impl<W: Write + Seek> Copy<'_, W> {
 
     fn add_channels(&mut self, channels: &[AddedChannel]) -> Result<(), McapError> {
         for AddedChannel { topic, schema, definition } in channels {
-            let schema = self.writer.add_schema(schema, "jsonschema", definition.as_bytes())?;
-            let channel = self.writer.add_channel(schema, topic, "json", &BTreeMap::new())?;
+            let schema = self.writer.add_schema(schema, "ros2msg", definition.as_bytes())?;
+            let channel = self.writer.add_channel(schema, topic, "cdr", &BTreeMap::new())?;
             self.added.push((channel, 0));
         }
         Ok(())

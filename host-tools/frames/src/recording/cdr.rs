@@ -75,6 +75,74 @@ impl<'a> Cdr<'a> {
     }
 }
 
+/// A message under construction, in little-endian plain CDR.
+pub struct CdrWriter(Vec<u8>);
+
+impl Default for CdrWriter {
+    fn default() -> Self {
+        CdrWriter(vec![0, 1, 0, 0])
+    }
+}
+
+impl CdrWriter {
+    fn aligned<const N: usize>(&mut self, bytes: [u8; N]) {
+        let values = self.0.len() - HEADER;
+        self.0.resize(HEADER + values.next_multiple_of(N), 0);
+        self.0.extend(bytes);
+    }
+
+    /// A byte.
+    pub fn u8(&mut self, value: u8) {
+        self.0.push(value);
+    }
+
+    /// `int32`.
+    pub fn i32(&mut self, value: i32) {
+        self.aligned(value.to_le_bytes());
+    }
+
+    /// `uint32`, also the length before a sequence.
+    pub fn u32(&mut self, value: u32) {
+        self.aligned(value.to_le_bytes());
+    }
+
+    /// `uint64`.
+    pub fn u64(&mut self, value: u64) {
+        self.aligned(value.to_le_bytes());
+    }
+
+    /// `float32`.
+    pub fn f32(&mut self, value: f32) {
+        self.aligned(value.to_le_bytes());
+    }
+
+    /// `float64`.
+    pub fn f64(&mut self, value: f64) {
+        self.aligned(value.to_le_bytes());
+    }
+
+    /// `string`; it ends at the first zero byte.
+    pub fn text(&mut self, text: &str) {
+        let text = text.split('\0').next().unwrap_or_default();
+        self.u32(text.len() as u32 + 1);
+        self.0.extend(text.bytes());
+        self.0.push(0);
+    }
+
+    /// `builtin_interfaces/msg/Time`, as far as its seconds reach.
+    pub fn time(&mut self, time_ns: i64) {
+        const SECOND: i64 = 1_000_000_000;
+        let seconds = time_ns.div_euclid(SECOND);
+        self.i32(i32::try_from(seconds).unwrap_or(i32::MAX));
+        self.u32(time_ns.rem_euclid(SECOND) as u32);
+    }
+
+    /// The message.
+    pub fn finish(self) -> Vec<u8> {
+        self.0
+    }
+}
+
 fn short(at: usize, inside: &str) -> Problem {
     Problem::new(
         format!("byte {at} of the message"),
@@ -112,6 +180,25 @@ mod tests {
         let padded = b"\0\x01\0\0\x01\x09\x09\x09\x05\0\0\0";
         let mut cdr = Cdr::new(padded).unwrap();
         assert_eq!((cdr.u8("a").unwrap(), cdr.u32("b").unwrap()), (1, 5));
+    }
+
+    #[test]
+    fn what_is_written_is_aligned_from_the_header() {
+        let mut cdr = CdrWriter::default();
+        cdr.u8(7);
+        cdr.text("ab");
+        cdr.u64(1);
+        cdr.time(-1);
+        cdr.f32(0.5);
+        // A number of eight bytes stands at 16 after the header.
+        let expected = [
+            &b"\0\x01\0\0\x07\0\0\0\x03\0\0\0ab\0"[..],
+            &[0; 5],
+            b"\x01\0\0\0\0\0\0\0",
+            b"\xff\xff\xff\xff\xff\xc9\x9a\x3b",
+            b"\0\0\0\x3f",
+        ];
+        assert_eq!(cdr.finish(), expected.concat());
     }
 
     #[test]
