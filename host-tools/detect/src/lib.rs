@@ -32,6 +32,7 @@ pub mod references;
 pub mod report;
 pub mod resplit;
 pub mod scorer;
+pub mod sequences;
 pub mod split;
 pub mod standardised;
 mod tensors;
