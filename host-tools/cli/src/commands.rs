@@ -3,6 +3,7 @@
 #[cfg(feature = "lab")]
 mod attack;
 mod bench;
+mod calibrate;
 mod check;
 mod data;
 mod demo;
@@ -36,6 +37,7 @@ From a network to a verdict:
   gradgate fit --normal normal.safetensors --anomalous strange.safetensors -o detector.json
   gradgate pack resnet20.onnx --detector detector.json -o resnet20.gate
   gradgate run resnet20.gate photos/
+  gradgate calibrate resnet20.gate --normal monday.mcap tuesday.mcap -o ours.gate
   gradgate explain resnet20.gate photos/odd.png -o odd.html
 
 FRAMES are image files and folders (PNG, JPEG, PPM; also GTSRB's and Tiny-ImageNet's), CIFAR's
@@ -48,8 +50,8 @@ signs:unseen-sequence are drawn on the spot, with options as in signs:train:n=40
 (tracks: track=50).
 `gradgate frames` shows them. --fault NAME[:SEVERITY] spoils any frames as a faulty camera would;
 `features` and `fit` make anomalies of every frame with --anomalous builtin:faults.
-Exit code: 0 done or judged, 2 error, 3 done with what is whole of a cut recording, 130
-interrupted.";
+Exit code: 0 done or judged, 1 calibrated without showing the promise, 2 error, 3 done with what is
+whole of a cut recording, 130 interrupted.";
 
 /// Tells, frame by frame, whether an image classifier can be trusted on what the camera sees.
 #[derive(Parser, Debug)]
@@ -70,6 +72,7 @@ enum Command {
     Fit(fit::Args),
     Frontier(frontier::Args),
     Pack(pack::Args),
+    Calibrate(calibrate::Args),
     Keygen(keygen::Args),
     Verify(verify::Args),
     Inspect(inspect::Args),
@@ -98,6 +101,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Fit(args) => fit::run(args),
         Command::Frontier(args) => frontier::run(args),
         Command::Pack(args) => pack::run(args),
+        Command::Calibrate(args) => calibrate::run(args),
         Command::Keygen(args) => keygen::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Inspect(args) => inspect::run(args),

@@ -13,6 +13,8 @@ use crate::interrupt;
 
 /// Text files (policies, labels, class names, keys) are no longer than this.
 const TEXT_BYTES: u64 = 16 << 20;
+/// A day of lines about frames at 30 a second.
+const LINES_BYTES: u64 = 1 << 30;
 
 /// Replaces a file by new content, or leaves it as it was: a neighbour is written, flushed to the
 /// disk, then renamed.
@@ -143,9 +145,18 @@ fn restrict(options: &mut OpenOptions, secret: bool) {
 #[cfg(not(unix))]
 fn restrict(_: &mut OpenOptions, _: bool) {}
 
-/// A text file.
+/// A text file that a person may have written.
 pub fn read_text(path: &Path) -> Result<String> {
-    let bytes = read_bounded(path, TEXT_BYTES)?;
+    utf8(path, TEXT_BYTES)
+}
+
+/// A text file of many lines that a tool has written.
+pub fn read_lines(path: &Path) -> Result<String> {
+    utf8(path, LINES_BYTES)
+}
+
+fn utf8(path: &Path, limit: u64) -> Result<String> {
+    let bytes = read_bounded(path, limit)?;
     String::from_utf8(bytes).map_err(|_| {
         anyhow::anyhow!("{}: not text in UTF-8: is it the right file?", path.display())
     })

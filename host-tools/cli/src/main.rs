@@ -10,6 +10,7 @@ mod bundle;
 mod commands;
 mod detector_onnx;
 mod devices;
+mod enforce;
 mod executor;
 mod explanation;
 mod feature_files;

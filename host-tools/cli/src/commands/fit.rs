@@ -5,14 +5,21 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
+use gradgate_bundle::header::Policy;
 use gradgate_detect::fit::options::parse_inputs;
 use gradgate_detect::fit::{FitOptions, HeadKind};
-use gradgate_detect::split::SplitMode;
-use gradgate_detect::{DetectError, FeatureSet, Inputs, fit};
+use gradgate_detect::scorer::Scorer;
+use gradgate_detect::sequences::{of_features, replay};
+use gradgate_detect::split::{SplitMode, split_normal};
+use gradgate_detect::{DetectError, FeatureSet, FitReport, Inputs, fit};
+use gradgate_gate::verdict::Limits;
 
 use crate::builtin::MakingArgs;
 use crate::feature_files::FeatureFiles;
-use crate::{files, output, progress};
+use crate::{files, output, policy, progress};
+
+/// Gate events an hour that a robot can live with; what a bundle promises, `calibrate` is told.
+const PER_HOUR: f64 = 1.0;
 
 /// One part in this many of the normal frames calibrates.
 const PARTS: usize = 5;
@@ -67,6 +74,10 @@ pub struct Args {
     protocol: Protocol,
     #[command(flatten)]
     making: MakingArgs,
+    /// The gate that counts events per hour, where normal frames are sequences [default: that of a
+    /// bundle without policy]
+    #[arg(long, value_name = "POLICY.toml")]
+    policy: Option<PathBuf>,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
@@ -84,6 +95,7 @@ enum Protocol {
 /// Runs the subcommand.
 pub fn run(args: Args) -> Result<ExitCode> {
     let mut options = options(&args)?;
+    let policy = policy::read(args.policy.as_deref())?;
     let sources = FeatureFiles::new(&args.normal, &args.anomalous);
     let inputs = [sources.paths(), args.making.paths()].concat();
     files::check_apart(&args.output, &inputs)?;
@@ -101,9 +113,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
         output::print(&format!("{}\n", report.to_json()?))?;
     } else {
         output::print(&format!(
-            "{}\n{}: fitted on {} frames in {:.1} s\nnext: gradgate pack MODEL.onnx --detector {} \
-             -o NAME.gate\n",
+            "{}{}\n{}: fitted on {} frames in {:.1} s\nnext: gradgate pack MODEL.onnx --detector \
+             {} -o NAME.gate\n",
             report.to_text(),
+            events_text(&normal, &report, &policy)?,
             args.output.display(),
             normal.len(),
             report.fit_seconds,
@@ -140,6 +153,31 @@ fn all_inputs(set: &FeatureSet) -> Inputs {
     let kinds = [(Inputs::NORM, shape.norms), (Inputs::ALIGNMENT, shape.alignments)];
     let held = kinds.into_iter().filter(|(_, count)| *count > 0);
     held.fold(Inputs::FORWARD, |all, (kind, _)| all.with(kind))
+}
+
+/// Gate events on the audit part, whose frames set no threshold.
+fn events_text(set: &FeatureSet, report: &FitReport, policy: &Policy) -> Result<String> {
+    let file = &report.detector;
+    let options = &file.options;
+    let (parts, _) = split_normal(&set.source, options.split, options.seed);
+    let scorer = Scorer::new(&file.detector, set.shape())?;
+    let sequences = of_features(set, &parts.audit, &scorer.scores(set, &parts.audit)?);
+    if sequences.is_empty() {
+        let text = "gate events an hour: not shown, the audit frames are independent images; count \
+                    them on sequences of the camera (gradgate calibrate)\n";
+        return Ok(text.to_owned());
+    }
+    let limits = Limits { threshold: file.detector.threshold, caution: file.detector.caution };
+    let tally = replay(policy, &limits, &sequences)?;
+    Ok(format!(
+        "held out, as {} sequences at a frame every {} us, {} BLOCK of {}: {}\n{}\n",
+        tally.sequences,
+        policy.frame_period_us,
+        policy.k,
+        policy.m,
+        tally.rate(options.confidence).text(),
+        tally.rate(options.confidence).promise_text(PER_HOUR)
+    ))
 }
 
 /// Says how much it takes in all, where the calibration part is too small for the promise.

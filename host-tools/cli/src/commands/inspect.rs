@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use gradgate_bundle::Bundle;
 use gradgate_bundle::detector::{Detector, Head, Inputs};
+use gradgate_bundle::events::EventEvidence;
 use gradgate_bundle::header::{Evidence, Header, Policy, names};
 use gradgate_bundle::manifest::DeviceClass;
 use gradgate_graph::cost::Macs;
@@ -14,6 +15,7 @@ use gradgate_graph::plan::draw::svg;
 use serde_json::{Value, json};
 
 use crate::devices::{Device, Needs, smallest_text};
+use crate::enforce::rate_of;
 use crate::executor::Packed;
 use crate::files;
 use crate::model::{Model, ModelArgs, Recipe};
@@ -175,6 +177,7 @@ fn to_json(bundle: &Bundle<'_>, lines: &[StepLine]) -> Value {
 }
 
 fn evidence_json(evidence: &Evidence<'_>) -> Value {
+    let (source, events) = EventEvidence::of(evidence.source);
     json!({
         "false_alarm_rate": finite(evidence.false_alarm_rate),
         "confidence": finite(evidence.confidence),
@@ -183,7 +186,17 @@ fn evidence_json(evidence: &Evidence<'_>) -> Value {
         "calibration_sources": evidence.calibration_sources,
         "audit_frames": evidence.audit[0],
         "audit_alarms": evidence.audit[1],
-        "source": evidence.source,
+        "source": source,
+        "events": events.map(|events| json!({
+            "events": events.events,
+            "open_hours": events.open_hours,
+            "sequences": events.sequences,
+            "frames": events.frames,
+            "promised_per_hour": events.per_hour,
+            "confidence": events.confidence,
+            "upper_per_hour": Some(rate_of(&events).upper()).filter(|rate| rate.is_finite()),
+            "shown": rate_of(&events).shows(events.per_hour),
+        })),
     })
 }
 
@@ -246,6 +259,7 @@ fn promise_text(header: &Header<'_>) -> String {
             detector.caution.map_or(String::new(), |c| format!(", caution above {c}")),
         );
         let e = &header.evidence;
+        let (source, events) = EventEvidence::of(e.source);
         match finite(e.false_alarm_rate) {
             Some(rate) => {
                 let _ = writeln!(
@@ -265,8 +279,18 @@ fn promise_text(header: &Header<'_>) -> String {
             e.calibration_sources,
             e.audit[1],
             e.audit[0],
-            plain(e.source)
+            plain(source)
         );
+        if let Some(events) = events {
+            let rate = rate_of(&events);
+            let _ = writeln!(
+                text,
+                "events: {}, {} sequences\n{}",
+                rate.text(),
+                events.sequences,
+                rate.promise_text(events.per_hour)
+            );
+        }
     }
     let p = &header.policy;
     let _ = writeln!(

@@ -18,7 +18,7 @@ use crate::executor::Packed;
 use crate::model::{Compiled, Model, ModelArgs};
 use crate::output::{bytes, print};
 use crate::ram_budget::{BudgetArgs, again_text};
-use crate::{files, fitted, policy, self_test};
+use crate::{enforce, files, fitted, policy, self_test};
 
 /// Pack model, detector and policy into one bundle, with a self-test.
 ///
@@ -55,6 +55,10 @@ pub struct Args {
     /// When the gate opens and closes
     #[arg(long, value_name = "POLICY.toml")]
     policy: Option<PathBuf>,
+    /// For mode = "enforce" on a detector whose evidence is alarms per frame: the name of its
+    /// normal frames
+    #[arg(long, value_name = "NAME")]
+    enforce_on_dataset: Option<String>,
     /// Security counter: a device refuses smaller ones than it confirmed
     #[arg(long, value_name = "N", default_value_t = 0)]
     release: u64,
@@ -90,6 +94,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         None => None,
     };
     let file = fitted::read(&args.detector)?;
+    enforce::check(&policy, &file.evidence.frames, args.enforce_on_dataset.as_deref())?;
     let model = Model::read(&args.model, &args.choices)?;
     let references = args.references.as_deref();
     let recipe = fitted::recipe(&file, &args.detector, &model, references)?;

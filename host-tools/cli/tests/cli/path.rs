@@ -62,12 +62,15 @@ fn from_model_to_verdict() {
     let report =
         bench.good("fit --normal normal.safetensors --anomalous odd=strange.safetensors -o d.json");
     assert!(report.contains("promise: at most 5.000 %") && report.contains("odd"), "{report}");
+    assert!(report.contains("the audit frames are independent images"), "{report}");
     bench.write("names.txt", "ant\nbee\ncat\ndog\n");
     bench.write("policy.toml", "mode = \"enforce\"\nk = 2\nm = 4\n");
     bench.good("keygen -o key");
+    let refused = bench.bad("pack tiny.onnx --detector d.json -o tiny.gate --policy policy.toml");
+    assert!(refused.contains("alarms per frame on \"normal.bin\""), "{refused}");
     bench.good(
         "pack tiny.onnx --detector d.json -o tiny.gate --policy policy.toml --classes names.txt \
-         --device-class cortex-m4f --release 7 --sign key",
+         --enforce-on-dataset normal.bin --device-class cortex-m4f --release 7 --sign key",
     );
     let verified = bench.good("verify tiny.gate --key key.pub");
     assert!(verified.contains("good") && verified.contains("every bit"), "{verified}");
