@@ -8,6 +8,7 @@ mod annotation;
 mod builtin;
 mod bundle;
 mod commands;
+mod demo;
 mod detector_onnx;
 mod devices;
 mod enforce;

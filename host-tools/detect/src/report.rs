@@ -11,6 +11,7 @@ mod page;
 mod roc;
 mod sheet;
 mod table;
+mod timeline;
 
 pub use crate::draw::Picture;
 pub use bars::{Bar, bars};
@@ -20,6 +21,7 @@ pub use page::Page;
 pub use roc::roc;
 pub use sheet::Thumbnail;
 pub use table::{Column, Table};
+pub use timeline::{Look, Row, Span, timeline};
 
 #[cfg(test)]
 mod tests;
