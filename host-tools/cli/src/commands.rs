@@ -8,6 +8,8 @@ mod check;
 mod data;
 mod demo;
 #[cfg(feature = "lab")]
+mod evade;
+#[cfg(feature = "lab")]
 mod evaluate;
 mod expand;
 mod explain;
@@ -86,6 +88,8 @@ enum Command {
     #[cfg(feature = "lab")]
     Attack(attack::Args),
     #[cfg(feature = "lab")]
+    Evade(evade::Args),
+    #[cfg(feature = "lab")]
     Evaluate(evaluate::Args),
 }
 
@@ -114,6 +118,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Train(args) => train::run(args),
         #[cfg(feature = "lab")]
         Command::Attack(args) => attack::run(args),
+        #[cfg(feature = "lab")]
+        Command::Evade(args) => evade::run(args),
         #[cfg(feature = "lab")]
         Command::Evaluate(args) => evaluate::run(args),
     }

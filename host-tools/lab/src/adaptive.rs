@@ -16,6 +16,7 @@ mod ball;
 mod black_box;
 mod context;
 mod detector;
+mod images;
 mod matched;
 mod network;
 mod options;
@@ -29,6 +30,7 @@ pub mod slope;
 mod tests;
 
 pub use detector::{NamedDetector, Threshold};
+pub use images::images;
 pub use network::{Network, Recipe};
 pub use options::{Family, Method, Options};
 pub use results::{Cell, Clean, DetectorSummary, Fate, Finished, Results, Row};

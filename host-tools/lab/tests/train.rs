@@ -23,6 +23,8 @@ fn frames(folder: &Path, count: usize) {
                 label: Some(label as i64),
                 source: index as i64 / 4,
                 name: String::new(),
+                time_ns: None,
+                picture: [8, 8],
             }
         })
         .collect();

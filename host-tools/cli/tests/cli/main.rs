@@ -8,6 +8,8 @@ mod calibrate;
 mod data;
 mod demo;
 #[cfg(feature = "lab")]
+mod evade;
+#[cfg(feature = "lab")]
 mod evaluate;
 mod explain;
 mod frames;

@@ -22,7 +22,7 @@ use super::score::energy;
 use super::slope::Slope;
 
 /// Images between two calls of an observer, for each core.
-const IMAGES_PER_CORE: usize = 2;
+pub(super) const IMAGES_PER_CORE: usize = 2;
 /// Images whose gradients are checked.
 const GRADIENT_IMAGES: usize = 8;
 
@@ -107,7 +107,10 @@ pub fn cells(options: &Options, detectors: &[NamedDetector]) -> Vec<Cell> {
     cells
 }
 
-fn scorers(detectors: &[NamedDetector], network: &Network) -> Result<Vec<Scorer>, LabError> {
+pub(super) fn scorers(
+    detectors: &[NamedDetector],
+    network: &Network,
+) -> Result<Vec<Scorer>, LabError> {
     if detectors.is_empty() {
         return Err(LabError::Options("no detector to attack: name at least one".to_owned()));
     }
@@ -118,7 +121,7 @@ fn scorers(detectors: &[NamedDetector], network: &Network) -> Result<Vec<Scorer>
     detectors.iter().map(|detector| detector.scorer(network)).collect()
 }
 
-fn check_subjects(subjects: &[&Subject], network: &Network) -> Result<(), LabError> {
+pub(super) fn check_subjects(subjects: &[&Subject], network: &Network) -> Result<(), LabError> {
     let elements = network.shape().iter().product::<usize>();
     let data = |text: String| Err(LabError::Data(text));
     if let Some(pair) = subjects.windows(2).find(|pair| pair[0].index == pair[1].index) {
@@ -151,14 +154,22 @@ fn check_subjects(subjects: &[&Subject], network: &Network) -> Result<(), LabErr
     Ok(())
 }
 
-struct Runner<'r> {
+/// What became of an image.
+pub(super) fn fate(subject: &Subject, found: &Found) -> Fate {
+    let (l_inf, l2) = distortion(&subject.pixels, &pixels(&found.bytes));
+    let judged = &found.judged;
+    let (predicted, scores) = (judged.predicted, judged.scores.clone());
+    Fate { index: subject.index, predicted, l_inf, l2, scores }
+}
+
+pub(super) struct Runner<'r> {
     context: Context<'r>,
     subjects: Vec<&'r Subject>,
-    clean: Vec<Clean>,
+    pub(super) clean: Vec<Clean>,
 }
 
 impl<'r> Runner<'r> {
-    fn new(
+    pub(super) fn new(
         options: &'r Options,
         engines: &'r Engines<'r>,
         detectors: &'r [NamedDetector],
@@ -222,7 +233,7 @@ impl<'r> Runner<'r> {
     }
 
     /// The images of a cell.
-    fn images(&self, cell: &Cell) -> Vec<&'r Subject> {
+    pub(super) fn images(&self, cell: &Cell) -> Vec<&'r Subject> {
         let detector = self.detector(cell);
         let limit = match cell.eps == self.context.options.sanity_eps {
             true => self.context.options.sanity_images,
@@ -265,31 +276,33 @@ impl<'r> Runner<'r> {
     }
 
     fn attack(&self, cell: &Cell, subject: &Subject) -> Result<Fate, LabError> {
+        Ok(fate(subject, &self.find(cell, subject)?))
+    }
+
+    /// The best image of an attack, and what the device says of it.
+    pub(super) fn find(&self, cell: &Cell, subject: &Subject) -> Result<Found, LabError> {
         let label = subject.label.unwrap_or_default();
         let attacked = Attacked::new(subject, label, cell.eps / 255.0);
         let context = &self.context;
         let at = self.detector(cell).unwrap_or_default();
-        let found = match cell.method {
-            Method::Noise => self.noise(&attacked)?,
-            Method::Margin(kappa) => context.match_logits(attacked, &Objective::Margin(kappa))?,
+        match cell.method {
+            Method::Noise => self.noise(&attacked),
+            Method::Margin(kappa) => context.match_logits(attacked, &Objective::Margin(kappa)),
             Method::EnergyMatched => {
                 let (margin, wanted) = (context.options.margin, context.normal.energy);
-                context.match_logits(attacked, &Objective::Energy { margin, wanted })?
+                context.match_logits(attacked, &Objective::Energy { margin, wanted })
             }
             Method::LogitMatched => {
                 let logits = context.engines.logits(&subject.pixels)?;
                 match context.other_logits(&logits, &attacked) {
-                    Some(wanted) => context.match_logits(attacked, &Objective::Logits(wanted))?,
-                    None => self.noise(&attacked)?,
+                    Some(wanted) => context.match_logits(attacked, &Objective::Logits(wanted)),
+                    None => self.noise(&attacked),
                 }
             }
-            Method::Selective => context.attack_aware(attacked, at, false)?,
-            Method::Orthogonal => context.attack_aware(attacked, at, true)?,
-            Method::Square => context.attack_blind(attacked, at)?,
-        };
-        let (l_inf, l2) = distortion(&subject.pixels, &pixels(&found.bytes));
-        let (predicted, scores) = (found.judged.predicted, found.judged.scores);
-        Ok(Fate { index: subject.index, predicted, l_inf, l2, scores })
+            Method::Selective => context.attack_aware(attacked, at, false),
+            Method::Orthogonal => context.attack_aware(attacked, at, true),
+            Method::Square => context.attack_blind(attacked, at),
+        }
     }
 
     fn noise(&self, attacked: &Attacked<'_>) -> Result<Found, LabError> {
