@@ -233,10 +233,10 @@ impl Rate {
         let Some(counted) = self.counted() else {
             return format!("{events} gate {noun}, and the gate was never open");
         };
-        let percent = 100.0 * confidence;
+        let percent = (1e5 * confidence).round() / 1e3;
         format!(
             "{events} gate {noun} in {hours:.2} h of an open gate: {counted:.2} an hour, at most \
-             {:.2} with {percent:.3} % confidence",
+             {:.2} with {percent} % confidence",
             self.upper()
         )
     }

@@ -39,6 +39,10 @@ const BLOCKED_MAX: f64 = 0.2;
 /// Events that the slope above the last one is taken from.
 const SLOPE_EVENTS: u64 = 8;
 
+/// The slope is trusted to make events so many times rarer than the last one that was seen; fewer
+/// hours than that takes end with a threshold that may be too low, and the audit says so.
+const REACH: f64 = 30.0;
+
 /// A frame of a sequence: its time, and its score or why it has none.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SequenceFrame {
@@ -270,7 +274,7 @@ fn lowest_threshold(
         _ => 0.0,
     };
     // One event in these hours at the lowest threshold without any; aim events are wanted.
-    let rarer = (1.0 / aim.max(1e-6)).ln();
+    let rarer = (1.0 / aim.max(1.0 / REACH)).ln();
     let raised = (f64::from(lowest) + scale.max(0.0) * rarer) as f32;
     let threshold = if raised.is_finite() && raised >= lowest { raised } else { lowest };
     Ok(Choice { threshold, policy: *policy, extrapolated: threshold > lowest })

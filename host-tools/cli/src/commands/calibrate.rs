@@ -15,6 +15,7 @@ use gradgate_bundle::write::{SigningKey, sign};
 use gradgate_detect::drift::Spacing;
 use gradgate_detect::events::Tally;
 use gradgate_detect::sequences::{Choice, Goal, Sequence, choose, frame_period_us, replay, split};
+use gradgate_gate::Reason;
 use gradgate_gate::verdict::Limits;
 
 use crate::executor::Packed;
@@ -240,6 +241,14 @@ fn summary(args: &Args, found: &Calibrated, old: &Bundle<'_>, p_values: bool) ->
          opens after {n} PASS, a frame every {frame_period_us} us{period}\n",
         found.choice.threshold, header.policy.k, header.policy.m,
     ));
+    let silent = Reason::Lease as usize;
+    if found.calibrated.closed[silent] + found.audited.closed[silent] > 0 {
+        let periods = found.choice.policy.lease_periods;
+        text.push_str(&format!(
+            "LEASE: for more than {periods} frame periods nothing but UNKNOWN came, or no frame; a \
+             camera that pauses needs more lease_periods (--policy)\n"
+        ));
+    }
     if header.detector.as_ref().and_then(|detector| detector.caution) != found.caution {
         text.push_str("the caution threshold lies above the new threshold and is gone\n");
     }
