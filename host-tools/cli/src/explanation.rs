@@ -10,7 +10,7 @@ use gradgate_detect::standardised::{StandardisedInput, standardised};
 use gradgate_engine::detector::predicted;
 use gradgate_engine::{Engine, Features};
 use gradgate_frame::{CheckLimits, check_frame};
-use gradgate_frames::{Frame, Pixels, overlay, png};
+use gradgate_frames::{Pixels, overlay, png};
 use gradgate_gate::verdict::{Limits, decide};
 
 use crate::executor::engine_frame;
@@ -61,27 +61,27 @@ impl<'a> Explainer<'a> {
         Ok(Explainer { engine, name, limits, layers, layer, neighbours })
     }
 
-    /// The page of one frame; `about` says where it comes from.
+    /// The page of one frame; `about` says more of where it comes from.
     ///
     /// # Errors
     /// Pixels that do not fit the bundle.
-    pub fn page(&self, frame: &Frame, about: &str) -> Result<String> {
+    pub fn page(&self, name: &str, pixels: &Pixels, about: &str) -> Result<String> {
         let shape = self.engine.bundle().manifest().input.map(|side| side.get() as usize);
-        let bytes = frame.pixels.to_u8();
-        let picture = png(&frame.pixels, shape).map_err(anyhow::Error::msg)?;
+        let bytes = pixels.to_u8();
+        let picture = png(pixels, shape).map_err(anyhow::Error::msg)?;
         let sensor =
             check_frame(&bytes, shape.iter().product(), shape[2], CheckLimits::default()).err();
-        let seen = self.look(&frame.pixels)?;
+        let seen = self.look(pixels)?;
         let verdict = if sensor.is_some() { "UNKNOWN" } else { seen.verdict.as_str() };
-        let mut page = Page::new(&format!("{verdict}: {}", frame.name));
-        page.heading(1, &format!("{verdict}: {}", frame.name));
+        let mut page = Page::new(&format!("{verdict}: {name}"));
+        page.heading(1, &format!("{verdict}: {name}"));
         page.paragraph(&self.summary(&seen, sensor.map(|fault| fault.to_string())));
         if !about.is_empty() {
             page.paragraph(about);
         }
         let caption = "as the model saw it";
         let mut shown = vec![(picture, caption.to_owned())];
-        shown.extend(self.heat(&frame.pixels, shape, &seen)?);
+        shown.extend(self.heat(pixels, shape, &seen)?);
         let shown: Vec<Thumbnail<'_>> =
             shown.iter().map(|(png, caption)| Thumbnail { png, caption }).collect();
         page.pictures(&shown)?;

@@ -14,7 +14,6 @@ use gradgate_detect::attribution::attribution;
 use gradgate_detect::drift::{Martingale, RATE, Spacing};
 use gradgate_detect::events::{Rate, Replay, Seen, Tally};
 use gradgate_engine::Engine;
-use gradgate_engine::detector::FrameFeatures;
 use gradgate_frame::FrozenWatch;
 use gradgate_frames::Pixels;
 use gradgate_gate::{Reason, State, Verdict};
@@ -42,6 +41,8 @@ pub struct Gated {
     /// BLOCKs since the gate opened, no more than the window holds.
     blocks: VecDeque<Suspect>,
     worst: Vec<Event>,
+    /// Events of the last frame.
+    latest: Vec<Event>,
     /// Pictures without order.
     unordered: u64,
     drift: Drift,
@@ -58,7 +59,8 @@ struct Suspect {
 }
 
 /// A closing of the gate.
-struct Event {
+#[derive(Clone)]
+pub struct Event {
     sequence: String,
     reason: Reason,
     /// The worst frame of the window; for other reasons than BLOCKS the frame that met it.
@@ -90,6 +92,7 @@ impl Gated {
             sequence: None,
             blocks: VecDeque::new(),
             worst: Vec::new(),
+            latest: Vec::new(),
             unordered: 0,
             drift: Drift {
                 calibration_frames,
@@ -104,6 +107,7 @@ impl Gated {
 
     /// Takes the next frame, which it may find frozen. `None`: a picture without order.
     pub fn take(&mut self, judged: &mut Judged) -> Option<Seen> {
+        self.latest.clear();
         if !judged.is_unreadable()
             && let Err(fault) = self.frozen.observe(&judged.pixels.to_u8(), self.frozen_frames)
         {
@@ -155,7 +159,13 @@ impl Gated {
         }
     }
 
+    /// Events of the frame that was taken last.
+    pub fn latest(&self) -> &[Event] {
+        &self.latest
+    }
+
     fn keep(&mut self, event: Event) {
+        self.latest.push(event.clone());
         let rank = |event: &Event| (event.reason == Reason::Blocks, event.frame.score);
         let below = |kept: &Event| {
             let (ours, theirs) = (rank(&event), rank(kept));
@@ -286,6 +296,22 @@ impl Drift {
 }
 
 impl Event {
+    /// The frame that stands for it.
+    pub fn name(&self) -> &str {
+        &self.frame.name
+    }
+
+    /// Of that frame.
+    pub fn pixels(&self) -> &Pixels {
+        &self.frame.pixels
+    }
+
+    /// When and why the gate closed.
+    pub fn about(&self) -> String {
+        let seconds = self.frame.time_us as f64 / 1e6;
+        format!("Gate CLOSED, {}: {} at {seconds:.2} s.", self.reason, plain(&self.sequence))
+    }
+
     fn text(&self, engine: &Engine<'_>) -> Result<String> {
         let header = engine.bundle().header();
         let classes: Vec<&str> = names(header.classes).collect();
@@ -312,14 +338,7 @@ impl Event {
 fn moved(engine: &Engine<'_>, pixels: &Pixels) -> Result<String> {
     let mut arena = vec![0.0; engine.arena_elements()];
     let features = engine.run(engine_frame(pixels), &mut arena)?;
-    let frame = FrameFeatures {
-        norms: features.squared_norms,
-        layers: features.activation_norms,
-        logits: features.logits,
-        penultimate: features.penultimate,
-        alignments: features.alignments,
-    };
-    let tensors = attribution(engine, &frame)?.tensors;
+    let tensors = attribution(engine, &features.input())?.tensors;
     let most: Vec<String> = tensors
         .iter()
         .take(TENSORS)

@@ -12,6 +12,7 @@ mod demo;
 mod detector_onnx;
 mod devices;
 mod enforce;
+mod evidence;
 mod executor;
 mod explanation;
 mod feature_files;

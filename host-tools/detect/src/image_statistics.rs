@@ -5,7 +5,6 @@
 //! is confounded with brightness, texture or compression, and says little about the classifier.
 
 use crate::DetectError;
-use crate::linear::{cholesky, invert_lower, shrunk_covariance, triangle};
 
 /// Names of the statistics, in order.
 pub const NAMES: [&str; 10] = [
@@ -97,57 +96,6 @@ fn laplacian(luma: &[f64], height: usize, width: usize) -> f64 {
     sum / ((height - 2) * (width - 2)) as f64
 }
 
-/// Normal statistics as one Gaussian: the plainest detector that looks at pictures alone.
-#[derive(Clone, Debug)]
-pub struct StatisticsGaussian {
-    mean: [f64; 10],
-    deviation: [f64; 10],
-    /// Inverse of the covariance's Cholesky factor, rows of a triangle.
-    whitening: Vec<f64>,
-}
-
-impl StatisticsGaussian {
-    /// Mean and shrunk covariance of normal pictures.
-    ///
-    /// # Errors
-    /// Pictures that are all alike, or none.
-    pub fn fit(rows: &[[f64; 10]]) -> Result<StatisticsGaussian, DetectError> {
-        let count = rows.len().max(1) as f64;
-        let mut mean = [0.0; 10];
-        for row in rows {
-            mean.iter_mut().zip(row).for_each(|(sum, value)| *sum += value / count);
-        }
-        let mut deviation = [0.0; 10];
-        for row in rows {
-            for (at, sum) in deviation.iter_mut().enumerate() {
-                *sum += (row[at] - mean[at]).powi(2) / count;
-            }
-        }
-        // A statistic that never changes (no saturated pixel) still has a scale.
-        deviation.iter_mut().for_each(|v| *v = if *v > 1e-12 { v.sqrt() } else { 1e-6 });
-        let standard = |row: &[f64; 10]| -> [f64; 10] {
-            core::array::from_fn(|at| (row[at] - mean[at]) / deviation[at])
-        };
-        let centred: Vec<f64> = rows.iter().flat_map(standard).collect();
-        let (covariance, _) = shrunk_covariance(&centred, NAMES.len());
-        let factor = cholesky(&covariance, NAMES.len()).ok_or_else(|| {
-            DetectError::Data(format!("{} pictures are all alike; give more", rows.len()))
-        })?;
-        Ok(StatisticsGaussian { mean, deviation, whitening: invert_lower(&factor, NAMES.len()) })
-    }
-
-    /// Squared Mahalanobis distance of a picture's statistics; larger is more anomalous.
-    pub fn score(&self, row: &[f64; 10]) -> f32 {
-        let centred: [f64; 10] =
-            core::array::from_fn(|at| (row[at] - self.mean[at]) / self.deviation[at]);
-        let along = |at: usize| {
-            let weights = &self.whitening[triangle(at, 0)..=triangle(at, at)];
-            weights.iter().zip(&centred).map(|(w, v)| w * v).sum::<f64>().powi(2)
-        };
-        (0..NAMES.len()).map(along).sum::<f64>() as f32
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,23 +133,5 @@ mod tests {
         assert!(image_statistics(&[], 0, 0).is_err());
         assert!(image_statistics(&[0; 12], 2, 2).is_err());
         assert!(image_statistics(&[0; 12], usize::MAX, 2).is_err());
-    }
-
-    #[test]
-    fn a_gaussian_of_statistics_scores_what_it_was_fitted_on_by_its_dimension() {
-        let mut random = crate::random::Random::new(5, "statistics");
-        let rows: Vec<[f64; 10]> = (0..4_000)
-            .map(|_| {
-                let common = random.normal();
-                core::array::from_fn(|at| at as f64 + common + 0.3 * random.normal())
-            })
-            .collect();
-        let gaussian = StatisticsGaussian::fit(&rows).unwrap();
-        let mean: f32 = rows.iter().map(|row| gaussian.score(row)).sum::<f32>() / rows.len() as f32;
-        assert!((mean - 10.0).abs() < 1.0, "{mean}");
-        let mut odd = rows[0];
-        odd[3] += 4.0;
-        assert!(gaussian.score(&odd) > 50.0);
-        assert!(StatisticsGaussian::fit(&[[1.0; 10]; 9]).is_err());
     }
 }

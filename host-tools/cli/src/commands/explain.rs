@@ -67,7 +67,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let neighbours = neighbours(&args.normal, &args.choice, &engine)?;
     let name = args.bundle.display().to_string();
     let explainer = Explainer::new(engine, name, args.layer.as_deref(), neighbours)?;
-    let page = explainer.page(&frame, "")?;
+    let page = explainer.page(&frame.name, &frame.pixels, "")?;
     files::write_atomic(&args.output, page.as_bytes())?;
     output::print(&format!("{}: why {} has its verdict\n", args.output.display(), frame.name))?;
     Ok(ExitCode::SUCCESS)

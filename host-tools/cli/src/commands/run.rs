@@ -6,12 +6,17 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use gradgate_bundle::header::names;
 use gradgate_detect::events::Seen;
+use gradgate_engine::Engine;
 use gradgate_gate::verdict::Limits;
 
+use super::explain::neighbours;
+use crate::evidence::Evidence;
 use crate::executor::{Executor, Kind, Packed, usable};
+use crate::explanation::Explainer;
 use crate::frames::{FramesArgs, exit_code};
 use crate::gated::Gated;
 use crate::judge::{Counts, Judged, class_text, judge};
+use crate::neighbours::NormalArgs;
 use crate::output::{plain, print};
 use crate::parallel::ThreadsArgs;
 use crate::{parallel, progress, self_test};
@@ -30,7 +35,9 @@ const NAME_WIDTH: usize = 24;
 /// bound, drift, and the worst events. Exit code 0 when every frame was judged, whatever the
 /// verdicts; 2 when one could not be read.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Example:\n  gradgate run resnet20.gate photos/ --json")]
+#[command(after_help = "Examples:
+  gradgate run resnet20.gate photos/ --json
+  gradgate run mine.gate drive.mcap --evidence events/ --normal calm.mcap")]
 pub struct Args {
     /// The bundle
     #[arg(value_name = "BUNDLE")]
@@ -43,6 +50,11 @@ pub struct Args {
     /// Print one JSON object a line, one line a frame
     #[arg(long)]
     json: bool,
+    /// Write a page into this folder each time the gate closes, as `explain` does for one frame
+    #[arg(long, value_name = "DIR")]
+    evidence: Option<PathBuf>,
+    #[command(flatten)]
+    normal: NormalArgs,
     #[command(flatten)]
     threads: ThreadsArgs,
 }
@@ -87,6 +99,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         true => indicatif::ProgressBar::hidden(),
         false => progress::over(&frames, "run"),
     };
+    let mut evidence = evidence(&args, &engine)?;
     let (mut gated, mut counts) = (Gated::new(engine.bundle())?, Counts::default());
     parallel::for_each(
         &frames,
@@ -103,10 +116,14 @@ pub fn run(args: Args) -> Result<ExitCode> {
             // Order matters here, so it happens on one thread.
             let seen = gated.take(&mut judged);
             counts.add(&judged);
+            if let Some(evidence) = &mut evidence {
+                gated.latest().iter().try_for_each(|event| evidence.write(event))?;
+            }
             print(&page.line(index, &judged, seen))
         },
     )?;
-    let summary = counts.text() + &gated.finish(&engine)?;
+    let mut summary = counts.text() + &gated.finish(&engine)?;
+    summary.extend(evidence.map(|evidence| evidence.text()));
     if args.json {
         eprint!("{summary}")
     } else {
@@ -117,6 +134,20 @@ pub fn run(args: Args) -> Result<ExitCode> {
         bail!("could not read {unreadable} of {} frames: UNKNOWN", counts.total());
     }
     Ok(exit_code(&frames))
+}
+
+/// Where pages go, when they are asked for.
+fn evidence<'a>(args: &Args, engine: &Engine<'a>) -> Result<Option<Evidence<'a>>> {
+    let Some(folder) = &args.evidence else {
+        if !args.normal.normal.is_empty() {
+            bail!("--normal is for the pages of --evidence: say where they go");
+        }
+        return Ok(None);
+    };
+    let neighbours = neighbours(&args.normal, &args.frames.choice, engine)?;
+    let name = args.bundle.display().to_string();
+    let explainer = Explainer::new(engine.clone(), name, None, neighbours)?;
+    Ok(Some(Evidence::new(folder, explainer)?))
 }
 
 impl Page<'_> {

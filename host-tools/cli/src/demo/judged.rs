@@ -27,7 +27,7 @@ struct Look {
     score: f32,
     ours: Verdict,
     softmax: f32,
-    statistics: [f64; 10],
+    statistics: [f32; 10],
     /// What pre-checks say of the picture.
     sensor: Option<String>,
 }
@@ -192,14 +192,14 @@ impl<'r> Gates<'r> {
 pub fn judge_all(engine: &Engine<'_>, limits: &Limits, camera: &Camera) -> Result<Normal> {
     let shape = engine.bundle().manifest().input.map(|side| side.get() as usize);
     let ordinary = camera.ordinary.par_iter().map(|frame| statistics(&frame.pixels, shape));
-    let ordinary: Vec<[f64; 10]> = ordinary.collect::<Result<_>>()?;
+    let ordinary: Vec<[f32; 10]> = ordinary.collect::<Result<_>>()?;
     let (first, second) = camera.tracks.split_at(camera.tracks.len() / 2);
     let all: Vec<&Shown> = first.iter().flatten().collect();
     let looks = look_all(engine, limits, &all)?;
     let blocked = looks.iter().filter(|look| look.ours == Verdict::Block).count();
     let rate = blocked as f64 / looks.len().max(1) as f64;
     let softmax: Vec<f32> = looks.iter().map(|look| look.softmax).collect();
-    let rows: Vec<[f64; 10]> = looks.iter().map(|look| look.statistics).collect();
+    let rows: Vec<[f32; 10]> = looks.iter().map(|look| look.statistics).collect();
     let rivals = Rivals::at_rate(&ordinary, &softmax, &rows, rate)?;
     let policy = engine.bundle().header().policy;
     let (mut blocked, mut frames) = ([0; 3], 0);

@@ -3,7 +3,8 @@
 
 use anyhow::{Context, Result};
 use gradgate_detect::calibrate::plain_quantile;
-use gradgate_detect::image_statistics::{StatisticsGaussian, image_statistics};
+use gradgate_detect::image_statistics::image_statistics;
+use gradgate_detect::plain::{StatisticsGaussian, largest_probability};
 
 /// Maximum softmax and image statistics, with thresholds.
 pub struct Rivals {
@@ -12,41 +13,43 @@ pub struct Rivals {
     pub thresholds: [f32; 2],
 }
 
-/// What the rivals say of one frame; larger is more anomalous.
+/// How unsure the classifier is: one minus its largest probability.
 pub fn softmax_score(logits: &[f32]) -> f32 {
-    let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f32 = logits.iter().map(|logit| (logit - top).exp()).sum();
-    // A single logit: the distance from the middle says how sure it is.
-    if logits.len() == 1 { -top.abs() } else { 1.0 - 1.0 / sum }
+    1.0 - largest_probability(logits)
 }
 
 /// The statistics of a frame; grey counts as three equal channels.
-pub fn statistics(pixels: &[u8], [height, width, channels]: [usize; 3]) -> Result<[f64; 10]> {
-    if channels == 3 {
-        return Ok(image_statistics(pixels, height, width)?);
-    }
-    let rgb: Vec<u8> = pixels.iter().flat_map(|sample| [*sample; 3]).collect();
-    Ok(image_statistics(&rgb, height, width)?)
+pub fn statistics(pixels: &[u8], [height, width, channels]: [usize; 3]) -> Result<[f32; 10]> {
+    let row = match channels {
+        3 => image_statistics(pixels, height, width)?,
+        _ => {
+            let rgb: Vec<u8> = pixels.iter().flat_map(|sample| [*sample; 3]).collect();
+            image_statistics(&rgb, height, width)?
+        }
+    };
+    Ok(row.map(|value| value as f32))
 }
 
 impl Rivals {
     /// Fitted on statistics of ordinary frames, with thresholds such that of other normal frames,
     /// known by `softmax` and `statistics`, each rival blocks the share `rate`.
     pub fn at_rate(
-        ordinary: &[[f64; 10]],
+        ordinary: &[[f32; 10]],
         softmax: &[f32],
-        statistics: &[[f64; 10]],
+        statistics: &[[f32; 10]],
         rate: f64,
     ) -> Result<Rivals> {
-        let gaussian = StatisticsGaussian::fit(ordinary).context("statistics of normal frames")?;
-        let scores: Vec<f32> = statistics.iter().map(|row| gaussian.score(row)).collect();
+        let gaussian = StatisticsGaussian::fit(ordinary.as_flattened())
+            .context("statistics of normal frames")?;
+        let scores = gaussian.scores(statistics.as_flattened());
         let thresholds = [plain_quantile(softmax, rate), plain_quantile(&scores, rate)];
         Ok(Rivals { statistics: gaussian, thresholds })
     }
 
     /// Scores of a frame: softmax, statistics.
-    pub fn scores(&self, softmax: f32, statistics: &[f64; 10]) -> [f32; 2] {
-        [softmax, self.statistics.score(statistics)]
+    pub fn scores(&self, softmax: f32, statistics: &[f32; 10]) -> [f32; 2] {
+        let distance = self.statistics.scores(statistics);
+        [softmax, distance.first().copied().unwrap_or(f32::NAN)]
     }
 }
 
@@ -66,8 +69,8 @@ mod tests {
     #[test]
     fn thresholds_leave_the_rate() {
         let softmax: Vec<f32> = (0..1_000).map(|n| n as f32 / 1_000.0).collect();
-        let rows: Vec<[f64; 10]> = (0..1_000)
-            .map(|n| core::array::from_fn(|at| ((n * (at + 3)) % 97) as f64 / 97.0))
+        let rows: Vec<[f32; 10]> = (0..1_000)
+            .map(|n| core::array::from_fn(|at| ((n * (at + 3)) % 97) as f32 / 97.0))
             .collect();
         let rivals = Rivals::at_rate(&rows, &softmax, &rows, 0.02).unwrap();
         let above = softmax.iter().filter(|score| **score > rivals.thresholds[0]).count();

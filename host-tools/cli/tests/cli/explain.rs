@@ -64,6 +64,24 @@ fn a_chosen_layer_and_a_picture_that_is_unusable() {
 }
 
 #[test]
+fn every_gate_event_of_a_run_has_its_page() {
+    let bench = bench();
+    // In one of ten tracks the gate opens and closes again.
+    let run = "run signs.gate signs:sequence:n=500,seed=8 --evidence events/";
+    let told = bench.good(&format!("{run} --normal signs:calibration --normal-limit 20"));
+    let pages: Vec<_> = std::fs::read_dir(bench.path("events")).expect("a folder").collect();
+    assert!(!pages.is_empty(), "{told}");
+    assert!(told.contains(&format!("evidence: {} pages in events", pages.len())), "{told}");
+    let page = String::from_utf8(bench.read("events/event-0001.html")).expect("UTF-8");
+    for part in ["Gate CLOSED, BLOCKS", "score moved by", "The nearest normal frames"] {
+        assert!(page.contains(part), "{part}");
+    }
+    assert!(bench.bad(run).contains("is not empty"));
+    let error = bench.bad("run signs.gate signs:test:n=2 --normal signs:test:n=2");
+    assert!(error.contains("--evidence"), "{error}");
+}
+
+#[test]
 fn what_cannot_be_explained_is_named_and_leaves_no_page() {
     let bench = bench();
     let cases = [

@@ -8,7 +8,7 @@ use crate::fit::FitOptions;
 use crate::heads::mlp::{Rows, balanced_weights, outputs, train};
 use crate::heads::{Part, Scaling};
 use crate::image_statistics::NAMES;
-use crate::linear::{cholesky, invert_lower, shrunk_covariance, triangle};
+use crate::plain::{StatisticsGaussian, largest_probability};
 use crate::split::AnomalousParts;
 use crate::{DetectError, FeatureSet};
 
@@ -37,7 +37,7 @@ enum Score {
     /// `-ln(sum exp(z))`
     Energy,
     /// Distance of the ten statistics from those of normal frames.
-    Gaussian { scaling: Scaling, whitening: Vec<f64> },
+    Gaussian(StatisticsGaussian),
     /// The detector's own network on the ten statistics, trained on the same frames.
     Mlp { scaling: Scaling, mlp: MlpArrays },
 }
@@ -55,7 +55,10 @@ impl Name {
             Name::MaximumSoftmax => Score::MaximumSoftmax,
             Name::Energy => Score::Energy,
             Name::ImageStatistics if supervised => mlp(data, left_out, options),
-            Name::ImageStatistics => gaussian(&data.train_part())?,
+            Name::ImageStatistics => {
+                let train = data.train_part();
+                Score::Gaussian(StatisticsGaussian::fit(&statistics(train.set, train.frames))?)
+            }
         };
         let (limit, audit) = data.same_budget(|part| Ok(score.of(part)), options)?;
         Ok(Baseline { name: self, score, limit, audit })
@@ -111,23 +114,11 @@ impl Score {
                 logits.map(|logits| 1.0 - largest_probability(logits)).collect()
             }
             Score::Energy => logits.map(|logits| -energy(logits)).collect(),
-            Score::Gaussian { scaling, whitening } => {
-                let rows = scaled(part.set, part.frames, scaling);
-                rows.chunks_exact(COLUMNS).map(|row| distance(row, whitening)).collect()
-            }
+            Score::Gaussian(gaussian) => gaussian.scores(&statistics(part.set, part.frames)),
             Score::Mlp { scaling, mlp } => {
                 outputs(mlp, &scaled(part.set, part.frames, scaling), COLUMNS)
             }
         }
-    }
-}
-
-/// Of the classes, or of both sides of a single logit.
-fn largest_probability(logits: &[f32]) -> f32 {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    match logits {
-        [logit] => (-energy(&[-logit.abs(), 0.0])).exp(),
-        _ => (largest - energy(logits)).exp(),
     }
 }
 
@@ -140,27 +131,6 @@ fn scaled(set: &FeatureSet, frames: &[usize], scaling: &Scaling) -> Vec<f32> {
     let mut rows = statistics(set, frames);
     scaling.apply(&mut rows);
     rows
-}
-
-fn gaussian(train: &Part<'_>) -> Result<Score, DetectError> {
-    let mut rows = statistics(train.set, train.frames);
-    let scaling = Scaling::fit(&rows, COLUMNS);
-    scaling.apply(&mut rows);
-    let rows: Vec<f64> = rows.into_iter().map(f64::from).collect();
-    let (covariance, _) = shrunk_covariance(&rows, COLUMNS);
-    let factor = cholesky(&covariance, COLUMNS).ok_or_else(|| {
-        DetectError::Data("the training frames are all alike; give more frames".into())
-    })?;
-    Ok(Score::Gaussian { scaling, whitening: invert_lower(&factor, COLUMNS) })
-}
-
-/// Squared length after whitening.
-fn distance(row: &[f32], whitening: &[f64]) -> f32 {
-    let component = |i: usize| {
-        let weights = &whitening[triangle(i, 0)..=triangle(i, i)];
-        weights.iter().zip(row).map(|(weight, value)| weight * f64::from(*value)).sum::<f64>()
-    };
-    (0..COLUMNS).map(|i| component(i).powi(2)).sum::<f64>() as f32
 }
 
 fn mlp(data: &Data<'_>, left_out: Option<LeftOut<'_>>, options: &FitOptions) -> Score {
@@ -182,23 +152,4 @@ fn mlp(data: &Data<'_>, left_out: Option<LeftOut<'_>>, options: &FitOptions) -> 
     scaling.apply(&mut early.values);
     let mlp = train(&rows, &early, COLUMNS, &options.training());
     Score::Mlp { scaling, mlp }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn probabilities_by_table() {
-        let cases: [(&[f32], f32); 4] = [
-            (&[0.0, 0.0], 0.5),
-            (&[1.0, 1.0, 1.0, 1.0], 0.25),
-            (&[0.0], 0.5),
-            // sigmoid(2) = 0.880797 on either side.
-            (&[-2.0], 0.880_797),
-        ];
-        for (logits, wanted) in cases {
-            assert!((largest_probability(logits) - wanted).abs() < 1e-6, "{logits:?}");
-        }
-    }
 }
