@@ -8,6 +8,7 @@
 mod bundle;
 mod compile;
 pub mod mutate;
+mod recordings;
 
 use std::path::{Path, PathBuf};
 
@@ -36,7 +37,7 @@ const MODELS: [&str; 3] = ["tests/fuzz/seeds/import", "tests/golden/onnx", "test
 const IMAGES: [&str; 2] = ["tests/fuzz/seeds/images", "host-tools/frames/tests/golden"];
 
 /// All of them.
-pub const DOORS: [Door; 6] = [
+pub const DOORS: [Door; 7] = [
     Door {
         name: "bundle",
         seeds: &["tests/fuzz/seeds/bundle", "runtime/bundle/tests/golden"],
@@ -63,6 +64,14 @@ pub const DOORS: [Door; 6] = [
             let packed = if packs { 4 * 1032 } else { 0 };
             (64 + packed) * bytes.len() + 64 * PIXELS + (1 << 20)
         },
+    },
+    Door {
+        name: "recordings",
+        seeds: &["tests/fuzz/seeds/recordings", "host-tools/frames/tests/golden/recordings"],
+        read: recordings::read,
+        // A block of zstd of four bytes stands for 128 KiB, in a list that doubles as it grows, up
+        // to what a chunk may hold; and the pictures, twice while they are converted.
+        memory: |bytes| (80_000 * bytes.len()).min(600 << 20) + 64 * PIXELS + (8 << 20),
     },
     Door {
         name: "compile",
@@ -130,7 +139,8 @@ impl Door {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let list = |folder: &str| -> Vec<PathBuf> {
             let entries = root.join(folder).read_dir().unwrap_or_else(|e| panic!("{folder}: {e}"));
-            entries.map(|entry| entry.expect("readable").path()).collect()
+            let paths = entries.map(|entry| entry.expect("readable").path());
+            paths.filter(|path| path.is_file()).collect()
         };
         let mut paths: Vec<PathBuf> = self.seeds.iter().copied().flat_map(list).collect();
         paths.sort();

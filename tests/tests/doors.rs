@@ -82,6 +82,11 @@ fn damaged_images_do_no_harm() {
 }
 
 #[test]
+fn damaged_recordings_do_no_harm() {
+    damage("recordings", 3_000);
+}
+
+#[test]
 fn damaged_features_do_no_harm() {
     damage("features", 100_000);
 }

@@ -28,7 +28,7 @@ const ONNX_WORDS: Option<&str> = Some("tests/fuzz/onnx.dict");
 /// Models that are accepted, and one for each attack.
 const MODELS: [&str; 3] = ["tests/fuzz/seeds/import", "tests/golden/onnx", "tests/golden/families"];
 
-const TARGETS: [Target; 6] = [
+const TARGETS: [Target; 7] = [
     Target {
         name: "bundle",
         runs: 10_000_000,
@@ -43,6 +43,13 @@ const TARGETS: [Target; 6] = [
         runs: 1_000_000,
         seconds_max: 10,
         seeds: &["tests/fuzz/seeds/images", "host-tools/frames/tests/golden"],
+        words: None,
+    },
+    Target {
+        name: "recordings",
+        runs: 1_000_000,
+        seconds_max: 10,
+        seeds: &["tests/fuzz/seeds/recordings", "host-tools/frames/tests/golden/recordings"],
         words: None,
     },
     Target {

@@ -140,8 +140,8 @@ pub fn made_set(
     )?;
     if left_out > 0 {
         eprintln!(
-            "note: {left_out} frames are left out: they fitted the references, or no frame of \
-             their source comes before them to freeze"
+            "note: {left_out} frames are left out: nothing changes in them, they fitted the \
+             references, or no frame of their source comes before them to freeze"
         );
     }
     Ok(set)

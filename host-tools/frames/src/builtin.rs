@@ -180,7 +180,8 @@ impl Anomalies {
         (kind, self.severities[(run + kind) % self.severities.len()])
     }
 
-    /// What becomes of frame `index`; `None` where a frame that freezes is the first of its source.
+    /// What becomes of frame `index`; `None` where a frame that freezes is the first of its source,
+    /// or where nothing changes: colours cannot be exchanged in a picture without any.
     /// Past the last frame it begins with the first again, dealt and placed otherwise. A kind that
     /// needs a network is left to the caller: the frame is the normal one.
     ///
@@ -209,8 +210,12 @@ impl Anomalies {
                     SyntheticKind::Mix => stranger(frames, &frame, own)?,
                     _ => Vec::new(),
                 };
-                let mut pixels = frame.pixels.into_u8();
+                let before = frame.pixels.into_u8();
+                let mut pixels = before.clone();
                 kind.apply(severity, &mut pixels, shape, &other, own).map_err(refused)?;
+                if pixels == before {
+                    return Ok(None);
+                }
                 frame.pixels = Pixels::U8(pixels);
             }
         }
@@ -232,10 +237,11 @@ impl Anomalies {
         let of = if fault.kind().is_lasting() { frame.source as u64 } else { number as u64 };
         let seed = Random::of(&[self.seed, u64::from(b'F'), round, of]).bits();
         let [height, width, channels] = frames.shape();
-        let mut pixels = frame.pixels.to_u8();
+        let before = frame.pixels.to_u8();
+        let mut pixels = before.clone();
         let done = fault.apply(&mut pixels, width, height, channels, seed);
         done.map_err(FramesError::Options)?;
-        Ok(Some(Pixels::U8(pixels)))
+        Ok((pixels != before).then_some(Pixels::U8(pixels)))
     }
 }
 

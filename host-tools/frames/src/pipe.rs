@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 
 use crate::error::{FramesError, Problem};
 use crate::frames::{Entry, Part, grouped, groups};
@@ -33,8 +33,8 @@ const FRAMES_MAX: usize = 1 << 62;
 /// For names and messages.
 const NAME: &str = "standard input";
 
-/// An opened pipe. Whoever asks for a frame reads up to it; frames that others are about to ask for
-/// are kept for them.
+/// An opened pipe. Whoever asks for a frame reads up to it, unless somebody is reading already;
+/// frames that others ask for are kept for them.
 pub(crate) struct Pipe {
     raw: RawFrames,
     frame_bytes: usize,
@@ -43,13 +43,18 @@ pub(crate) struct Pipe {
     group: Option<usize>,
     /// How many there are, where that is known.
     len: Option<usize>,
+    /// Held while a frame is read, which may take until the sender has one.
+    reader: Mutex<Box<dyn Read + Send>>,
     state: Mutex<State>,
+    changed: Condvar,
 }
 
+#[derive(Default)]
 struct State {
-    reader: Box<dyn Read + Send>,
     next: usize,
-    kept: BTreeMap<usize, Vec<u8>>,
+    /// Frames that were read, and the error in place of the first that could not be.
+    kept: BTreeMap<usize, Result<Vec<u8>, FramesError>>,
+    reading: bool,
     ended: bool,
 }
 
@@ -69,9 +74,9 @@ impl Pipe {
         }
         let frame_bytes = layout.bytes_without_padding(width, height).unwrap_or(usize::MAX);
         let stride = options.stride;
-        let state = State { reader, next: 0, kept: BTreeMap::new(), ended: false };
-        let (group, state) = (options.group, Mutex::new(state));
-        let mut pipe = Pipe { raw, frame_bytes, stride, group, len: None, state };
+        let (reader, state, changed) = (Mutex::new(reader), Mutex::default(), Condvar::new());
+        let group = options.group;
+        let mut pipe = Pipe { raw, frame_bytes, stride, group, len: None, reader, state, changed };
         if !options.live {
             pipe.hold(options.limit)?;
         }
@@ -80,73 +85,94 @@ impl Pipe {
 
     fn hold(&mut self, limit: Option<usize>) -> Result<(), FramesError> {
         let most = limit.map_or(usize::MAX, |limit| limit.saturating_mul(self.stride));
-        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let mut held = 0_usize;
-        while state.next < most {
-            let number = state.next;
-            let Some(frame) = state.frame(self.frame_bytes)? else { break };
+        let (mut number, mut held) = (0, BTreeMap::new());
+        while number < most {
+            let Some(frame) = self.next_frame(number)? else { break };
             if number.is_multiple_of(self.stride) {
-                held += frame.len();
-                state.kept.insert(number, frame);
+                held.insert(number, Ok(frame));
             }
-            if held > HELD_MAX {
+            if held.len().saturating_mul(self.frame_bytes) > HELD_MAX {
                 let what = format!("more than {HELD_MAX} bytes of frames are to be held in memory");
                 let remedy = "give --limit or --stride";
                 return Err(malformed(Problem::new(format!("frame {number}"), what, remedy)));
             }
+            number += 1;
         }
-        self.len = Some(state.next);
+        self.state.get_mut().unwrap_or_else(PoisonError::into_inner).kept = held;
+        self.len = Some(number);
         Ok(())
     }
 
     fn bytes(&self, index: usize) -> Result<Vec<u8>, FramesError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if self.len.is_some() {
-            return state.kept.get(&index).cloned().ok_or(FramesError::End);
+            return match state.kept.get(&index) {
+                Some(Ok(frame)) => Ok(frame.clone()),
+                Some(Err(_)) | None => Err(FramesError::End),
+            };
         }
-        if let Some(frame) = state.kept.remove(&index) {
-            return Ok(frame);
-        }
-        while state.next <= index {
+        loop {
+            if let Some(found) = state.kept.remove(&index) {
+                return found;
+            }
+            if state.next > index {
+                let what = format!("frame {index} of {NAME} has gone by already");
+                return Err(FramesError::Options(what));
+            }
+            if state.ended {
+                return Err(FramesError::End);
+            }
+            if state.reading {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            state.reading = true;
             let number = state.next;
-            let frame = state.frame(self.frame_bytes)?.ok_or(FramesError::End)?;
-            if number == index {
-                return Ok(frame);
-            }
-            if number.is_multiple_of(self.stride) {
-                state.kept.insert(number, frame);
-            }
+            drop(state);
+            let read = self.next_frame(number);
+            state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.take(number, read, self.stride);
+            self.changed.notify_all();
         }
-        Err(FramesError::Options(format!("frame {index} of {NAME} has gone by already")))
     }
-}
 
-impl State {
-    /// The next frame; `None` where the pipe ends between two.
-    fn frame(&mut self, bytes: usize) -> Result<Option<Vec<u8>>, FramesError> {
-        if self.ended {
-            return Ok(None);
-        }
-        let mut frame = Vec::new();
-        let read = (&mut self.reader).take(bytes as u64).read_to_end(&mut frame);
+    /// The next frame, which is frame `number`; `None` where the pipe ends before it.
+    fn next_frame(&self, number: usize) -> Result<Option<Vec<u8>>, FramesError> {
+        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let (bytes, mut frame) = (self.frame_bytes, Vec::new());
+        let read = (&mut *reader).take(bytes as u64).read_to_end(&mut frame);
         read.map_err(|error| FramesError::io(Path::new(NAME), "cannot read", error))?;
-        let number = self.next;
-        if frame.len() == bytes {
-            self.next += 1;
-            return Ok(Some(frame));
-        }
-        self.ended = true;
-        let found = frame.len();
-        match (number, found) {
+        match (number, frame.len()) {
+            (_, found) if found == bytes => Ok(Some(frame)),
             (0, 0) => {
                 let found = "it ended before the first frame: did the program before it fail?";
                 Err(FramesError::Empty { path: NAME.into(), found: found.to_owned() })
             }
             (_, 0) => Ok(None),
-            _ => {
+            (_, found) => {
                 let what = format!("it ended after {found} of the frame's {bytes} bytes");
                 let remedy = "check --size and --pixel, or that the sender ended well";
                 Err(malformed(Problem::new(format!("frame {number}"), what, remedy)))
+            }
+        }
+    }
+}
+
+impl State {
+    fn take(&mut self, number: usize, read: Result<Option<Vec<u8>>, FramesError>, stride: usize) {
+        self.reading = false;
+        match read {
+            Ok(Some(frame)) => {
+                self.next = number + 1;
+                if number.is_multiple_of(stride) {
+                    self.kept.insert(number, Ok(frame));
+                }
+            }
+            Ok(None) => self.ended = true,
+            Err(error) => {
+                self.ended = true;
+                // Nobody asks for a frame that is dropped, but for the one after it.
+                self.kept.insert(number.next_multiple_of(stride), Err(error));
             }
         }
     }
@@ -241,9 +267,48 @@ mod tests {
         let error = found[1].clone().unwrap_err();
         assert!(error.contains("frame 1") && error.contains("4 of the frame's 6"), "{error}");
         assert!(found[2].is_err());
+        // Whoever asks first, the error is the cut frame's; behind it is the end.
+        let pipe = open(&bytes, &options(true)).unwrap();
+        assert!(matches!(pipe.read(2), Err(FramesError::End)));
+        assert!(pipe.read(1).err().unwrap().to_string().contains("4 of the frame's 6"));
+        // A frame that is dropped and cut is told to who asks for the next.
+        let some = OpenOptions { stride: 5, ..options(true) };
+        let pipe = open(&bytes, &some).unwrap();
+        assert!(pipe.read(0).is_ok());
+        assert!(pipe.read(5).err().unwrap().to_string().contains("frame 1"));
         assert!(open(&bytes, &options(false)).err().unwrap().to_string().contains("4 of"));
         let error = open(&[], &options(false)).err().unwrap().to_string();
         assert!(error.contains("before the first frame"), "{error}");
+    }
+
+    /// Gives one frame, then waits for a word before it ends.
+    struct Slow(Option<u8>, std::sync::mpsc::Receiver<()>);
+
+    impl Read for Slow {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            if let Some(value) = self.0.take() {
+                into[..6].fill(value);
+                return Ok(6);
+            }
+            let _ = self.1.recv();
+            Ok(0)
+        }
+    }
+
+    #[test]
+    fn a_frame_does_not_wait_for_the_next() {
+        let (word, end) = std::sync::mpsc::channel();
+        let pipe = Pipe::open(Box::new(Slow(Some(9), end)), &options(true)).unwrap();
+        std::thread::scope(|scope| {
+            // It reads frame 0 for the other, and then waits for frame 1.
+            let later = scope.spawn(|| pipe.read(1).err().map(|error| error.to_string()));
+            while pipe.state.lock().unwrap().next == 0 {
+                std::thread::yield_now();
+            }
+            assert_eq!(firsts(&pipe, &[0]), [Ok((9, Some(0)))]);
+            word.send(()).unwrap();
+            assert!(later.join().unwrap().is_some_and(|text| text.contains("no more")));
+        });
     }
 
     #[test]

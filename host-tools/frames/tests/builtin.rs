@@ -92,6 +92,20 @@ fn a_second_round_makes_others_of_the_same_frames() {
 }
 
 #[test]
+fn a_frame_in_which_nothing_changes_is_no_anomaly() {
+    // Grey pictures in colour: nothing to exchange, but there is light to take away.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("grey.ppm");
+    let grey = (0..64_u8).flat_map(|at| [at * 3; 3]).collect::<Vec<_>>();
+    std::fs::write(&path, [b"P6\n8 8\n255\n".to_vec(), grey].concat()).unwrap();
+    let frames = open_one(&path, &OpenOptions::new(8, 8, 3)).unwrap();
+    for (name, seen) in [("channel-swap", false), ("underexposure", true), ("down-up", true)] {
+        let anomalies = Anomalies::new(name, &ALL, 0).unwrap();
+        assert_eq!(anomalies.make(&frames, 0).unwrap().is_some(), seen, "{name}");
+    }
+}
+
+#[test]
 fn the_codec_comes_after_what_was_made() {
     let mut options = OpenOptions::new(32, 32, 3);
     let fog = Anomalies::new("fog", &[3], 0).unwrap();

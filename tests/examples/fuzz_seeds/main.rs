@@ -7,6 +7,7 @@
 mod bundles;
 mod images;
 mod models;
+mod recordings;
 mod tables;
 
 use std::path::Path;
@@ -24,6 +25,7 @@ fn main() {
         ("bundle", bundles::seeds()),
         ("import", models::seeds()),
         ("images", images::seeds()),
+        ("recordings", recordings::seeds()),
         ("features", tables::features()),
         ("detector", tables::detectors()),
     ];

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use crate::error::{FramesError, Problem};
 
 /// Largest message.
-const MESSAGE_MAX: i64 = 1 << 30;
+const MESSAGE_MAX: i64 = 256 << 20;
 
 /// A row of `topics`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,7 +138,8 @@ impl Db3 {
             connection.query_row(sql, [id], |row| row.get(0)).map(Some)
         })?;
         found.ok_or_else(|| {
-            let problem = Problem::new(format!("message {id}"), "more than 1 GiB", "leave it out");
+            let problem =
+                Problem::new(format!("message {id}"), "more than 256 MiB", "leave it out");
             FramesError::malformed(&self.path, problem)
         })
     }

@@ -11,7 +11,7 @@ use crate::error::{FramesError, Problem};
 use crate::record::Records;
 
 /// Largest record that is read into memory, packed or unpacked.
-const RECORD_MAX: u64 = 1 << 30;
+const RECORD_MAX: u64 = 256 << 20;
 
 /// Bytes before a record's own: opcode and length.
 const RECORD_HEAD: u64 = 9;
@@ -116,7 +116,7 @@ impl Mcap {
     fn record(&self, op: u8, at: u64, length: u64, visit: Visit<'_>) -> Result<(), FramesError> {
         if length > RECORD_MAX {
             let what = format!("a record of {length} bytes");
-            let remedy = "1 GiB is the most: record with smaller chunks";
+            let remedy = "256 MiB is the most: record with smaller chunks";
             return Err(self.malformed(Problem::new(format!("byte {at}"), what, remedy)));
         }
         let start = at + RECORD_HEAD;
@@ -226,7 +226,7 @@ fn unpack(chunk: &Chunk<'_>, at: u64) -> Result<Vec<u8>, Problem> {
         )
     };
     if chunk.size > RECORD_MAX {
-        return Err(problem(format!("a chunk of {} bytes, 1 GiB is the most", chunk.size)));
+        return Err(problem(format!("a chunk of {} bytes, 256 MiB is the most", chunk.size)));
     }
     let broken = |error: String| problem(format!("the chunk cannot be unpacked ({error})"));
     let bounded = |reader: &mut dyn Read| {
