@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::explanation::Explainer;
+use crate::explanation::{Explainer, Subject};
 use crate::files;
 use crate::gated::Event;
 
@@ -33,7 +33,14 @@ impl<'a> Evidence<'a> {
     /// The page of one event.
     pub fn write(&mut self, event: &Event) -> Result<()> {
         self.written += 1;
-        let page = self.explainer.page(event.name(), event.pixels(), &event.about())?;
+        let about = event.about();
+        let subject = Subject {
+            name: event.name(),
+            pixels: event.pixels(),
+            sensor: event.sensor(),
+            about: &about,
+        };
+        let page = self.explainer.page(&subject)?;
         let path = self.folder.join(format!("event-{:04}.html", self.written));
         files::write_atomic(&path, page.as_bytes())
     }

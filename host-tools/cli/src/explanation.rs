@@ -34,6 +34,19 @@ pub struct Explainer<'a> {
     neighbours: Option<Neighbours>,
 }
 
+/// A frame to be explained.
+#[derive(Clone, Copy)]
+pub struct Subject<'a> {
+    /// As its file calls it.
+    pub name: &'a str,
+    /// At the bundle's size; empty where it could not be read.
+    pub pixels: &'a Pixels,
+    /// Why its picture was found unusable among the frames before it, where it was.
+    pub sensor: Option<&'a str>,
+    /// More of where it comes from; may be empty.
+    pub about: &'a str,
+}
+
 /// What is known of a frame before its page is written.
 struct Seen {
     logits: Vec<f32>,
@@ -61,21 +74,27 @@ impl<'a> Explainer<'a> {
         Ok(Explainer { engine, name, limits, layers, layer, neighbours })
     }
 
-    /// The page of one frame; `about` says more of where it comes from.
+    /// The page of one frame.
     ///
     /// # Errors
     /// Pixels that do not fit the bundle.
-    pub fn page(&self, name: &str, pixels: &Pixels, about: &str) -> Result<String> {
+    pub fn page(&self, subject: &Subject<'_>) -> Result<String> {
+        let Subject { name, pixels, about, .. } = *subject;
+        if pixels.is_empty() {
+            return Ok(self.without_picture(subject));
+        }
         let shape = self.engine.bundle().manifest().input.map(|side| side.get() as usize);
         let bytes = pixels.to_u8();
         let picture = png(pixels, shape).map_err(anyhow::Error::msg)?;
-        let sensor =
-            check_frame(&bytes, shape.iter().product(), shape[2], CheckLimits::default()).err();
+        let elements = shape.iter().product();
+        let check = check_frame(&bytes, elements, shape[2], CheckLimits::default());
+        let found = check.err().map(|fault| fault.to_string());
+        let sensor = subject.sensor.map(str::to_owned).or(found);
         let seen = self.look(pixels)?;
         let verdict = if sensor.is_some() { "UNKNOWN" } else { seen.verdict.as_str() };
         let mut page = Page::new(&format!("{verdict}: {name}"));
         page.heading(1, &format!("{verdict}: {name}"));
-        page.paragraph(&self.summary(&seen, sensor.map(|fault| fault.to_string())));
+        page.paragraph(&self.summary(&seen, sensor));
         if !about.is_empty() {
             page.paragraph(about);
         }
@@ -93,6 +112,16 @@ impl<'a> Explainer<'a> {
         }
         page.paragraph(&self.origin());
         Ok(page.html())
+    }
+
+    /// What can be said of a frame that could not be read.
+    fn without_picture(&self, subject: &Subject<'_>) -> String {
+        let Subject { name, sensor, about, .. } = *subject;
+        let mut page = Page::new(&format!("UNKNOWN: {name}"));
+        page.heading(1, &format!("UNKNOWN: {name}"));
+        page.paragraph(&format!("SENSOR: {}.", sensor.unwrap_or("there is no picture")));
+        page.paragraph(about).paragraph(&self.origin());
+        page.html()
     }
 
     fn look(&self, pixels: &Pixels) -> Result<Seen> {

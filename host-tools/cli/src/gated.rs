@@ -38,8 +38,8 @@ pub struct Gated {
     window: usize,
     replay: Replay,
     sequence: Option<String>,
-    /// BLOCKs since the gate opened, no more than the window holds.
-    blocks: VecDeque<Suspect>,
+    /// What the gate's window holds: the last verdicts since the gate opened, frames of BLOCKs.
+    verdicts: VecDeque<Option<Suspect>>,
     worst: Vec<Event>,
     /// Events of the last frame.
     latest: Vec<Event>,
@@ -55,6 +55,8 @@ struct Suspect {
     name: String,
     class: Option<u32>,
     score: Option<f32>,
+    /// What is wrong with the picture itself.
+    sensor: Option<String>,
     pixels: Pixels,
 }
 
@@ -63,6 +65,8 @@ struct Suspect {
 pub struct Event {
     sequence: String,
     reason: Reason,
+    /// When the gate was found closed, since the sequence began.
+    time_us: u64,
     /// The worst frame of the window; for other reasons than BLOCKS the frame that met it.
     frame: Suspect,
 }
@@ -90,7 +94,7 @@ impl Gated {
             window: usize::from(policy.m),
             replay,
             sequence: None,
-            blocks: VecDeque::new(),
+            verdicts: VecDeque::new(),
             worst: Vec::new(),
             latest: Vec::new(),
             unordered: 0,
@@ -140,22 +144,25 @@ impl Gated {
             name: judged.name.clone(),
             class: judged.class,
             score: judged.score(),
+            sensor: judged.sensor.clone(),
             pixels: judged.pixels.clone(),
         };
-        if judged.verdict == Verdict::Block {
-            if self.blocks.len() >= self.window {
-                self.blocks.pop_front();
+        if !matches!(judged.verdict, Verdict::Unknown { .. }) {
+            if self.verdicts.len() >= self.window {
+                self.verdicts.pop_front();
             }
-            self.blocks.push_back(suspect());
+            self.verdicts.push_back((judged.verdict == Verdict::Block).then(suspect));
         }
         for change in seen.changes.into_iter().flatten() {
             if let State::Closed(reason) = change.state {
-                let worst = self.blocks.iter().max_by(|a, b| by_score(a, b)).cloned();
+                let blocks = self.verdicts.iter().flatten();
+                let worst = blocks.max_by(|a, b| by_score(a, b)).cloned();
                 let worst = worst.filter(|_| reason == Reason::Blocks);
                 let sequence = self.sequence.clone().unwrap_or_default();
-                self.keep(Event { sequence, reason, frame: worst.unwrap_or_else(suspect) });
+                let frame = worst.unwrap_or_else(suspect);
+                self.keep(Event { sequence, reason, time_us: seen.time_us, frame });
             }
-            self.blocks.clear();
+            self.verdicts.clear();
         }
     }
 
@@ -178,7 +185,7 @@ impl Gated {
 
     fn end_sequence(&mut self) {
         self.replay.next_sequence();
-        self.blocks.clear();
+        self.verdicts.clear();
         let fresh = Martingale::new(self.drift.calibration_frames);
         let ended = std::mem::replace(&mut self.drift.martingale, fresh);
         self.drift.spacing = Spacing::default();
@@ -301,31 +308,41 @@ impl Event {
         &self.frame.name
     }
 
-    /// Of that frame.
+    /// Of that frame; empty where it could not be read.
     pub fn pixels(&self) -> &Pixels {
         &self.frame.pixels
     }
 
+    /// Why that frame's picture is unusable, where it is.
+    pub fn sensor(&self) -> Option<&str> {
+        self.frame.sensor.as_deref()
+    }
+
     /// When and why the gate closed.
     pub fn about(&self) -> String {
-        let seconds = self.frame.time_us as f64 / 1e6;
-        format!("Gate CLOSED, {}: {} at {seconds:.2} s.", self.reason, plain(&self.sequence))
+        let [closed, frame] = [self.time_us, self.frame.time_us].map(|us| us as f64 / 1e6);
+        format!(
+            "Gate CLOSED, {}: {} at {closed:.2} s; this frame came at {frame:.2} s.",
+            self.reason,
+            plain(&self.sequence)
+        )
     }
 
     fn text(&self, engine: &Engine<'_>) -> Result<String> {
         let header = engine.bundle().header();
         let classes: Vec<&str> = names(header.classes).collect();
-        let Suspect { time_us, name, class, score, pixels } = &self.frame;
+        let Suspect { time_us, name, class, score, pixels, .. } = &self.frame;
         let class = class.map_or("-".to_owned(), |class| class_text(&classes, class as usize));
         let threshold = header.detector.as_ref().map_or(f32::NAN, |detector| detector.threshold);
         let score_text = score.map_or("-".to_owned(), |score| format!("{score:.4}"));
         let mut text = format!(
-            "  {} at {:.2} s, {}: {}  class {class}  score {score_text}  threshold \
+            "  {} at {:.2} s, {}: {} at {:.2} s  class {class}  score {score_text}  threshold \
              {threshold:.4}\n",
             self.reason,
-            *time_us as f64 / 1e6,
+            self.time_us as f64 / 1e6,
             plain(&self.sequence),
             plain(name),
+            *time_us as f64 / 1e6,
         );
         if self.reason == Reason::Blocks {
             let _ = writeln!(text, "    moved by {}", moved(engine, pixels)?);

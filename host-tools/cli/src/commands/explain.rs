@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use gradgate_engine::Engine;
 
 use crate::executor::{Executor, Kind, Packed};
-use crate::explanation::Explainer;
+use crate::explanation::{Explainer, Subject};
 use crate::frames::ChoiceArgs;
 use crate::neighbours::{Neighbours, NormalArgs};
 use crate::{files, output, self_test};
@@ -67,7 +67,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let neighbours = neighbours(&args.normal, &args.choice, &engine)?;
     let name = args.bundle.display().to_string();
     let explainer = Explainer::new(engine, name, args.layer.as_deref(), neighbours)?;
-    let page = explainer.page(&frame.name, &frame.pixels, "")?;
+    let page = explainer.page(&Subject {
+        name: &frame.name,
+        pixels: &frame.pixels,
+        sensor: None,
+        about: "",
+    })?;
     files::write_atomic(&args.output, page.as_bytes())?;
     output::print(&format!("{}: why {} has its verdict\n", args.output.display(), frame.name))?;
     Ok(ExitCode::SUCCESS)

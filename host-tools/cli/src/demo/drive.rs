@@ -57,13 +57,24 @@ impl Kind {
     }
 }
 
+/// What a classifier should say of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Truth {
+    /// This class.
+    Class(i64),
+    /// No class of its: whatever it says is wrong.
+    None,
+    /// Nobody knows.
+    Unknown,
+}
+
 /// A frame with its true class, if it has one that the classifier knows.
 #[derive(Clone, Debug)]
 pub struct Shown {
     /// Rows, columns, channels.
     pub pixels: Vec<u8>,
-    /// `None` where no class would be right, or none is known.
-    pub label: Option<i64>,
+    /// What would be right.
+    pub truth: Truth,
     /// When it was taken; `None`: a frame period after the one before.
     pub time_ns: Option<i64>,
 }
@@ -164,7 +175,8 @@ fn drawn(
             moving.first().map(|frame| vec![frame.clone(); LENGTH]).unwrap_or_default()
         }
         Source::Black => {
-            let black = Shown { pixels: vec![0; SIDE * SIDE * 3], label: None, time_ns: None };
+            let black =
+                Shown { pixels: vec![0; SIDE * SIDE * 3], truth: Truth::None, time_ns: None };
             vec![black; LENGTH]
         }
         Source::File(bytes) => attacked(bytes)?,
@@ -188,7 +200,8 @@ fn sequence(set: &str, fault: Option<&str>, class: Option<i64>, seed: u64) -> Re
         let wanted = class.is_none_or(|class| frame.label == Some(class));
         if wanted && shown.len() < LENGTH {
             let label = frame.label.filter(|_| class.is_none());
-            shown.push(Shown { pixels: bytes(frame.pixels), label, time_ns: None });
+            let truth = label.map_or(Truth::None, Truth::Class);
+            shown.push(Shown { pixels: bytes(frame.pixels), truth, time_ns: None });
         }
     }
     Ok(shown)
@@ -220,7 +233,7 @@ fn attacked(file: &[u8]) -> Result<Vec<Shown>> {
     let plane = SIDE * SIDE;
     let shown = |(planes, label): (&[u8], i64)| {
         let pixels = (0..3 * plane).map(|at| planes[at % 3 * plane + at / 3]).collect();
-        Shown { pixels, label: Some(label), time_ns: None }
+        Shown { pixels, truth: Truth::Class(label), time_ns: None }
     };
     Ok(images.data().chunks_exact(3 * plane).zip(labels).map(shown).take(LENGTH).collect())
 }
@@ -238,7 +251,7 @@ fn ordinary() -> Result<Vec<Shown>> {
     let frames = open(&[PathBuf::from("signs:calibration:n=1000")], &options)?;
     let shown = |frame: gradgate_frames::Frame| Shown {
         pixels: bytes(frame.pixels),
-        label: frame.label,
+        truth: frame.label.map_or(Truth::Unknown, Truth::Class),
         time_ns: None,
     };
     Ok(frames.iter().map(|frame| frame.map(shown)).collect::<Result<_, _>>()?)
@@ -265,8 +278,9 @@ pub fn real(frames: &Frames, seed: u64) -> Result<Camera> {
     let mut all = vec![];
     for frame in frames.iter() {
         let frame = frame?;
-        let (label, time_ns) = (frame.label, frame.time_ns);
-        all.push(Shown { pixels: bytes(frame.pixels), label, time_ns });
+        let truth = frame.label.map_or(Truth::Unknown, Truth::Class);
+        let time_ns = frame.time_ns;
+        all.push(Shown { pixels: bytes(frame.pixels), truth, time_ns });
     }
     let drive = all.split_off(all.len() / 2);
     let mut stretches = vec![];
@@ -306,7 +320,7 @@ mod tests {
         for stretch in &drive {
             let full = stretch.frames.len() == LENGTH || stretch.kind == Kind::Attack;
             assert!(full && !stretch.frames.is_empty(), "{}", stretch.what);
-            let known = stretch.frames.iter().all(|frame| frame.label.is_some());
+            let known = stretch.frames.iter().all(|frame| frame.truth != Truth::None);
             assert_eq!(
                 known,
                 !matches!(stretch.kind, Kind::Unknown) && stretch.what != "black picture"

@@ -10,7 +10,7 @@ use gradgate_gate::verdict::{Cause, Limits};
 use gradgate_gate::{Verdict, decide};
 use rayon::prelude::*;
 
-use super::drive::{Camera, Shown, Stretch};
+use super::drive::{Camera, Shown, Stretch, Truth};
 use super::rivals::{Rivals, softmax_score, statistics};
 
 /// Who judges, in the order of all arrays of three.
@@ -23,7 +23,7 @@ const CONFIDENCE: f64 = 0.95;
 #[derive(Clone, Debug)]
 struct Look {
     class: u32,
-    label: Option<i64>,
+    truth: Truth,
     score: f32,
     ours: Verdict,
     softmax: f32,
@@ -37,8 +37,8 @@ struct Look {
 pub struct Judged {
     /// Predicted class.
     pub class: u32,
-    /// True class, where one is known.
-    pub label: Option<i64>,
+    /// What would have been right.
+    pub truth: Truth,
     /// Of [`JUDGES`]; NaN without one.
     pub scores: [f32; 3],
     /// Of [`JUDGES`].
@@ -52,9 +52,13 @@ pub struct Judged {
 }
 
 impl Judged {
-    /// Whether the class is the true one.
-    pub fn is_right(&self) -> bool {
-        self.label == Some(i64::from(self.class))
+    /// Whether the class is the true one; `None` where no truth is known.
+    pub fn is_right(&self) -> Option<bool> {
+        match self.truth {
+            Truth::Class(label) => Some(label == i64::from(self.class)),
+            Truth::None => Some(false),
+            Truth::Unknown => None,
+        }
     }
 }
 
@@ -81,6 +85,17 @@ impl Played {
         };
         let closed = self.frames[first_open..].iter().find(|frame| !frame.open[judge])?;
         Some(closed.time_us.saturating_sub(start) as f64 / 1e6)
+    }
+
+    /// Whether an open gate closed in the stretch.
+    pub fn fell(&self, judge: usize) -> bool {
+        self.closed_after(judge).is_some() && !self.stayed_closed(judge)
+    }
+
+    /// Share of the frames after which a gate was open.
+    pub fn open_share(&self, judge: usize) -> f64 {
+        let open = self.frames.iter().filter(|frame| frame.open[judge]).count();
+        open as f64 / self.frames.len().max(1) as f64
     }
 
     /// Whether a gate was closed when the stretch began and did not open in it.
@@ -114,7 +129,7 @@ fn look_all(engine: &Engine<'_>, limits: &Limits, frames: &[&Shown]) -> Result<V
         let judgement = judgement.context("the bundle holds no detector")?;
         Ok(Look {
             class: predicted(features.logits),
-            label: frame.label,
+            truth: frame.truth,
             score: judgement.as_ref().map_or(f32::NAN, |judgement| judgement.score),
             ours: decide(&judgement, limits),
             softmax: softmax_score(features.logits),
@@ -177,7 +192,7 @@ impl<'r> Gates<'r> {
         }
         Judged {
             class: look.class,
-            label: look.label,
+            truth: look.truth,
             scores: [look.score, softmax, statistics],
             verdicts,
             open,
@@ -249,7 +264,7 @@ mod tests {
     fn played(open_before: bool, gate: &str) -> Played {
         let frame = |(at, state): (usize, char)| Judged {
             class: 0,
-            label: None,
+            truth: Truth::Unknown,
             scores: [0.0; 3],
             verdicts: [Verdict::Pass; 3],
             open: [state == '.'; 3],
@@ -274,6 +289,7 @@ mod tests {
             let played = played(before, gate);
             assert_eq!(played.closed_after(1), after, "{before} {gate}");
             assert_eq!(played.stayed_closed(1), stayed, "{before} {gate}");
+            assert_eq!(played.fell(1), after.is_some() && !stayed, "{before} {gate}");
         }
     }
 }

@@ -6,14 +6,15 @@ use gradgate_frames::{Pixels, png};
 
 use super::drive::Stretch;
 use super::judged::{JUDGES, Normal, Played};
-use super::text::{Totals, notes, outcome, rows};
+use super::text::{Totals, notes, outcome, right, rows};
 
-const LOOKS: [Look<'static>; 5] = [
+const LOOKS: [Look<'static>; 6] = [
     Look { name: "class right", colour: "#009E73" },
     Look { name: "class wrong", colour: "#000000" },
     Look { name: "gate open", colour: "#56B4E9" },
     Look { name: "gate closed", colour: "#D55E00" },
     Look { name: "picture unusable", colour: "#999999" },
+    Look { name: "truth unknown", colour: "#dddddd" },
 ];
 
 /// The page; `about` says what was judged by what.
@@ -52,7 +53,12 @@ pub fn page(
 /// Truth and three gates over the frames of the drive.
 fn picture(stretches: &[Stretch], played: &[Played]) -> gradgate_detect::report::Picture {
     let frames = || played.iter().flat_map(|played| &played.frames);
-    let truth = frames().map(|frame| usize::from(!frame.is_right())).collect();
+    let truth = |frame: &super::Judged| match frame.is_right() {
+        Some(true) => 0,
+        Some(false) => 1,
+        None => 5,
+    };
+    let truth = frames().map(truth).collect();
     let mut all = vec![Row { name: "classifier", states: truth }];
     for (judge, name) in JUDGES.iter().enumerate() {
         let state = |frame: &super::Judged| match (&frame.sensor, frame.open[judge]) {
@@ -77,19 +83,18 @@ fn by_stretch(stretches: &[Stretch], played: &[Played]) -> Table {
     let mut table = Table::new(&[
         (Column::Text, "stretch"),
         (Column::Text, "kind"),
-        (Column::Number, "class right"),
+        (Column::Text, "classifier"),
         (Column::Text, JUDGES[0]),
         (Column::Text, JUDGES[1]),
         (Column::Text, JUDGES[2]),
     ]);
     for (stretch, played) in stretches.iter().zip(played) {
-        let right = played.frames.iter().filter(|frame| frame.is_right()).count();
         let [ours, softmax, statistics] =
             [0, 1, 2].map(|judge| outcome(stretch.kind, played, judge));
         table.row(&[
             stretch.what.clone(),
             stretch.kind.name().to_owned(),
-            format!("{right}/{}", played.frames.len()),
+            right(played),
             ours,
             softmax,
             statistics,

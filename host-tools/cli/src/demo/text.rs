@@ -3,7 +3,7 @@
 use gradgate_gate::Verdict;
 use serde_json::json;
 
-use super::drive::{Kind, Stretch};
+use super::drive::{Kind, Stretch, Truth};
 use super::judged::{JUDGES, Judged, Normal, Played};
 use crate::output::plain;
 
@@ -12,14 +12,9 @@ const NAME: usize = 11;
 /// One stretch: what it is, truth and gates frame by frame, and what came of it.
 pub fn strip(stretch: &Stretch, played: &Played) -> String {
     let mut text = format!("{} ({})\n", plain(&stretch.what), stretch.kind.name());
-    let truth: String =
-        played.frames.iter().map(|one| if one.is_right() { '.' } else { 'x' }).collect();
-    let right = played.frames.iter().filter(|one| one.is_right()).count();
-    text.push_str(&format!(
-        "  {:NAME$} {truth}  class right {right}/{}\n",
-        "classifier",
-        played.frames.len()
-    ));
+    let truth: String = played.frames.iter().map(|one| truth(one.is_right())).collect();
+    let right = right(played);
+    text.push_str(&format!("  {:NAME$} {truth}  {right}\n", "classifier",));
     for (judge, name) in JUDGES.iter().enumerate() {
         let gate: String = played.frames.iter().map(|one| letter(one, judge)).collect();
         text.push_str(&format!(
@@ -28,6 +23,23 @@ pub fn strip(stretch: &Stretch, played: &Played) -> String {
         ));
     }
     text
+}
+
+fn truth(right: Option<bool>) -> char {
+    match right {
+        Some(true) => '.',
+        Some(false) => 'x',
+        None => '-',
+    }
+}
+
+/// How many classes of a stretch are right, in words.
+pub fn right(played: &Played) -> String {
+    let known: Vec<bool> = played.frames.iter().filter_map(Judged::is_right).collect();
+    match known.len() {
+        0 => "truth unknown".to_owned(),
+        all => format!("class right {}/{all}", known.iter().filter(|right| **right).count()),
+    }
 }
 
 /// Gate open or closed; `?` where pre-checks refuse the picture.
@@ -44,17 +56,18 @@ pub fn outcome(kind: Kind, played: &Played, judge: usize) -> String {
     let blocked = played.frames.iter().filter(|one| one.verdicts[judge] != Verdict::Pass).count();
     let closed = played.closed_after(judge);
     if kind.should_pass() {
-        let fell = played.open_before[judge] && closed.is_some();
-        let reopened = played.frames.last().is_some_and(|last| last.open[judge]);
-        return match (fell, reopened) {
+        return match (played.fell(judge), played.stayed_closed(judge)) {
             (true, _) => format!("FALSE STOP ({blocked} frames not passed)"),
-            (false, true) => "open".to_owned(),
-            (false, false) => format!("STAYED CLOSED ({blocked} frames not passed)"),
+            (false, false) => "open".to_owned(),
+            (false, true) => format!("STAYED CLOSED ({blocked} frames not passed)"),
         };
     }
     match closed {
         Some(_) if played.stayed_closed(judge) => "was closed already".to_owned(),
-        Some(seconds) => format!("closed after {seconds:.1} s"),
+        Some(seconds) => {
+            let share = 100.0 * played.open_share(judge);
+            format!("closed after {seconds:.1} s, open for {share:.0} % of it")
+        }
         None => format!("MISSED ({blocked} of {} frames blocked)", played.frames.len()),
     }
 }
@@ -62,10 +75,12 @@ pub fn outcome(kind: Kind, played: &Played, judge: usize) -> String {
 /// What was counted over the whole drive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Planted events that a network must see, and those after which the gate was closed.
+    /// Planted events that a network must see, and those in which an open gate closed.
     pub planted: usize,
     /// See `planted`.
     pub stopped: [usize; 3],
+    /// Those before which a gate was closed anyway, and stayed so.
+    pub closed_anyway: [usize; 3],
     /// Events that pre-checks see, and those that they saw.
     pub unusable: [usize; 2],
     /// Stretches that should pass, and those in which a gate closed or stayed closed.
@@ -89,29 +104,30 @@ impl Totals {
     }
 
     fn add(&mut self, kind: Kind, played: &Played) {
-        let closed = [0, 1, 2].map(|judge| played.closed_after(judge).is_some());
+        let fell = [0, 1, 2].map(|judge| played.fell(judge));
+        let stayed = [0, 1, 2].map(|judge| played.stayed_closed(judge));
         let seen = played.frames.iter().any(|frame| frame.sensor.is_some());
         match kind {
             Kind::Unusable => {
                 self.unusable[0] += 1;
-                self.unusable[1] += usize::from(seen && closed[0]);
+                self.unusable[1] += usize::from(seen && (fell[0] || stayed[0]));
             }
             _ if kind.should_pass() => {
                 self.passing += 1;
                 for (judge, count) in self.false_stops.iter_mut().enumerate() {
-                    let last = played.frames.last().is_some_and(|last| last.open[judge]);
-                    let fell = played.open_before[judge] && closed[judge];
-                    *count += usize::from(fell || !last);
+                    *count += usize::from(fell[judge] || stayed[judge]);
                 }
             }
             _ => {
                 self.planted += 1;
-                for (judge, count) in self.stopped.iter_mut().enumerate() {
-                    *count += usize::from(closed[judge]);
+                for judge in 0..3 {
+                    self.stopped[judge] += usize::from(fell[judge]);
+                    self.closed_anyway[judge] += usize::from(stayed[judge]);
                 }
             }
         }
-        let wrong = played.frames.iter().filter(|one| !one.is_right() && one.sensor.is_none());
+        let wrong = |one: &&Judged| one.is_right() == Some(false) && one.sensor.is_none();
+        let wrong = played.frames.iter().filter(wrong);
         for frame in wrong {
             self.wrong += 1;
             for (judge, count) in self.wrong_open.iter_mut().enumerate() {
@@ -139,7 +155,10 @@ pub fn rows(totals: &Totals, normal: &Normal) -> Vec<(String, [String; 3])> {
         (format!("false stops an hour, on {minutes:.0} min (95 %)"), per_hour),
         (
             format!("planted events stopped, of {}", totals.planted),
-            totals.stopped.map(|count| count.to_string()),
+            [0, 1, 2].map(|judge| match totals.closed_anyway[judge] {
+                0 => totals.stopped[judge].to_string(),
+                anyway => format!("{} (closed anyway {anyway})", totals.stopped[judge]),
+            }),
         ),
         (
             format!("stretches stopped that should pass, of {}", totals.passing),
@@ -155,9 +174,9 @@ pub fn rows(totals: &Totals, normal: &Normal) -> Vec<(String, [String; 3])> {
 /// What stands after the strips.
 pub fn summary(totals: &Totals, normal: &Normal) -> String {
     const FIRST: usize = 48;
-    let mut text = format!("\n{:FIRST$}{:>20}{:>20}{:>20}\n", "", JUDGES[0], JUDGES[1], JUDGES[2]);
+    let mut text = format!("\n{:FIRST$}{:>24}{:>24}{:>24}\n", "", JUDGES[0], JUDGES[1], JUDGES[2]);
     for (what, [ours, softmax, statistics]) in rows(totals, normal) {
-        text.push_str(&format!("{what:FIRST$}{ours:>20}{softmax:>20}{statistics:>20}\n"));
+        text.push_str(&format!("{what:FIRST$}{ours:>24}{softmax:>24}{statistics:>24}\n"));
     }
     text.push_str(&notes(totals, normal));
     text
@@ -168,7 +187,8 @@ pub fn notes(totals: &Totals, normal: &Normal) -> String {
     let (frames, rate) = normal.set_on;
     let [planted, seen] = totals.unusable;
     format!(
-        "softmax and statistics block {:.1} % of {frames} other normal frames, as gradgate does.\n\
+        "Set so that softmax and statistics block {:.1} % of {frames} other normal frames, as gradgate \
+         does: equal rates per frame, not per hour.\n\
          Unusable pictures caught by pre-checks, before any network: {seen} of {planted}.\n\
          A frozen camera shows a picture that is right: the gate closes for want of fresh frames.\n\
          No detector here is a defence against an attacker who knows it.\n",
@@ -198,7 +218,10 @@ pub fn json_lines(number: usize, stretch: &Stretch, played: &Played) -> String {
             "should_pass": stretch.kind.should_pass(),
             "frame": at,
             "time_s": one.time_us as f64 / 1e6,
-            "label": one.label,
+            "label": match one.truth {
+                Truth::Class(label) => Some(label),
+                Truth::None | Truth::Unknown => None,
+            },
             "class": one.class,
             "right": one.is_right(),
             "sensor": one.sensor,
