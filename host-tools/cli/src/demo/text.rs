@@ -187,8 +187,8 @@ pub fn notes(totals: &Totals, normal: &Normal) -> String {
     let (frames, rate) = normal.set_on;
     let [planted, seen] = totals.unusable;
     format!(
-        "Set so that softmax and statistics block {:.1} % of {frames} other normal frames, as gradgate \
-         does: equal rates per frame, not per hour.\n\
+        "Set so that softmax and statistics block {:.1} % of {frames} other normal frames, as \
+         gradgate does: equal rates per frame, not per hour.\n\
          Unusable pictures caught by pre-checks, before any network: {seen} of {planted}.\n\
          A frozen camera shows a picture that is right: the gate closes for want of fresh frames.\n\
          No detector here is a defence against an attacker who knows it.\n",
