@@ -11,8 +11,8 @@ use crate::stage::{self, Outcome, Report, Stage};
 use crate::{no_panic, oracle, peers, process, qemu, repo, setup, tidy};
 
 /// Crates that run on a device.
-const DEVICE_CRATES: [&str; 4] =
-    ["gradgate-bundle", "gradgate-frame", "gradgate-gate", "gradgate-engine"];
+const DEVICE_CRATES: [&str; 5] =
+    ["gradgate-bundle", "gradgate-frame", "gradgate-gate", "gradgate-engine", "gradgate-device"];
 /// What they are built for, besides the host.
 const BARE_TARGETS: [&str; 2] = ["thumbv7em-none-eabihf", "thumbv8m.main-none-eabihf"];
 /// The Linux on ARM that they are tested on, emulated.

@@ -1,0 +1,28 @@
+//! What a device decides without touching a register, so that a host can test it.
+//!
+//! [`flash`] is the narrow view of NOR flash, [`journal`] a log of states in two sectors, [`slots`]
+//! the life of two bundle slots (`upload` fills one), [`verify`] what a bundle must show before it
+//! runs. `sim` (feature, host only) is a flash whose power fails at any operation.
+#![no_std]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+#[cfg(feature = "sim")]
+extern crate alloc;
+
+pub mod flash;
+pub mod journal;
+pub mod record;
+#[cfg(feature = "sim")]
+pub mod sim;
+pub mod slots;
+pub mod upload;
+pub mod verify;

@@ -1,0 +1,184 @@
+//! What an update refuses, and how it goes on.
+
+mod common;
+
+use common::{LAST, NEW, OLD, Stub, boot, layout, signed, update, upload};
+use gradgate_bundle::error::{ParseError, VerifyError};
+use gradgate_bundle::keys::from_seed;
+use gradgate_bundle::manifest::DeviceClass;
+use gradgate_device::flash::Layout;
+use gradgate_device::record::{Slot, SlotState};
+use gradgate_device::sim::{SimFlash, sim_bundle, sim_key};
+use gradgate_device::slots::{SlotError, Slots, TRIAL_BOOTS_MAX};
+use gradgate_device::upload::Progress;
+use gradgate_device::verify::Refusal;
+
+fn place() -> Layout {
+    layout(32, 0xFF, 512, 512, [4, 4])
+}
+
+fn confirmed() -> Slots<SimFlash> {
+    let mut slots = boot(SimFlash::new(&place(), 1), &place(), Stub::default());
+    update(&mut slots, &signed(700, OLD)).expect("no faults");
+    slots
+}
+
+#[test]
+fn refused_bundles_touch_nothing() {
+    let mut slots = confirmed();
+    let good = signed(700, NEW);
+    let other_class = sim_bundle(700, NEW, DeviceClass::CortexM4F, &sim_key());
+    let other_key = sim_bundle(700, NEW, DeviceClass::Any, &from_seed(&[2; 32]));
+    let mut unsigned = good.clone();
+    unsigned[256..320].fill(0);
+    let signature = |error| Refusal::Signature(error);
+    let cases = [
+        (unsigned, signature(VerifyError::Unsigned)),
+        (signed(2049, NEW), Refusal::Length { bytes: 2049 }),
+        (signed(700, OLD - 1), Refusal::Counter { bundle: OLD - 1, floor: OLD }),
+    ];
+    let before = slots.flash().operations();
+    let mut refusal = |bundle: &[u8]| {
+        let error = slots.begin(bundle.first_chunk().expect("long enough"));
+        assert_eq!(slots.flash().operations(), before);
+        match error {
+            Err(SlotError::Refused(refusal)) => refusal,
+            other => panic!("{other:?}"),
+        }
+    };
+    for (bundle, expected) in cases {
+        assert_eq!(refusal(&bundle), expected);
+    }
+    assert!(matches!(
+        refusal(&other_class),
+        Refusal::DeviceClass(ParseError::DeviceClass { bundle: 1, .. })
+    ));
+    assert!(matches!(refusal(&other_key), Refusal::Signature(VerifyError::WrongKey { .. })));
+    for bit in (0..320 * 8).step_by(7) {
+        let mut forged = good.clone();
+        forged[bit / 8] ^= 1 << (bit % 8);
+        assert!(matches!(refusal(&forged), Refusal::Signature(_)), "bit {bit}");
+    }
+}
+
+#[test]
+fn damaged_bytes_are_never_staged() {
+    for place in [320, 500, 699] {
+        let mut slots = confirmed();
+        let good = signed(700, NEW);
+        let mut bundle = good.clone();
+        bundle[place] ^= 1;
+        let error = upload(&mut slots, &bundle, 64).expect_err("damaged");
+        assert!(matches!(error, SlotError::Refused(Refusal::Damaged(_))), "{error:?}");
+        assert_eq!(slots.state().content(Slot::B).state, SlotState::Empty);
+        assert_eq!(slots.activate(&mut Stub::default()), Err(SlotError::NotStaged));
+        assert_eq!(update(&mut slots, &good), Ok(()));
+    }
+}
+
+#[test]
+fn an_interrupted_upload_goes_on_at_its_sector() {
+    let mut slots = confirmed();
+    let bundle = signed(1800, NEW);
+    let prefix = bundle.first_chunk().expect("long enough");
+    assert_eq!(slots.begin(prefix), Ok(Progress::Erase { sectors: 4 }));
+    while slots.prepare() != Ok(Progress::Write { offset: 0 }) {}
+    assert_eq!(slots.write(1, &[0]), Err(SlotError::Offset { expected: 0 }));
+    let long = slots.write(0, &[0; 1801]);
+    assert_eq!(long, Err(SlotError::Refused(Refusal::Length { bytes: 1800 })));
+    assert_eq!(slots.write(0, &bundle[..1500]), Ok(Progress::Write { offset: 1500 }));
+    assert_eq!(slots.finish(), Err(SlotError::NotReady));
+
+    let mut slots = boot(slots.into_flash(), &place(), Stub::default());
+    assert_eq!(slots.begin(prefix), Ok(Progress::Erase { sectors: 2 }));
+    assert_eq!(slots.prepare(), Ok(Progress::Erase { sectors: 1 }));
+    assert_eq!(slots.prepare(), Ok(Progress::Write { offset: 1024 }));
+    assert_eq!(slots.write(1024, &bundle[1024..]), Ok(Progress::Finish));
+    assert_eq!(slots.finish(), Ok(()));
+    assert_eq!(slots.begin(prefix), Ok(Progress::Staged));
+    // Another bundle begins anew.
+    let other = signed(1800, LAST);
+    let begun = slots.begin(other.first_chunk().expect("long enough"));
+    assert_eq!(begun, Ok(Progress::Erase { sectors: 4 }));
+}
+
+#[test]
+fn a_trial_that_nobody_confirms_ends() {
+    let mut slots = confirmed();
+    upload(&mut slots, &signed(700, NEW), 64).expect("no faults");
+    assert_eq!(slots.activate(&mut Stub::default()), Ok(Slot::B));
+    let prefix = signed(700, LAST);
+    let prefix = prefix.first_chunk().expect("long enough");
+    assert_eq!(slots.begin(prefix), Err(SlotError::OnTrial));
+    for start in 2..=TRIAL_BOOTS_MAX + 1 {
+        slots = boot(slots.into_flash(), &place(), Stub::default());
+        let active = slots.active().expect("one is confirmed");
+        assert_eq!(active.trial, start <= TRIAL_BOOTS_MAX, "start {start}");
+    }
+    assert_eq!(slots.state().content(Slot::B).state, SlotState::Rejected);
+    assert_eq!(slots.counter_floor(), OLD);
+    assert_eq!(slots.confirm(), Err(SlotError::NotOnTrial));
+    assert_eq!(slots.revert(&mut Stub::default()), Err(SlotError::NotOnTrial));
+}
+
+#[test]
+fn what_is_loaded_is_what_was_signed() {
+    let mut slots = confirmed();
+    let bundle = signed(700, OLD);
+    let mut memory = vec![0; 1000];
+    let mut active = slots.bundle().expect("it runs");
+    assert_eq!(active.load(&mut memory).expect("whole").bytes(), bundle);
+    let short = active.load(&mut memory[..699]);
+    assert_eq!(short.err(), Some(Refusal::Length { bytes: 700 }));
+    let mut other = bundle.clone();
+    other[699] ^= 0x80;
+    assert!(matches!(active.admit(&other), Err(Refusal::Damaged(_))));
+}
+
+/// Whatever fails, only whole bundles run; once reads are right again, the confirmed one does.
+#[test]
+fn failing_flash_runs_nothing_unverified() {
+    for seed in 0..60 {
+        let mut flash = confirmed().into_flash();
+        flash.reseed(seed);
+        flash.rates.read = [1_000_000, 500_000, 50_000][seed as usize % 3];
+        flash.rates.flip = [0, 100_000][seed as usize % 2];
+        let slots = boot(flash, &place(), Stub::default());
+        if let Some(active) = slots.active() {
+            let address = place().slot(active.slot).address;
+            assert_eq!(slots.flash().solid(address, 700), Some(&signed(700, OLD)[..]));
+        }
+        if seed % 3 == 0 {
+            assert!(slots.active().is_none());
+            let mut flash = slots.into_flash();
+            flash.rates.read = 0;
+            flash.rates.flip = 0;
+            let slots = boot(flash, &place(), Stub::default());
+            assert_eq!(slots.active().map(|active| active.trial), Some(false), "seed {seed}");
+        }
+    }
+}
+
+/// Writes that fail now and then are made good by trying again.
+#[test]
+fn failing_writes_delay_an_update_and_break_nothing() {
+    let mut done = 0;
+    for seed in 0..30 {
+        let mut flash = confirmed().into_flash();
+        flash.reseed(seed);
+        flash.rates.program = 20_000;
+        flash.rates.erase = 20_000;
+        let mut slots = boot(flash, &place(), Stub::default());
+        let whole = update(&mut slots, &signed(700, NEW)).is_ok();
+        done += u32::from(whole);
+        let mut flash = slots.into_flash();
+        flash.rates.program = 0;
+        flash.rates.erase = 0;
+        let mut slots = boot(flash, &place(), Stub::default());
+        let counter = slots.active().expect("one is confirmed").admitted.counter();
+        assert!(counter == NEW || !whole && counter == OLD, "seed {seed}: {counter}");
+        assert_eq!(update(&mut slots, &signed(700, LAST)), Ok(()), "seed {seed}");
+        assert_eq!(slots.flash().violations(), 0);
+    }
+    assert!(done > 0);
+}
