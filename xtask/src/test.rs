@@ -11,8 +11,14 @@ use crate::stage::{self, Outcome, Report, Stage};
 use crate::{no_panic, oracle, peers, process, qemu, repo, setup, tidy};
 
 /// Crates that run on a device.
-const DEVICE_CRATES: [&str; 5] =
-    ["gradgate-bundle", "gradgate-frame", "gradgate-gate", "gradgate-engine", "gradgate-device"];
+const DEVICE_CRATES: [&str; 6] = [
+    "gradgate-bundle",
+    "gradgate-frame",
+    "gradgate-gate",
+    "gradgate-engine",
+    "gradgate-device",
+    "gradgate-link",
+];
 /// What they are built for, besides the host.
 const BARE_TARGETS: [&str; 2] = ["thumbv7em-none-eabihf", "thumbv8m.main-none-eabihf"];
 /// The Linux on ARM that they are tested on, emulated.

@@ -1,0 +1,162 @@
+//! The device's side: pieces in order into a [`Sink`].
+
+use sha2::{Digest as _, Sha256};
+
+use crate::message::{Digest, Refusal, Reply, Request};
+
+/// Where an upload goes, such as the slot that is not active.
+pub trait Sink {
+    /// Make room for an upload; what was there is gone.
+    fn begin(&mut self, total_bytes: u32) -> Result<(), SinkError>;
+    /// Take bytes; offsets come in order and without gaps.
+    fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), SinkError>;
+    /// All bytes are there, and their digest is right.
+    fn finish(&mut self, total_bytes: u32, digest: &Digest) -> Result<(), SinkError>;
+}
+
+/// Why a sink took nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SinkError {
+    /// Still at work; nothing was taken, the same is welcome later.
+    NotNow,
+    /// The upload is too long.
+    Room,
+    /// The memory failed; the upload is lost.
+    Storage,
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    Idle,
+    Receiving { total_bytes: u32, digest: Digest, offset: u32, hash: Sha256 },
+    Complete { total_bytes: u32, digest: Digest },
+}
+
+/// How far an upload came.
+#[derive(Clone, Debug)]
+pub struct Receiver {
+    state: State,
+}
+
+impl Default for Receiver {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Receiver {
+    /// No upload.
+    pub fn new() -> Receiver {
+        Receiver { state: State::Idle }
+    }
+
+    /// Forgets the upload, as when its slot was erased.
+    pub fn abandon(&mut self) {
+        self.state = State::Idle;
+    }
+
+    /// Answers the requests of an upload; `None` for others.
+    pub fn answer(
+        &mut self,
+        request: &Request<'_>,
+        sink: &mut impl Sink,
+    ) -> Option<Reply<'static>> {
+        let result = match *request {
+            Request::UploadBegin { total_bytes, digest } => self.begin(total_bytes, digest, sink),
+            Request::UploadChunk { offset, bytes } => self.chunk(offset, bytes, sink),
+            Request::UploadFinish => self.finish(sink).map(|()| Reply::Done),
+            _ => return None,
+        };
+        Some(result.unwrap_or_else(Reply::Refused))
+    }
+
+    fn begin(
+        &mut self,
+        total_bytes: u32,
+        digest: Digest,
+        sink: &mut impl Sink,
+    ) -> Result<Reply<'static>, Refusal> {
+        let known = match &self.state {
+            State::Idle => None,
+            State::Receiving { total_bytes, digest, offset, .. } => {
+                Some((*total_bytes, *digest, *offset))
+            }
+            State::Complete { total_bytes, digest } => Some((*total_bytes, *digest, *total_bytes)),
+        };
+        if let Some((known_bytes, known_digest, offset)) = known
+            && (known_bytes, known_digest) == (total_bytes, digest)
+        {
+            return Ok(Reply::Upload { offset });
+        }
+        if total_bytes == 0 {
+            return Err(Refusal::Range);
+        }
+        // From here on the sink may have lost what it had.
+        self.state = State::Idle;
+        sink.begin(total_bytes).map_err(refusal)?;
+        self.state = State::Receiving { total_bytes, digest, offset: 0, hash: Sha256::new() };
+        Ok(Reply::Upload { offset: 0 })
+    }
+
+    fn chunk(
+        &mut self,
+        at: u32,
+        bytes: &[u8],
+        sink: &mut impl Sink,
+    ) -> Result<Reply<'static>, Refusal> {
+        let (total_bytes, offset, hash) = match &mut self.state {
+            State::Receiving { total_bytes, offset, hash, .. } => (*total_bytes, offset, hash),
+            State::Complete { total_bytes, .. } => {
+                return Ok(Reply::Upload { offset: *total_bytes });
+            }
+            State::Idle => return Err(Refusal::State),
+        };
+        if at != *offset {
+            return Ok(Reply::Upload { offset: *offset });
+        }
+        let end = u32::try_from(bytes.len()).ok().and_then(|length| at.checked_add(length));
+        let Some(end) = end.filter(|end| *end > at && *end <= total_bytes) else {
+            return Err(Refusal::Range);
+        };
+        if let Err(error) = sink.write(at, bytes) {
+            if error != SinkError::NotNow {
+                self.state = State::Idle;
+            }
+            return Err(refusal(error));
+        }
+        hash.update(bytes);
+        *offset = end;
+        Ok(Reply::Upload { offset: end })
+    }
+
+    fn finish(&mut self, sink: &mut impl Sink) -> Result<(), Refusal> {
+        let (total_bytes, digest, found) = match &self.state {
+            State::Complete { .. } => return Ok(()),
+            State::Receiving { total_bytes, digest, offset, hash } if offset == total_bytes => {
+                (*total_bytes, *digest, Digest::from(hash.clone().finalize()))
+            }
+            State::Receiving { .. } | State::Idle => return Err(Refusal::State),
+        };
+        if found != digest {
+            self.state = State::Idle;
+            return Err(Refusal::Digest);
+        }
+        match sink.finish(total_bytes, &digest) {
+            Ok(()) => self.state = State::Complete { total_bytes, digest },
+            Err(SinkError::NotNow) => return Err(Refusal::NotNow),
+            Err(error) => {
+                self.state = State::Idle;
+                return Err(refusal(error));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn refusal(error: SinkError) -> Refusal {
+    match error {
+        SinkError::NotNow => Refusal::NotNow,
+        SinkError::Room => Refusal::Range,
+        SinkError::Storage => Refusal::Storage,
+    }
+}
