@@ -94,12 +94,12 @@ fn read(path: &Path) -> Result<FeatureSet> {
 }
 
 /// Frames given twice would be their own twins, or normal and anomalous at once.
-fn check_distinct(paths: &[&Path]) -> Result<()> {
+pub fn check_distinct(paths: &[&Path]) -> Result<()> {
     let mut seen = Vec::new();
     for path in paths {
         let Ok(place) = path.canonicalize() else { continue };
         if seen.contains(&place) {
-            bail!("{} is given twice: each file of features once", path.display());
+            bail!("{} is given twice: give each file once", path.display());
         }
         seen.push(place);
     }

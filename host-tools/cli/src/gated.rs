@@ -13,6 +13,7 @@ use gradgate_bundle::header::names;
 use gradgate_detect::attribution::attribution;
 use gradgate_detect::drift::{Martingale, RATE, Spacing};
 use gradgate_detect::events::{Rate, Replay, Seen, Tally};
+use gradgate_detect::pace::Pace;
 use gradgate_engine::Engine;
 use gradgate_frame::FrozenWatch;
 use gradgate_frames::Pixels;
@@ -28,6 +29,8 @@ const WORST: usize = 5;
 const TENSORS: usize = 3;
 /// What is looked for where the bundle promises nothing: events an hour, confidence.
 const USUAL: (f64, f64) = (1.0, 0.95);
+/// Microseconds of an hour.
+const HOUR_US: f64 = 3.6e9;
 /// Fewer bets of a recording than this can hardly raise the alarm.
 const BETS_MIN: u64 = 20;
 
@@ -38,6 +41,9 @@ pub struct Gated {
     window: usize,
     replay: Replay,
     sequence: Option<String>,
+    /// Of the sequence at hand: names may be equal where sources are not.
+    source: Option<i64>,
+    pace: Pace,
     /// What the gate's window holds: the last verdicts since the gate opened, frames of BLOCKs.
     verdicts: VecDeque<Option<Suspect>>,
     worst: Vec<Event>,
@@ -94,6 +100,8 @@ impl Gated {
             window: usize::from(policy.m),
             replay,
             sequence: None,
+            source: None,
+            pace: Pace::default(),
             verdicts: VecDeque::new(),
             worst: Vec::new(),
             latest: Vec::new(),
@@ -118,16 +126,23 @@ impl Gated {
             judged.spoil(fault.to_string());
         }
         // A file that cannot be read knows no sequence: it is a lost frame of the one at hand.
-        let lost = judged.is_unreadable() && self.sequence.is_some();
-        if !lost && judged.sequence != self.sequence {
-            self.end_sequence();
-            self.sequence.clone_from(&judged.sequence);
+        if judged.is_unreadable() && self.sequence.is_some() {
+            judged.sequence.clone_from(&self.sequence);
+        } else {
+            let source = judged.source.filter(|_| judged.sequence.is_some());
+            if source != self.source {
+                self.end_sequence();
+                self.sequence.clone_from(&judged.sequence);
+                self.source = source;
+            }
         }
         if self.sequence.is_none() {
             self.unordered += 1;
             return None;
         }
-        let seen = self.replay.observe(judged.time_ns, judged.verdict);
+        let time_ns = judged.gate_time_ns();
+        self.pace.observe(time_ns);
+        let seen = self.replay.observe(time_ns, judged.verdict);
         self.note(judged, &seen);
         if let Some(judgement) = judged.judgement
             && self.drift.spacing.admits(seen.time_us)
@@ -185,6 +200,8 @@ impl Gated {
 
     fn end_sequence(&mut self) {
         self.replay.next_sequence();
+        self.pace.next_sequence();
+        self.source = None;
         self.verdicts.clear();
         let fresh = Martingale::new(self.drift.calibration_frames);
         let ended = std::mem::replace(&mut self.drift.martingale, fresh);
@@ -207,7 +224,7 @@ impl Gated {
         let tally = self.replay.tally();
         let mut text = String::new();
         if tally.frames > 0 {
-            text.push_str(&rate_text(&tally, bundle));
+            text.push_str(&rate_text(&tally, &self.pace, bundle));
             text.push_str(&self.drift.text());
         } else if self.unordered > 0 {
             text.push_str(
@@ -241,7 +258,8 @@ fn calibration_frames(bundle: &Bundle<'_>) -> u64 {
     (2.0 * f64::from(highest.unwrap_or(0.0)).exp() - 1.0).max(0.0) as u64
 }
 
-fn rate_text(tally: &Tally, bundle: &Bundle<'_>) -> String {
+fn rate_text(tally: &Tally, pace: &Pace, bundle: &Bundle<'_>) -> String {
+    let policy = bundle.header().policy;
     let (_, evidence) = EventEvidence::of(bundle.header().evidence.source);
     let promised = evidence.map(|evidence| (evidence.per_hour, evidence.confidence));
     let (per_hour, confidence) = promised.unwrap_or(USUAL);
@@ -257,11 +275,18 @@ fn rate_text(tally: &Tally, bundle: &Bundle<'_>) -> String {
         let hourly = tally.blocked as f64 / tally.seen_hours();
         let _ = write!(text, "; BLOCK frames: {}, {hourly:.1} an hour", tally.blocked);
     }
+    let (step, how) = match pace.median_us() {
+        Some(median) => (median, "as recorded, median"),
+        None => (u64::from(policy.frame_period_us), "by the policy, without times"),
+    };
+    let hourly = HOUR_US / step.max(1) as f64;
+    let _ = write!(text, "\na frame every {step} us ({how}): {hourly:.0} frames an hour\n");
+    text.push_str(&pace.warning(&policy));
     let causes = match tally.causes() {
         causes if causes.is_empty() => causes,
         causes => format!(" ({causes})"),
     };
-    let _ = write!(text, "\n{}{causes}\n", rate.text());
+    let _ = writeln!(text, "{}{causes}", rate.text());
     let origin = match evidence {
         Some(_) => "on these frames, were they all normal, the bundle's ",
         None => "the bundle promises nothing per hour (gradgate calibrate); a ",

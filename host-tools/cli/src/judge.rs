@@ -22,6 +22,8 @@ pub struct Judged {
     pub name: String,
     /// When it was taken.
     pub time_ns: Option<i64>,
+    /// Its source's number among the frames of one opening; `None` for one that cannot be read.
+    pub source: Option<i64>,
     /// The sequence that it belongs to; `None` for a picture without order.
     pub sequence: Option<String>,
     /// True class, where it is known.
@@ -55,6 +57,7 @@ pub fn judge(
     let mut judged = Judged {
         name: frame.name,
         time_ns: frame.time_ns,
+        source: Some(frame.source),
         sequence: None,
         label: frame.label,
         class: None,
@@ -90,6 +93,7 @@ fn unreadable(error: FramesError) -> Result<Judged> {
     let cause = text.strip_prefix(&name).unwrap_or(&text).trim_start_matches([':', ',', ' ']);
     Ok(Judged {
         time_ns: None,
+        source: None,
         sequence: None,
         label: None,
         class: None,
@@ -106,6 +110,12 @@ impl Judged {
     pub fn spoil(&mut self, fault: String) {
         self.sensor.get_or_insert(fault);
         self.verdict = Verdict::Unknown { cause: Cause::Sensor };
+    }
+
+    /// When the gate sees it: a frame that cannot be read has no stamp, and when it was logged is
+    /// another clock.
+    pub fn gate_time_ns(&self) -> Option<i64> {
+        self.time_ns.filter(|_| !self.is_unreadable())
     }
 
     /// Whether its file held no picture.

@@ -6,7 +6,9 @@
 //! *Hours* are those in which the gate was open, for a closed gate cannot close: time until it
 //! opens, and closed time after an event, shows nothing. Every sequence begins with a new gate.
 //! A gap in a recording is silence to the lease, and closes the gate like any silence; its time is
-//! no part of the hours. Frames without a time come a frame period after one another.
+//! no part of the hours. Frames without a time come a frame period after one another; in a sequence
+//! whose frames have times, one without (it could not be read) comes with the frame before it: the
+//! two clocks are never mixed, and silence is the lease's matter.
 
 use gradgate_bundle::header::Policy;
 use gradgate_gate::gate::lease_us;
@@ -17,6 +19,9 @@ use crate::poisson;
 /// Microseconds of an hour.
 const HOUR_US: f64 = 3.6e9;
 
+/// Where a sequence begins on the gate's clock: recorded times may lie before and after it.
+const ORIGIN_US: u64 = 1 << 62;
+
 /// The gate over one sequence after another.
 #[derive(Clone, Debug)]
 pub struct Replay {
@@ -26,6 +31,8 @@ pub struct Replay {
     /// Of the sequence: time of its first and of its last frame.
     first_us: u64,
     last_us: Option<u64>,
+    /// From recorded times to the gate's clock, once one was seen.
+    shift_us: Option<u64>,
     frames: u64,
     opened: bool,
     tally: Tally,
@@ -83,6 +90,7 @@ impl Replay {
             gate,
             first_us: 0,
             last_us: None,
+            shift_us: None,
             frames: 0,
             opened: false,
             tally: Tally::default(),
@@ -92,18 +100,13 @@ impl Replay {
     /// The next frame belongs to another sequence: the gate begins anew.
     pub fn next_sequence(&mut self) {
         self.tally = self.tally();
-        (self.gate, self.last_us) = (self.fresh, None);
+        (self.gate, self.last_us, self.shift_us) = (self.fresh, None, None);
         (self.frames, self.opened) = (0, false);
     }
 
-    /// Takes a frame of the sequence; without a time it comes a frame period after the one before.
+    /// Takes a frame of the sequence; without a time it comes as the top of this file says.
     pub fn observe(&mut self, time_ns: Option<i64>, verdict: Verdict) -> Seen {
-        let period = u64::from(self.policy.frame_period_us);
-        let now = match (time_ns.map(from_ns), self.last_us) {
-            (Some(now), _) => now,
-            (None, Some(last)) => last.saturating_add(period),
-            (None, None) => 0,
-        };
+        let now = self.now_us(time_ns);
         let last = *self.last_us.get_or_insert(now);
         if self.frames == 0 {
             self.first_us = now;
@@ -127,6 +130,21 @@ impl Replay {
             time_us: now.saturating_sub(self.first_us),
             state: self.gate.state(),
             changes: [silent, own],
+        }
+    }
+
+    /// When a frame comes, on the gate's clock.
+    fn now_us(&mut self, time_ns: Option<i64>) -> u64 {
+        let last = self.last_us.unwrap_or(ORIGIN_US);
+        match (time_ns.map(from_ns), self.last_us) {
+            (Some(time), _) => {
+                let shift = *self.shift_us.get_or_insert(last.wrapping_sub(time));
+                time.wrapping_add(shift)
+            }
+            (None, Some(_)) if self.shift_us.is_none() => {
+                last.saturating_add(u64::from(self.policy.frame_period_us))
+            }
+            (None, _) => last,
         }
     }
 
@@ -338,6 +356,35 @@ mod tests {
                 }
                 let tally = replay.tally();
                 assert_eq!((tally.events(), tally.open_us), (events, open_ms * 1_000), "{times:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_frame_without_time_never_passes_the_next() {
+        // Milliseconds, `None` for a frame that cannot be read, which is UNKNOWN; the policy's
+        // period is 100 ms, its lease 200. Why there were events, and open milliseconds.
+        let cases: [(&[Option<i64>], &str, u64); 7] = [
+            (&[Some(0), Some(33), Some(66), None, Some(133), Some(166)], "", 133),
+            (&[Some(0), Some(33), None, None, None, Some(100), Some(133)], "", 100),
+            (&[Some(0), Some(100), None, Some(301), Some(400)], "LEASE 1", 0),
+            (&[Some(0), Some(100), Some(200), None, None], "", 100),
+            // Unreadable ones at the beginning.
+            (&[None, None, Some(0), Some(33), Some(66)], "", 33),
+            // Without any times a lost frame takes its period.
+            (&[None, None, None], "never opened 1", 0),
+            (&[Some(0), Some(100), None, Some(99), Some(200)], "CLOCK 1", 0),
+        ];
+        for base in [0, -5_000_000_000, 1_700_000_000_000_000_000, i64::MIN] {
+            for (times, causes, open_ms) in cases {
+                let mut replay = Replay::new(&policy()).unwrap();
+                for ms in times {
+                    let verdict = if ms.is_some() { Verdict::Pass } else { UNKNOWN };
+                    replay.observe(ms.map(|ms| base + ms * 1_000_000), verdict);
+                }
+                let tally = replay.tally();
+                let found = (tally.causes(), tally.open_us);
+                assert_eq!(found, (causes.to_owned(), open_ms * 1_000), "{base} {times:?}");
             }
         }
     }

@@ -26,6 +26,7 @@ pub mod image_statistics;
 pub mod linear;
 pub mod matrix_fit;
 pub mod metrics;
+pub mod pace;
 pub mod plain;
 pub mod poisson;
 pub mod random;

@@ -14,6 +14,7 @@ use gradgate_gate::verdict::Limits;
 use gradgate_gate::{Cause, Verdict};
 
 use crate::events::{Replay, Tally};
+use crate::pace::Pace;
 use crate::random::Random;
 use crate::{DetectError, FeatureSet};
 
@@ -42,6 +43,9 @@ const SLOPE_EVENTS: u64 = 8;
 /// The slope is trusted to make events so many times rarer than the last one that was seen; fewer
 /// hours than that takes end with a threshold that may be too low, and the audit says so.
 const REACH: f64 = 30.0;
+
+/// Before the number of a recording's group, as gradgate-frames names it.
+const GROUP: &str = " group ";
 
 /// A frame of a sequence: its time, and its score or why it has none.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -102,7 +106,7 @@ pub fn of_features(set: &FeatureSet, frames: &[usize], scores: &[f32]) -> Vec<Se
     long.filter(|sequence| sequence.frames.len() > 1).collect()
 }
 
-/// Calibration and audit part, whole sequences.
+/// Calibration and audit part, whole sequences, those of one origin in one part.
 ///
 /// # Errors
 /// Fewer than two sequences with a score.
@@ -110,57 +114,61 @@ pub fn split(
     sequences: Vec<Sequence>,
     seed: u64,
 ) -> Result<(Vec<Sequence>, Vec<Sequence>), DetectError> {
-    let mut order: Vec<Sequence> =
-        sequences.into_iter().filter(|sequence| sequence.scores().next().is_some()).collect();
+    let mut order: Vec<Vec<Sequence>> = Vec::new();
+    for sequence in sequences.into_iter().filter(|sequence| sequence.scores().next().is_some()) {
+        let kin = order.iter_mut().find(|kin| kin[0].origin() == sequence.origin());
+        match kin {
+            Some(kin) => kin.push(sequence),
+            None => order.push(vec![sequence]),
+        }
+    }
     if order.len() < 2 {
         return Err(DetectError::TooFew {
             purpose: "calibrating the gate on some sequences and auditing it on others".into(),
             have: order.len(),
             need: 2,
-            unit: "normal sequences (recordings, tracks, --group N)",
+            unit: "normal sequences (recordings, tracks, --group N of pictures; the groups of one \
+                   recording are not independent, and count as one)",
         });
     }
     Random::new(seed, "calibrate").shuffle(&mut order);
-    let total: usize = order.iter().map(|sequence| sequence.frames.len()).sum();
+    let frames = |kin: &[Sequence]| kin.iter().map(|sequence| sequence.frames.len()).sum::<usize>();
+    let total: usize = order.iter().map(|kin| frames(kin)).sum();
     let (mut calibration, mut audit) = (Vec::new(), Vec::new());
     let mut filled = 0;
     let last = order.len() - 1;
-    for (index, sequence) in order.into_iter().enumerate() {
-        let length = sequence.frames.len();
+    for (index, kin) in order.into_iter().enumerate() {
+        let length = frames(&kin);
         let due = CALIBRATION_SHARE * total as f64 >= filled as f64 + length as f64 / 2.0;
         if index == 0 || (due && index < last) {
             filled += length;
-            calibration.push(sequence);
+            calibration.extend(kin);
         } else {
-            audit.push(sequence);
+            audit.extend(kin);
         }
     }
     Ok((calibration, audit))
 }
 
-/// The frame period that times say: their median distance, in microseconds; `None` where no
-/// sequence has times.
-///
-/// # Errors
-/// Times that run backwards, with sequence and frame.
-pub fn frame_period_us(sequences: &[Sequence]) -> Result<Option<u32>, DetectError> {
-    let mut steps = Vec::new();
+/// The pace of their frames, and the first of them that is earlier than the one before it, as
+/// sequence and frame.
+pub fn pace(sequences: &[Sequence]) -> (Pace, Option<(&str, usize)>) {
+    let (mut pace, mut first) = (Pace::default(), None);
     for sequence in sequences {
-        for (index, two) in sequence.frames.windows(2).enumerate() {
-            let [Some(before), Some(after)] = [two[0].time_ns, two[1].time_ns] else { continue };
-            if after < before {
-                return Err(DetectError::Data(format!(
-                    "{}: frame {} is earlier than the one before it; order the frames by time",
-                    sequence.name,
-                    index + 1
-                )));
+        pace.next_sequence();
+        for (index, frame) in sequence.frames.iter().enumerate() {
+            if pace.observe(frame.time_ns) {
+                first = first.or(Some((sequence.name.as_str(), index)));
             }
-            steps.push(after.saturating_sub(before) / 1_000);
         }
     }
-    steps.sort_unstable();
-    let median = steps.get(steps.len() / 2).copied();
-    Ok(median.map(|us| u32::try_from(us.clamp(1, 10_000_000)).unwrap_or(10_000_000)))
+    (pace, first)
+}
+
+/// The frame period of a policy for this pace, in microseconds; `None` where no sequence has times.
+pub fn frame_period_us(pace: &Pace) -> Option<u32> {
+    let median = pace.median_us();
+    median.map(|us| u32::try_from(us.clamp(1, 10_000_000)).unwrap_or(10_000_000))
 }
 
 /// The gate over sequences.
@@ -284,6 +292,22 @@ impl Sequence {
     /// Scores of the frames that have one.
     pub fn scores(&self) -> impl Iterator<Item = f32> + '_ {
         self.frames.iter().filter_map(|frame| frame.score.ok())
+    }
+
+    /// What it is a group of (`drive.mcap:/camera` of `drive.mcap:/camera group 3`), else its name:
+    /// groups of one recording are neighbours.
+    pub fn origin(&self) -> &str {
+        let number =
+            |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        match self.name.rsplit_once(GROUP) {
+            Some((origin, group)) if number(group) => origin,
+            _ => &self.name,
+        }
+    }
+
+    /// Whether every frame with a score has a time, so that its hours passed as counted.
+    pub fn is_recorded(&self) -> bool {
+        self.frames.iter().all(|frame| frame.time_ns.is_some() || frame.score.is_err())
     }
 
     /// Frames with a score, and those above a threshold.

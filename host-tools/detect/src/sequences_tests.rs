@@ -91,6 +91,37 @@ fn sequences_stay_whole_and_both_parts_have_some() {
 }
 
 #[test]
+fn groups_of_one_recording_stay_on_one_side() {
+    let named = |name: &str, mut sequence: Sequence| {
+        sequence.name = name.to_owned();
+        sequence
+    };
+    let names: Vec<String> =
+        (0..12).map(|index| format!("{}.mcap:/cam group {index}", index % 3)).collect();
+    let all: Vec<Sequence> =
+        names.iter().zip(videos(1, 12, 50)).map(|(name, one)| named(name, one)).collect();
+    for seed in 0..20 {
+        let (calibration, audit) = split(all.clone(), seed).unwrap();
+        assert_eq!(calibration.len() + audit.len(), 12);
+        for one in &calibration {
+            assert!(audit.iter().all(|other| other.origin() != one.origin()), "{}", one.name);
+        }
+    }
+    let one: Vec<Sequence> = all.into_iter().filter(|one| one.name.starts_with("0.mcap")).collect();
+    let error = split(one, 0).unwrap_err().to_string();
+    assert!(error.contains("groups of one recording are not independent"), "{error}");
+    for (name, origin) in [
+        ("a.mcap:/cam group 12", "a.mcap:/cam"),
+        ("a.mcap:/cam", "a.mcap:/cam"),
+        ("group 3", "group 3"),
+        ("a group 3.mcap:/cam", "a group 3.mcap:/cam"),
+        ("a group ", "a group "),
+    ] {
+        assert_eq!(named(name, Sequence::default()).origin(), origin);
+    }
+}
+
+#[test]
 fn the_frame_period_is_what_times_say() {
     let timed = |times: &[Option<i64>]| Sequence {
         name: "drive".into(),
@@ -107,10 +138,13 @@ fn the_frame_period_is_what_times_say() {
         (&[Some(0), Some(0), Some(0)], Some(1)),
     ];
     for (times, wanted) in cases {
-        assert_eq!(frame_period_us(&[timed(times)]).unwrap(), wanted, "{times:?}");
+        assert_eq!(frame_period_us(&pace(&[timed(times)]).0), wanted, "{times:?}");
     }
-    let error = frame_period_us(&[timed(&[Some(5), Some(4)])]).unwrap_err().to_string();
-    assert!(error.contains("drive: frame 1 is earlier"), "{error}");
+    // A stamp that runs back is told, and no reason to refuse the rest.
+    let back = [timed(&[Some(5), Some(6)]), timed(&[Some(5), Some(4), Some(7), Some(3)])];
+    let (pace, first) = pace(&back);
+    assert_eq!((pace.backward(), first), (2, Some(("drive", 1))));
+    assert_eq!(frame_period_us(&pace), Some(3_000));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Opening any mix of files and folders as one numbered list of frames.
 
+mod labels;
 mod taken;
 
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ use crate::pipe::{Pipe, standard_input};
 use crate::recording::Recording;
 use crate::signs::{self, SignFrames, Spec};
 use crate::tensors::Tensors;
+use labels::labels;
 
 /// Samples in rows, columns, channels, at the size given to [`open`].
 #[derive(Clone, Debug, PartialEq)]
@@ -119,6 +121,8 @@ pub(crate) trait Part: Send + Sync {
     fn recording(&self) -> Option<&Recording> {
         None
     }
+    /// Takes the name that tells a recording from others of the same opening.
+    fn rename(&mut self, _label: String) {}
     /// Reads and decodes entry `index`, which is below `len`.
     fn read(&self, index: usize) -> Result<Entry, FramesError>;
 }
@@ -177,6 +181,7 @@ pub fn open(paths: &[PathBuf], options: &OpenOptions) -> Result<Frames, FramesEr
         total = total.saturating_add(len);
         sources = sources.saturating_add(own);
     }
+    frames.tell_apart();
     frames.len = total.div_ceil(options.stride).min(options.limit.unwrap_or(usize::MAX));
     if !options.topics.is_empty() && frames.recordings().next().is_none() {
         let what = "topics are those of recordings (MCAP, .db3), and none was given";
@@ -292,12 +297,24 @@ impl Frames {
     pub fn source_id(&self, source: i64) -> i64 {
         match self.home(source) {
             Some((part, own)) if part.recording().is_some() => {
-                let name = part.sequence(own).unwrap_or_default();
+                let recording = part.recording();
+                let topic = recording.and_then(|recording| recording.topic_of(own));
+                let name = topic.map(|(name, _)| name).unwrap_or_default();
                 let digest = Sha256::digest(format!("{name} {own}"));
                 let start = digest.first_chunk().copied().unwrap_or_default();
                 (u64::from_le_bytes(start) >> 2) as i64
             }
             _ => source,
+        }
+    }
+
+    /// Names recordings by as much of their paths as tells them apart.
+    fn tell_apart(&mut self) {
+        let recordings = self.recordings().map(|recording| recording.path().to_owned());
+        let mut labels = labels(&recordings.collect::<Vec<_>>()).into_iter();
+        for numbered in self.parts.iter_mut().filter(|numbered| numbered.part.recording().is_some())
+        {
+            numbered.part.rename(labels.next().unwrap_or_default());
         }
     }
 
@@ -318,6 +335,15 @@ impl Frames {
 /// The source of entry `index` where only `group` tells.
 pub(crate) fn grouped(index: usize, group: Option<usize>) -> i64 {
     (index / group.unwrap_or(1)) as i64
+}
+
+/// The sequence that a group of a recording or pipe is; `None` where every frame stands alone.
+pub(crate) fn group_name(whole: &str, group: Option<usize>, number: i64) -> Option<String> {
+    match group {
+        None => Some(whole.to_owned()),
+        Some(1) => None,
+        Some(_) => Some(format!("{whole} group {number}")),
+    }
 }
 
 /// How many sources `len` entries have where only `group` tells.

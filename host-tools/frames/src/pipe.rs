@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use crate::error::{FramesError, Problem};
-use crate::frames::{Entry, Part, grouped, groups};
+use crate::frames::{Entry, Part, group_name, grouped, groups};
 use crate::options::OpenOptions;
 use crate::packed::PixelLayout;
 
@@ -191,8 +191,8 @@ impl Part for Pipe {
         if self.group.is_some() { groups(self.len(), self.group) } else { 1 }
     }
 
-    fn sequence(&self, _source: i64) -> Option<String> {
-        Some(NAME.to_owned())
+    fn sequence(&self, source: i64) -> Option<String> {
+        group_name(NAME, self.group, source)
     }
 
     fn read(&self, index: usize) -> Result<Entry, FramesError> {

@@ -20,7 +20,7 @@ pub use annotate::{AddedChannel, AddedMessage, Copied};
 pub use cdr::CdrWriter;
 
 use crate::error::{FramesError, Problem};
-use crate::frames::{Entry, Part, grouped, groups};
+use crate::frames::{Entry, Part, group_name, grouped, groups};
 use crate::options::OpenOptions;
 use crate::record::Records;
 use db3::Db3;
@@ -43,6 +43,8 @@ pub struct Cut {
 /// A recording and the topics of images that were chosen in it.
 pub struct Recording {
     path: PathBuf,
+    /// Tells it from others of the same opening.
+    label: String,
     store: Store,
     index: Index,
     /// Places in the index's topics.
@@ -287,7 +289,8 @@ impl Recording {
     ) -> Result<Self, FramesError> {
         let chosen = index.choose(path, &options.topics)?;
         let (path, group, max_pixels) = (path.to_owned(), options.group, options.max_pixels);
-        Ok(Recording { path, store, index, chosen, group, max_pixels })
+        let label = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Recording { path, label, store, index, chosen, group, max_pixels })
     }
 
     /// The file.
@@ -352,16 +355,13 @@ impl Part for Recording {
         self.chosen().map(|topic| self.sources_of(topic)).sum()
     }
 
-    fn sequence(&self, mut source: i64) -> Option<String> {
-        let file = self.path.file_name().unwrap_or_default().to_string_lossy();
-        for topic in self.chosen() {
-            let own = self.sources_of(topic) as i64;
-            if source < own {
-                return Some(format!("{file}:{}", topic.name));
-            }
-            source -= own;
-        }
-        None
+    fn sequence(&self, source: i64) -> Option<String> {
+        let (topic, group) = self.topic_of(source)?;
+        group_name(&topic, self.group, group)
+    }
+
+    fn rename(&mut self, label: String) {
+        self.label = label;
     }
 
     fn recording(&self) -> Option<&Recording> {
@@ -395,6 +395,18 @@ impl Part for Recording {
 }
 
 impl Recording {
+    /// The recording and the topic that a source is of, and the source's number in the topic.
+    pub(crate) fn topic_of(&self, mut source: i64) -> Option<(String, i64)> {
+        for topic in self.chosen() {
+            let own = self.sources_of(topic) as i64;
+            if source < own {
+                return Some((format!("{}:{}", self.label, topic.name), source));
+            }
+            source -= own;
+        }
+        None
+    }
+
     fn sources_of(&self, topic: &Topic) -> usize {
         if self.group.is_some() { groups(topic.slots.len(), self.group) } else { 1 }
     }

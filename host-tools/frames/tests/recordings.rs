@@ -84,6 +84,25 @@ fn topics_are_chosen_and_their_frames_stay_apart() {
         assert_eq!(two.sequence(1), Some(format!("{file}:/rgb")));
         assert_eq!((two.sequence(2), two.sequence(-1)), (None, None));
         assert_ne!(two.source_id(0), two.source_id(1));
+        let group = |size| OpenOptions {
+            topics: vec!["/mono".into(), "/rgb".into()],
+            group: Some(size),
+            ..OpenOptions::new(2, 4, 1)
+        };
+        // Groups of 2 of 3 frames each, named apart; their numbers follow from the topic's name.
+        let grouped = open(std::slice::from_ref(&path), &group(2)).expect("opens");
+        let name = |source| grouped.sequence(source).unwrap_or_default();
+        assert_eq!(
+            [name(0), name(1), name(2), name(3)],
+            ["/mono group 0", "/mono group 1", "/rgb group 0", "/rgb group 1"]
+                .map(|name| format!("{file}:{name}"))
+        );
+        assert_eq!(grouped.source_id(0), two.source_id(0));
+        if file == "rosbags.mcap" {
+            // Files of features keep it.
+            assert_eq!(two.source_id(0), 2_927_018_255_313_526_722);
+        }
+        assert_eq!(open(std::slice::from_ref(&path), &group(1)).expect("opens").sequence(0), None);
         // A number by name is the same in another opening.
         let other = frames(&path, &["/mono"], [2, 4, 1]).expect("opens");
         assert_eq!(other.source_id(0), two.source_id(0));

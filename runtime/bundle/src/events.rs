@@ -19,6 +19,9 @@ pub struct EventEvidence {
     pub per_hour: f64,
     /// With this confidence.
     pub confidence: f64,
+    /// Whether every judged frame had a time of its own, so that the hours passed as counted;
+    /// otherwise frames counted as a frame period each, or nothing is known of it.
+    pub recorded: bool,
 }
 
 impl EventEvidence {
@@ -38,13 +41,19 @@ impl EventEvidence {
     fn parse(line: &str) -> Option<EventEvidence> {
         let mut words = line.split([' ']);
         let mut value = |key: &str| words.next()?.strip_prefix(key)?.strip_prefix('=');
-        let evidence = EventEvidence {
+        let mut evidence = EventEvidence {
             events: value("events")?.parse().ok()?,
             open_hours: value("open-hours")?.parse().ok()?,
             sequences: value("sequences")?.parse().ok()?,
             frames: value("frames")?.parse().ok()?,
             per_hour: value("per-hour")?.parse().ok()?,
             confidence: value("confidence")?.parse().ok()?,
+            recorded: false,
+        };
+        evidence.recorded = match words.next() {
+            Some("times=recorded") => true,
+            Some("times=assumed") | None => false,
+            Some(_) => return None,
         };
         (words.next().is_none() && evidence.is_sound()).then_some(evidence)
     }
@@ -58,11 +67,13 @@ impl EventEvidence {
 
 impl fmt::Display for EventEvidence {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let EventEvidence { events, open_hours, sequences, frames, per_hour, confidence } = self;
+        let EventEvidence { events, open_hours, sequences, frames, per_hour, confidence, .. } =
+            self;
+        let times = if self.recorded { "recorded" } else { "assumed" };
         write!(
             out,
             "events={events} open-hours={open_hours} sequences={sequences} frames={frames} \
-             per-hour={per_hour} confidence={confidence}"
+             per-hour={per_hour} confidence={confidence} times={times}"
         )
     }
 }
@@ -76,7 +87,8 @@ mod tests {
 
     #[test]
     fn evidence_by_table() {
-        let line = "events=2 open-hours=7.25 sequences=4 frames=261000 per-hour=1 confidence=0.95";
+        let old = "events=2 open-hours=7.25 sequences=4 frames=261000 per-hour=1 confidence=0.95";
+        let line = &format!("{old} times=recorded");
         let (events, open_hours, sequences, frames) = (2, 7.25, 4, 261_000);
         let wanted = EventEvidence {
             events,
@@ -85,11 +97,17 @@ mod tests {
             frames,
             per_hour: 1.0,
             confidence: 0.95,
+            recorded: true,
         };
-        assert_eq!(format!("{wanted}"), line);
+        assert_eq!(&format!("{wanted}"), line);
         let full = format!("drive one\ndrive two\n{line}");
         assert_eq!(EventEvidence::of(&full), ("drive one\ndrive two", Some(wanted)));
         assert_eq!(EventEvidence::of(&format!("\n{line}")), ("", Some(wanted)));
+        // Hours of a line that says nothing of times are not known to have passed.
+        let assumed = EventEvidence { recorded: false, ..wanted };
+        for less in [old.into(), format!("{assumed}")] {
+            assert_eq!(EventEvidence::of(&format!("a\n{less}")), ("a", Some(assumed)));
+        }
         // Anything else is the name alone.
         for text in [
             "",
@@ -97,6 +115,8 @@ mod tests {
             line,
             "a\nb",
             &format!("a\n{line} more=1"),
+            &format!("a\n{old} more=1"),
+            &format!("a\n{old} times="),
             &format!("a\n{line}\n"),
             &format!("a\n{}", line.replace("7.25", "inf")),
             &format!("a\n{}", line.replace("7.25", "-1")),

@@ -14,11 +14,15 @@ use gradgate_bundle::keys::parse_secret;
 use gradgate_bundle::write::{SigningKey, sign};
 use gradgate_detect::drift::Spacing;
 use gradgate_detect::events::Tally;
-use gradgate_detect::sequences::{Choice, Goal, Sequence, choose, frame_period_us, replay, split};
+use gradgate_detect::pace::Pace;
+use gradgate_detect::sequences::{
+    Choice, Goal, Sequence, choose, frame_period_us, pace, replay, split,
+};
 use gradgate_gate::Reason;
 use gradgate_gate::verdict::Limits;
 
 use crate::executor::Packed;
+use crate::feature_files::check_distinct;
 use crate::frames::ChoiceArgs;
 use crate::output::{plain, print};
 use crate::parallel::ThreadsArgs;
@@ -52,14 +56,15 @@ pub struct Args {
     /// Gate events an hour that are promised at most
     #[arg(long, value_name = "RATE", default_value_t = 1.0, allow_negative_numbers = true)]
     max_events_per_hour: f64,
-    /// Confidence of the promise, between 0 and 1
+    /// Confidence of the promise, from 0.5 to below 1
     #[arg(long, value_name = "SHARE", default_value_t = 0.95, allow_negative_numbers = true)]
     confidence: f64,
     /// Policy of the new bundle; its k and m are kept. Without it k and m are chosen, the frame
     /// period is that of the recordings, and the rest stays
     #[arg(long, value_name = "POLICY.toml")]
     policy: Option<PathBuf>,
-    /// For mode = "enforce" where the promise is not shown: the name of the normal frames
+    /// For mode = "enforce" where the promise is not shown, is weaker than 10 events an hour or a
+    /// confidence of 0.95, or was shown on frames without times: the name of the normal frames
     #[arg(long, value_name = "NAME")]
     enforce_on_dataset: Option<String>,
     /// Sign with this secret key (see `keygen`); a signature of the old bundle does not stay
@@ -85,6 +90,8 @@ struct Calibrated {
     evidence: EventEvidence,
     name: String,
     measured_period: bool,
+    /// What is wrong with the frames' times.
+    times: String,
 }
 
 /// Runs the subcommand.
@@ -95,6 +102,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
     inputs.extend([&args.policy, &args.sign].into_iter().flat_map(Option::as_deref));
     files::check_apart(&args.output, &inputs)?;
     files::check_writable(&args.output)?;
+    // A recording that calibrates and audits would be its own evidence.
+    check_distinct(&args.normal.iter().map(PathBuf::as_path).collect::<Vec<_>>())?;
     let key = args.sign.as_deref().map(read_key).transpose()?;
     let packed = Packed::read(&args.bundle)?;
     let engine = packed.engine(&args.bundle)?;
@@ -139,8 +148,11 @@ fn check_numbers(args: &Args) -> Result<()> {
         bail!("--max-events-per-hour {rate}: give a number above 0; 0 can never be shown");
     }
     let share = args.confidence;
-    if !(share.is_finite() && share > 0.0 && share < 1.0) {
-        bail!("--confidence {share}: give a share between 0 and 1");
+    if !(0.5..1.0).contains(&share) {
+        bail!(
+            "--confidence {share}: give a share from 0.5 to below 1, as 0.95; a promise that is as \
+             likely wrong as right is none"
+        );
     }
     Ok(())
 }
@@ -155,7 +167,9 @@ fn calibrate(
     caution: Option<f32>,
     sequences: Vec<Sequence>,
 ) -> Result<Calibrated> {
-    let period = frame_period_us(&sequences)?;
+    let (pace, first_back) = pace(&sequences);
+    let first_back = first_back.map(|(name, frame)| (name.to_owned(), frame));
+    let period = frame_period_us(&pace);
     let base = match &args.policy {
         Some(path) => policy::read(Some(path))?,
         None => Policy { frame_period_us: period.unwrap_or(old.frame_period_us), ..old },
@@ -177,6 +191,7 @@ fn calibrate(
         frames: narrow(audited.frames),
         per_hour: args.max_events_per_hour,
         confidence: args.confidence,
+        recorded: audit.iter().all(Sequence::is_recorded),
     };
     Ok(Calibrated {
         choice,
@@ -188,7 +203,22 @@ fn calibrate(
         evidence,
         name,
         measured_period: args.policy.is_none() && period.is_some(),
+        times: times_text(&pace, first_back, &choice.policy),
     })
+}
+
+/// Frames too far apart for the lease, and clocks that ran back.
+fn times_text(pace: &Pace, first_back: Option<(String, usize)>, policy: &Policy) -> String {
+    let mut text = pace.warning(policy);
+    if let Some((name, frame)) = first_back {
+        text.push_str(&format!(
+            "CLOCK: frames earlier than the one before them: {}, the first is {} frame {frame}; \
+             the gate closes there\n",
+            pace.backward(),
+            plain(&name),
+        ));
+    }
+    text
 }
 
 /// Scores a second apart, for p-values of frames that are not neighbours.
@@ -241,6 +271,7 @@ fn summary(args: &Args, found: &Calibrated, old: &Bundle<'_>, p_values: bool) ->
          opens after {n} PASS, a frame every {frame_period_us} us{period}\n",
         found.choice.threshold, header.policy.k, header.policy.m,
     ));
+    text.push_str(&found.times);
     let silent = Reason::Lease as usize;
     if found.calibrated.closed[silent] + found.audited.closed[silent] > 0 {
         let periods = found.choice.policy.lease_periods;

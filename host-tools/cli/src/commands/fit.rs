@@ -9,7 +9,7 @@ use gradgate_bundle::header::Policy;
 use gradgate_detect::fit::options::parse_inputs;
 use gradgate_detect::fit::{FitOptions, HeadKind};
 use gradgate_detect::scorer::Scorer;
-use gradgate_detect::sequences::{of_features, replay};
+use gradgate_detect::sequences::{Sequence, of_features, replay};
 use gradgate_detect::split::{SplitMode, split_normal};
 use gradgate_detect::{DetectError, FeatureSet, FitReport, Inputs, fit};
 use gradgate_gate::verdict::Limits;
@@ -169,10 +169,13 @@ fn events_text(set: &FeatureSet, report: &FitReport, policy: &Policy) -> Result<
     }
     let limits = Limits { threshold: file.detector.threshold, caution: file.detector.caution };
     let tally = replay(policy, &limits, &sequences)?;
+    let times = match sequences.iter().all(Sequence::is_recorded) {
+        true => "at their recorded times".to_owned(),
+        false => format!("without times, a frame every {} us", policy.frame_period_us),
+    };
     Ok(format!(
-        "held out, as {} sequences at a frame every {} us, {} BLOCK of {}: {}\n{}\n",
+        "held out, as {} sequences {times}, {} BLOCK of {}: {}\n{}\n",
         tally.sequences,
-        policy.frame_period_us,
         policy.k,
         policy.m,
         tally.rate(options.confidence).text(),

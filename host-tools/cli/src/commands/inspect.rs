@@ -194,6 +194,7 @@ fn evidence_json(evidence: &Evidence<'_>) -> Value {
             "frames": events.frames,
             "promised_per_hour": events.per_hour,
             "confidence": events.confidence,
+            "times": if events.recorded { "recorded" } else { "assumed" },
             "upper_per_hour": Some(rate_of(&events).upper()).filter(|rate| rate.is_finite()),
             "shown": rate_of(&events).shows(events.per_hour),
         })),

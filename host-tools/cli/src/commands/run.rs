@@ -107,9 +107,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
         &bar,
         || executor.worker(),
         |worker, frame| {
-            let source = frame.as_ref().map(|frame| frame.source).ok();
             let mut judged = judge(usable(worker)?, &page.limits, shape, frame)?;
-            judged.sequence = source.and_then(|id| args.frames.choice.sequence(&frames, id));
+            let choice = &args.frames.choice;
+            judged.sequence = judged.source.and_then(|id| choice.sequence(&frames, id));
             Ok(judged)
         },
         |index, mut judged| {

@@ -136,10 +136,10 @@ fn scan(
         &progress::over(frames, "scan"),
         || executor.worker(),
         |worker, frame| {
-            let about = frame.as_ref().ok().map(|frame| (frame.source, frame.picture));
+            let picture = frame.as_ref().map_or([0, 0], |frame| frame.picture);
             let mut judged = judge(usable(worker)?, &page.limits, shape, frame)?;
-            judged.sequence = about.and_then(|(source, _)| frames.sequence(source));
-            Ok((judged, about.map_or([0, 0], |(_, picture)| picture)))
+            judged.sequence = judged.source.and_then(|source| frames.sequence(source));
+            Ok((judged, picture))
         },
         |index, (mut judged, picture)| {
             let (topic, logged) = recording.logged(index).unwrap_or_default();

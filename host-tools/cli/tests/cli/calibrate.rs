@@ -91,7 +91,7 @@ fn hours_that_are_missing_are_told_and_enforce_is_refused() {
     assert_eq!(inspect(&bench, "ours.gate")["evidence"]["events"]["shown"], false);
     bench.write("ours.gate", b"kept");
     let refused = bench.bad(&format!("{command} --policy enforce.toml"));
-    assert!(refused.contains("do not show the promise of at most 1 an hour"), "{refused}");
+    assert!(refused.contains("the 0.07 h on \"drives.bin\" never passed"), "{refused}");
     assert_eq!(bench.read("ours.gate"), b"kept", "nothing is written");
     let wrong = bench.bad(&format!("{command} --policy enforce.toml --enforce-on-dataset other"));
     assert!(wrong.contains("(not \"other\")"), "{wrong}");
@@ -103,8 +103,52 @@ fn hours_that_are_missing_are_told_and_enforce_is_refused() {
         (&policy["mode"], &policy["k"], &policy["m"]),
         (&"enforce".into(), &2.into(), &4.into())
     );
-    let shown = bench.good(&format!("{command} --policy enforce.toml --max-events-per-hour 200"));
-    assert!(shown.contains("closes at 2 BLOCK of 4"), "{shown}");
+    assert!(bench.run(&format!("{command} --max-events-per-hour 200")).code == 0);
+}
+
+/// Lines of a run with times, frames so far apart that few of them fill hours.
+fn lines_every(bench: &Bench, seconds: u64) -> String {
+    let lines = bench.good("run tiny.gate drives.bin --group 60 --limit 480 --json");
+    let mut text = String::new();
+    for (number, line) in lines.lines().enumerate() {
+        let mut line: Value = serde_json::from_str(line).expect("JSON");
+        line["time_ns"] = (number as u64 * seconds * 1_000_000_000).into();
+        text.push_str(&format!("{line}\n"));
+    }
+    text
+}
+
+#[test]
+fn enforce_takes_hours_that_passed_and_a_promise_worth_it() {
+    let bench = drives();
+    bench.write("enforce.toml", "mode = \"enforce\"\nframe_period_us = 10000000\n");
+    bench.write("timed.jsonl", lines_every(&bench, 10));
+    // Ten seconds a frame by the policy's word alone are hours that nobody drove.
+    let (dataset, timed) = ("drives.bin --group 60 --limit 480", "timed.jsonl");
+    let promised = "--max-events-per-hour 9";
+    let cases = [
+        (dataset, promised, Some("h on \"drives.bin\" never passed")),
+        (dataset, "--max-events-per-hour 9 --enforce-on-dataset drives.bin", None),
+        (timed, promised, None),
+        (timed, "--max-events-per-hour 100", Some("is 100 gate events an hour, and it takes 10")),
+        (timed, "--max-events-per-hour 9 --confidence 0.6", Some("of 0.6, and it takes 0.95")),
+        (timed, "--max-events-per-hour 1", Some("do not show the promise of at most 1 an hour")),
+    ];
+    for (normal, more, refused) in cases {
+        let command =
+            format!("calibrate tiny.gate --normal {normal} {more} --policy enforce.toml -o e.gate");
+        match refused {
+            Some(wanted) => {
+                let error = bench.bad(&command);
+                assert!(error.contains(wanted), "{normal} {more}: {error}");
+            }
+            None => {
+                let text = bench.good(&command);
+                assert!(text.contains("an hour: shown"), "{normal} {more}: {text}");
+            }
+        }
+    }
+    assert_eq!(inspect(&bench, "e.gate")["evidence"]["events"]["times"], "recorded");
 }
 
 #[test]
@@ -120,7 +164,9 @@ fn what_cannot_be_calibrated_is_refused_by_table() {
         ("tiny.gate --normal few.bin --group 20 --max-events-per-hour 0", "above 0"),
         ("tiny.gate --normal few.bin --group 20 --max-events-per-hour -1", "above 0"),
         ("tiny.gate --normal few.bin --group 20 --max-events-per-hour nan", "above 0"),
-        ("tiny.gate --normal few.bin --group 20 --confidence 1", "between 0 and 1"),
+        ("tiny.gate --normal few.bin --group 20 --confidence 1", "from 0.5 to below 1"),
+        ("tiny.gate --normal few.bin --group 20 --confidence 0.49", "from 0.5 to below 1"),
+        ("tiny.gate --normal few.bin --group 20 --confidence nan", "from 0.5 to below 1"),
         ("tiny.gate --normal few.bin --group 20 --policy absent.toml", "absent.toml"),
         ("tiny.gate --normal few.bin --group 20 --sign absent", "absent"),
         ("tiny.gate --normal lines.jsonl", "line 1"),

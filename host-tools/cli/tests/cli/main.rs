@@ -16,6 +16,7 @@ mod frames;
 mod frontier;
 mod gate;
 mod path;
+mod recorded;
 mod references;
 mod refusals;
 mod scan;

@@ -143,3 +143,61 @@ pub fn ppm(seed: u64, strange: bool) -> Vec<u8> {
     }
     bytes
 }
+
+/// An MCAP file of one topic `/cam` of `sensor_msgs/msg/Image`, 32 x 32, written as it comes.
+pub struct Mcap {
+    bytes: Vec<u8>,
+    messages: u32,
+}
+
+const MAGIC: &[u8] = b"\x89MCAP0\r\n";
+
+impl Mcap {
+    pub fn new() -> Mcap {
+        let mut mcap = Mcap { bytes: MAGIC.to_vec(), messages: 0 };
+        mcap.record(1, &[text("ros2"), text("test")].concat());
+        let name = text("sensor_msgs/msg/Image");
+        mcap.record(3, &[vec![1, 0], name, text("ros2msg"), text("x")].concat());
+        let no_metadata = vec![0; 4];
+        mcap.record(4, &[vec![0, 0, 1, 0], text("/cam"), text("cdr"), no_metadata].concat());
+        mcap
+    }
+
+    /// Times in milliseconds after a first one; `planes` as a CIFAR record has them. One that is
+    /// `broken` ends early.
+    pub fn image(&mut self, stamp_ms: i64, log_ms: i64, planes: &[u8], broken: bool) {
+        let nanoseconds = |ms: i64| 1_700_000_000_000_000_000 + ms * 1_000_000;
+        let (stamp, log) = (nanoseconds(stamp_ms), nanoseconds(log_ms));
+        let word = |value: i64| (value as u32).to_le_bytes().to_vec();
+        let mut cdr = [vec![0, 1, 0, 0], word(stamp / 1_000_000_000)].concat();
+        cdr.extend(word(stamp % 1_000_000_000));
+        cdr.extend([word(4), b"cam\0".to_vec(), word(32), word(32)].concat());
+        // The step lies at a multiple of 4 after the order of bytes.
+        cdr.extend([word(5), b"rgb8\0".to_vec(), vec![0; 3], word(96), word(3072)].concat());
+        cdr.extend((0..3072).map(|at| planes[at % 3 * 1024 + at / 3]));
+        if broken {
+            cdr.truncate(1000);
+        }
+        let times = [log.to_le_bytes(), log.to_le_bytes()].concat();
+        let head = [vec![0, 0], self.messages.to_le_bytes().to_vec(), times].concat();
+        self.record(5, &[head, cdr].concat());
+        self.messages += 1;
+    }
+
+    pub fn finish(mut self) -> Vec<u8> {
+        self.record(15, &[0; 4]);
+        self.record(2, &[0; 20]);
+        self.bytes.extend(MAGIC);
+        self.bytes
+    }
+
+    fn record(&mut self, kind: u8, content: &[u8]) {
+        self.bytes.push(kind);
+        self.bytes.extend((content.len() as u64).to_le_bytes());
+        self.bytes.extend(content);
+    }
+}
+
+fn text(text: &str) -> Vec<u8> {
+    [&(text.len() as u32).to_le_bytes()[..], text.as_bytes()].concat()
+}

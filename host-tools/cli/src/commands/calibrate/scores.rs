@@ -26,6 +26,7 @@ struct Line {
     name: String,
     time_ns: Option<i64>,
     sequence: Option<String>,
+    class: Option<u32>,
     score: Option<f64>,
     threshold: f64,
     verdict: String,
@@ -54,18 +55,21 @@ fn sequences(text: &str, limits: &Limits) -> Result<Vec<Sequence>> {
     let mut all: Vec<Sequence> = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
         let (sequence, frame) = parse(line, limits).with_context(|| format!("line {number}"))?;
+        let sequence = match (sequence, all.last()) {
+            (Some(sequence), _) => sequence,
+            (None, Some(last)) => last.name.clone(),
+            // Before the first frame that could be read there is nothing to lose.
+            (None, None) => continue,
+        };
         if all.last().is_none_or(|last| last.name != sequence) {
             if all.iter().any(|other| other.name == sequence) {
                 bail!("line {number}: sequence {sequence} stands at two places; sort the lines");
             }
             all.push(Sequence { name: sequence, frames: Vec::new() });
         }
-        let Some(last) = all.last_mut() else { continue };
-        let before = last.frames.iter().rev().find_map(|frame| frame.time_ns);
-        if before.zip(frame.time_ns).is_some_and(|(before, now)| now < before) {
-            bail!("line {number}: earlier than a line before it in {}: sort the lines", last.name);
+        if let Some(last) = all.last_mut() {
+            last.frames.push(frame);
         }
-        last.frames.push(frame);
     }
     if all.is_empty() {
         bail!("no lines: give what `gradgate run --json` printed");
@@ -73,7 +77,8 @@ fn sequences(text: &str, limits: &Limits) -> Result<Vec<Sequence>> {
     Ok(all)
 }
 
-fn parse(line: &str, limits: &Limits) -> Result<(String, SequenceFrame)> {
+/// A frame and its sequence, which one that could not be read may lack.
+fn parse(line: &str, limits: &Limits) -> Result<(Option<String>, SequenceFrame)> {
     let line: Line = serde_json::from_str(line)
         .map_err(|error| anyhow::anyhow!("{error}"))
         .context("not what `gradgate run --json` prints")?;
@@ -92,8 +97,11 @@ fn parse(line: &str, limits: &Limits) -> Result<(String, SequenceFrame)> {
         None if line.verdict == "UNKNOWN" => Err(Cause::Judgement),
         None => bail!("{} has no score, and is {}", line.name, line.verdict),
     };
-    let sequence = line.sequence.with_context(|| format!("no sequence; {ORDER}"))?;
-    Ok((sequence, SequenceFrame { time_ns: line.time_ns, score }))
+    let lost = sensor && line.score.is_none() && line.class.is_none();
+    if line.sequence.is_none() && !(lost && line.time_ns.is_none()) {
+        bail!("no sequence; {ORDER}");
+    }
+    Ok((line.sequence, SequenceFrame { time_ns: line.time_ns, score }))
 }
 
 /// Sequences of frames, judged with the engine.
@@ -111,26 +119,32 @@ pub fn of_frames(
     let bar = progress::frames(frames.len(), "calibrate");
     let mut all: Vec<Sequence> = Vec::new();
     let mut frozen = FrozenWatch::new();
+    let (mut at_hand, mut unreadable) = (None, Vec::new());
     parallel::for_each(
         &frames,
         threads.count(frames.len()),
         &bar,
         || executor.worker(),
         |worker, frame| {
-            let source = frame.as_ref().map(|frame| frame.source).ok();
             let mut judged = judge(usable(worker)?, limits, shape, frame)?;
-            judged.sequence = source.and_then(|id| choice.sequence(&frames, id));
+            judged.sequence = judged.source.and_then(|id| choice.sequence(&frames, id));
             Ok(judged)
         },
         |_, mut judged| {
             if judged.is_unreadable() {
-                bail!("{}: {}", judged.name, judged.sensor.unwrap_or_default());
+                // A lost frame of the sequence at hand, without verdict.
+                if let Some(last) = all.last_mut() {
+                    last.frames.push(frame_of(&judged));
+                }
+                unreadable.push(format!("{}: {}", judged.name, judged.cause().unwrap_or_default()));
+                return Ok(());
             }
             if let Err(fault) = frozen.observe(&judged.pixels.to_u8(), frozen_frames) {
                 judged.spoil(fault.to_string());
             }
             let Some(name) = judged.sequence.take() else { bail!("{}: {ORDER}", judged.name) };
-            if all.last().is_none_or(|last| last.name != name) {
+            if at_hand != judged.source {
+                at_hand = judged.source;
                 all.push(Sequence { name, frames: Vec::new() });
             }
             if let Some(last) = all.last_mut() {
@@ -139,6 +153,13 @@ pub fn of_frames(
             Ok(())
         },
     )?;
+    if let Some(first) = unreadable.first() {
+        eprintln!(
+            "warning: could not read {} of {} frames, which count as UNKNOWN; the first: {first}",
+            unreadable.len(),
+            frames.len(),
+        );
+    }
     Ok(all)
 }
 
@@ -150,7 +171,7 @@ fn frame_of(judged: &Judged) -> SequenceFrame {
         (Verdict::Unknown { cause }, _) => Err(cause),
         (Verdict::Pass | Verdict::Block, None) => Err(Cause::Judgement),
     };
-    SequenceFrame { time_ns: judged.time_ns, score }
+    SequenceFrame { time_ns: judged.gate_time_ns(), score }
 }
 
 #[cfg(test)]
@@ -198,6 +219,22 @@ mod tests {
     }
 
     #[test]
+    fn lost_frames_and_clocks_that_run_back_are_kept() {
+        let lost = line(&[
+            (r#""time_ns":5"#, r#""time_ns":null"#),
+            (r#""sequence":"a""#, r#""sequence":null"#),
+            ("1.25", "null"),
+            ("PASS", "UNKNOWN"),
+            ("SHIFT", "SENSOR"),
+        ]);
+        let text = [lost.clone(), line(&[]), lost, line(&[(":5", ":4")])];
+        let found = sequences(&text.join("\n"), &LIMITS).unwrap();
+        let times: Vec<_> = found[0].frames.iter().map(|frame| frame.time_ns).collect();
+        assert_eq!((found.len(), times), (1, vec![Some(5), None, Some(4)]));
+        assert_eq!(found[0].frames[1].score, Err(Cause::Sensor));
+    }
+
+    #[test]
     fn bad_lines_by_table() {
         let good = line(&[]);
         let later = line(&[(r#""sequence":"a""#, r#""sequence":"b""#)]);
@@ -214,7 +251,6 @@ mod tests {
             (line(&[(r#""sequence":"a""#, r#""sequence":null"#)]), "--group N"),
             (line(&[(r#""name":"a#0","#, "")]), "missing field `name`"),
             (line(&[(":5", ":5.5")]), "line 1"),
-            (format!("{good}\n{}", line(&[(":5", ":4")])), "line 2: earlier"),
             (format!("{good}\n{later}\n{good}"), "line 3: sequence a stands at two places"),
         ];
         for (text, wanted) in cases {
