@@ -45,6 +45,9 @@ pub enum Request<'a> {
         total_bytes: u32,
         /// What the bundle must be in the end, and what tells uploads apart.
         digest: Digest,
+        /// The bundle's first bytes, manifest and signature: checked before a slot is emptied.
+        #[serde(borrow)]
+        prefix: &'a [u8],
     },
     /// A piece of the bundle; answered by [`Reply::Upload`].
     UploadChunk {

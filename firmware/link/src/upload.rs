@@ -4,8 +4,11 @@
 //! sender goes there. An upload is known by its digest, so it goes on after a lost session and
 //! never continues another bundle; in the end the digest of everything written is compared.
 
+/// Bytes of a bundle that announce it: manifest and signature.
+pub const PREFIX_BYTES: usize = 320;
+
 mod receiver;
 mod sender;
 
-pub use receiver::{Receiver, Sink, SinkError};
+pub use receiver::{Announced, Receiver, Sink, SinkError};
 pub use sender::{Progress, Sender};

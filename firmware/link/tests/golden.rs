@@ -61,7 +61,7 @@ fn requests() -> [(&'static str, Request<'static>); 15] {
     [
         ("identify", Request::Identify),
         ("list slots", Request::ListSlots),
-        ("upload begin", Request::UploadBegin { total_bytes: 70_000, digest }),
+        ("upload begin", Request::UploadBegin { total_bytes: 70_000, digest, prefix: b"GRAD" }),
         ("upload chunk", Request::UploadChunk { offset: 512, bytes: &[1, 2, 3] }),
         ("upload finish", Request::UploadFinish),
         ("verify", Request::Verify { slot: 1 }),

@@ -2,8 +2,10 @@
 
 mod common;
 
-use common::{noise, upload};
+use common::{Device, Slot, noise, upload};
 use gradgate_link::channel::Faults;
+use gradgate_link::upload::{Receiver, Sender};
+use gradgate_link::{Refusal, Reply, Request};
 use sha2::{Digest, Sha256};
 
 /// Each with its own seed; frames sent for 100 that would do without faults.
@@ -40,19 +42,51 @@ fn uploads_survive_every_fault_at_once_and_a_pulled_plug() {
     assert!(ratio < 1.5, "{ratio} bytes sent a byte");
 }
 
+fn begin(receiver: &mut Receiver, slot: &mut Slot, image: &[u8]) -> Option<Reply<'static>> {
+    let sender = Sender::new(image, 512).expect("not empty");
+    receiver.answer(&sender.request().expect("begins"), slot)
+}
+
 #[test]
 fn another_image_never_continues_an_upload() {
     let (one, two) = (noise(1, 3000), noise(2, 3000));
-    let first = upload(3, &one, 512, Faults::default(), 0);
-    assert!(first.done);
-    let mut device = first.device;
-    let mut slot = common::Slot::default();
-    let mut ask = |image: &[u8]| {
-        let sender = gradgate_link::upload::Sender::new(image, 512).expect("not empty");
-        device.receiver.answer(&sender.request().expect("begins"), &mut slot)
-    };
-    use gradgate_link::Reply;
-    assert_eq!(ask(&one), Some(Reply::Upload { offset: 3000 }));
-    assert_eq!(ask(&two), Some(Reply::Upload { offset: 0 }));
-    assert_eq!(ask(&one), Some(Reply::Upload { offset: 0 }));
+    let Device { mut receiver, mut slot, .. } = upload(3, &one, 512, Faults::default(), 0).device;
+    let steps = [(&one, 3000), (&two, 0), (&one, 0)];
+    for (image, offset) in steps {
+        let reply = begin(&mut receiver, &mut slot, image);
+        assert_eq!(reply, Some(Reply::Upload { offset }));
+    }
+}
+
+#[test]
+fn an_upload_goes_on_after_a_restart_and_what_was_kept_is_hashed() {
+    let image = noise(4, 3000);
+    for (spoilt, finished) in [(false, Reply::Done), (true, Reply::Refused(Refusal::Digest))] {
+        let mut slot = Slot::default();
+        assert!(begin(&mut Receiver::new(), &mut slot, &image).is_some());
+        slot.bytes.extend(&image[..1000]);
+        slot.bytes[999] ^= u8::from(spoilt);
+        let mut receiver = Receiver::new();
+        let reply = begin(&mut receiver, &mut slot, &image);
+        assert_eq!(reply, Some(Reply::Upload { offset: 1000 }));
+        let chunk = |offset: u32, end: usize| Request::UploadChunk {
+            offset,
+            bytes: &image[offset as usize..end],
+        };
+        let steps = [
+            (Request::UploadFinish, Reply::Refused(Refusal::State)),
+            (chunk(500, 1500), Reply::Upload { offset: 1000 }),
+            (Request::UploadChunk { offset: 1000, bytes: &[] }, Reply::Refused(Refusal::Range)),
+            (
+                Request::UploadChunk { offset: 1000, bytes: &[0; 2001] },
+                Reply::Refused(Refusal::Range),
+            ),
+            (chunk(1000, 3000), Reply::Upload { offset: 3000 }),
+            (Request::UploadFinish, finished),
+        ];
+        for (number, (request, reply)) in steps.into_iter().enumerate() {
+            assert_eq!(receiver.answer(&request, &mut slot), Some(reply), "step {number}");
+        }
+        assert_eq!(slot.finished.is_some(), !spoilt);
+    }
 }

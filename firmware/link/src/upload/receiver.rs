@@ -6,12 +6,26 @@ use crate::message::{Digest, Refusal, Reply, Request};
 
 /// Where an upload goes, such as the slot that is not active.
 pub trait Sink {
-    /// Make room for an upload; what was there is gone.
-    fn begin(&mut self, total_bytes: u32) -> Result<(), SinkError>;
+    /// Make room for an upload, unless `prefix`, its first bytes, forbids it. Tells how many bytes
+    /// of this very upload are there from before a restart; 0: what was there is gone.
+    fn begin(&mut self, upload: &Announced<'_>) -> Result<u32, SinkError>;
+    /// Read bytes back that were there at the beginning; `false` where they cannot be read.
+    fn read(&mut self, offset: u32, bytes: &mut [u8]) -> bool;
     /// Take bytes; offsets come in order and without gaps.
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), SinkError>;
     /// All bytes are there, and their digest is right.
     fn finish(&mut self, total_bytes: u32, digest: &Digest) -> Result<(), SinkError>;
+}
+
+/// What a host wants to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Announced<'a> {
+    /// Length of the bundle.
+    pub total_bytes: u32,
+    /// SHA-256 of the bundle.
+    pub digest: Digest,
+    /// The bundle's first bytes; nobody compared them with the digest yet.
+    pub prefix: &'a [u8],
 }
 
 /// Why a sink took nothing.
@@ -19,10 +33,8 @@ pub trait Sink {
 pub enum SinkError {
     /// Still at work; nothing was taken, the same is welcome later.
     NotNow,
-    /// The upload is too long.
-    Room,
-    /// The memory failed; the upload is lost.
-    Storage,
+    /// The sink does not want the upload, for this reason; the upload is over.
+    Refused(Refusal),
 }
 
 #[derive(Clone, Debug)]
@@ -55,14 +67,17 @@ impl Receiver {
         self.state = State::Idle;
     }
 
-    /// Answers the requests of an upload; `None` for others.
+    /// Answers the requests of an upload; `None` for others. What a sink kept over a restart is
+    /// read back at once: a device gives that its time, and closes its gate first.
     pub fn answer(
         &mut self,
         request: &Request<'_>,
         sink: &mut impl Sink,
     ) -> Option<Reply<'static>> {
         let result = match *request {
-            Request::UploadBegin { total_bytes, digest } => self.begin(total_bytes, digest, sink),
+            Request::UploadBegin { total_bytes, digest, prefix } => {
+                self.begin(&Announced { total_bytes, digest, prefix }, sink)
+            }
             Request::UploadChunk { offset, bytes } => self.chunk(offset, bytes, sink),
             Request::UploadFinish => self.finish(sink).map(|()| Reply::Done),
             _ => return None,
@@ -72,10 +87,10 @@ impl Receiver {
 
     fn begin(
         &mut self,
-        total_bytes: u32,
-        digest: Digest,
+        upload: &Announced<'_>,
         sink: &mut impl Sink,
     ) -> Result<Reply<'static>, Refusal> {
+        let (total_bytes, digest) = (upload.total_bytes, upload.digest);
         let known = match &self.state {
             State::Idle => None,
             State::Receiving { total_bytes, digest, offset, .. } => {
@@ -93,9 +108,13 @@ impl Receiver {
         }
         // From here on the sink may have lost what it had.
         self.state = State::Idle;
-        sink.begin(total_bytes).map_err(refusal)?;
-        self.state = State::Receiving { total_bytes, digest, offset: 0, hash: Sha256::new() };
-        Ok(Reply::Upload { offset: 0 })
+        let offset = sink.begin(upload).map_err(refusal)?;
+        if offset > total_bytes {
+            return Err(Refusal::Storage);
+        }
+        let hash = hash_kept(offset, sink).ok_or(Refusal::Storage)?;
+        self.state = State::Receiving { total_bytes, digest, offset, hash };
+        Ok(Reply::Upload { offset })
     }
 
     fn chunk(
@@ -153,10 +172,24 @@ impl Receiver {
     }
 }
 
+/// The hash goes over what is there from before a restart as well.
+fn hash_kept(end: u32, sink: &mut impl Sink) -> Option<Sha256> {
+    let (mut hash, mut offset, mut buffer) = (Sha256::new(), 0, [0; 256]);
+    while offset < end {
+        let length = (end - offset).min(buffer.len() as u32);
+        let piece = buffer.get_mut(..length as usize)?;
+        if !sink.read(offset, piece) {
+            return None;
+        }
+        hash.update(&*piece);
+        offset += length;
+    }
+    Some(hash)
+}
+
 fn refusal(error: SinkError) -> Refusal {
     match error {
         SinkError::NotNow => Refusal::NotNow,
-        SinkError::Room => Refusal::Range,
-        SinkError::Storage => Refusal::Storage,
+        SinkError::Refused(refusal) => refusal,
     }
 }

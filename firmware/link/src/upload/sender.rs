@@ -3,6 +3,7 @@
 use sha2::{Digest as _, Sha256};
 
 use crate::message::{Digest, Refusal, Reply, Request};
+use crate::upload::PREFIX_BYTES;
 
 /// How far an upload came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +59,8 @@ impl<'i> Sender<'i> {
         match self.progress {
             Progress::Asking => {
                 let (total_bytes, digest) = (self.total_bytes, self.digest);
-                Some(Request::UploadBegin { total_bytes, digest })
+                let prefix = self.image.get(..PREFIX_BYTES).unwrap_or(self.image);
+                Some(Request::UploadBegin { total_bytes, digest, prefix })
             }
             Progress::Sending(offset) => {
                 let rest = self.image.get(offset as usize..)?;

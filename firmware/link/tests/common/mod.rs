@@ -5,7 +5,7 @@ use gradgate_link::channel::{Channel, Faults, Random, Tally};
 use gradgate_link::frame::{FRAME_BYTES_MAX, PACKET_BYTES_MAX, encode};
 use gradgate_link::message::{Digest, Reply};
 use gradgate_link::session::{Heard, Poll, Received, RequestError, Timing};
-use gradgate_link::upload::{Progress, Receiver, Sender, Sink, SinkError};
+use gradgate_link::upload::{Announced, Progress, Receiver, Sender, Sink, SinkError};
 use gradgate_link::{Decoder, Key, Request, Requester, Responder};
 
 /// The key of all tests.
@@ -24,15 +24,25 @@ pub fn framed(packet: &[u8]) -> Vec<u8> {
 #[derive(Default)]
 pub struct Slot {
     pub bytes: Vec<u8>,
+    pub digest: Digest,
     pub finished: Option<Digest>,
     pub begun: u32,
 }
 
 impl Sink for Slot {
-    fn begin(&mut self, _total_bytes: u32) -> Result<(), SinkError> {
+    fn begin(&mut self, upload: &Announced<'_>) -> Result<u32, SinkError> {
         (self.begun, self.finished) = (self.begun + 1, None);
-        self.bytes.clear();
-        Ok(())
+        if self.digest != upload.digest {
+            self.bytes.clear();
+        }
+        self.digest = upload.digest;
+        Ok(self.bytes.len() as u32)
+    }
+
+    fn read(&mut self, offset: u32, bytes: &mut [u8]) -> bool {
+        let offset = offset as usize;
+        bytes.copy_from_slice(&self.bytes[offset..offset + bytes.len()]);
+        true
     }
 
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), SinkError> {
