@@ -7,7 +7,7 @@ use std::str::FromStr;
 use anyhow::Result;
 use clap::Args;
 use gradgate_frames::fault::Fault;
-use gradgate_frames::{Crop, Cut, Frames, Jpeg, OpenOptions, open};
+use gradgate_frames::{Crop, Cut, Frames, Jpeg, OpenOptions, labels, open};
 
 use crate::raw::RawArgs;
 
@@ -93,14 +93,17 @@ impl FramesArgs {
     }
 }
 
-/// Names of paths without folders.
+/// Names of paths without folders, where those tell them apart.
 fn describe(paths: &[PathBuf]) -> String {
     let name = |path: &PathBuf| match path.file_name() {
         Some(name) => name.to_string_lossy().into_owned(),
         None => path.display().to_string(),
     };
     let names: Vec<String> = paths.iter().map(name).collect();
-    names.join(" ")
+    let alone = |own: &str| names.iter().filter(|name| *name == own).count() == 1;
+    let told = names.iter().zip(labels(paths));
+    let told = told.map(|(name, label)| if alone(name) { name.clone() } else { label });
+    told.collect::<Vec<_>>().join(" ")
 }
 
 impl ChoiceArgs {

@@ -21,7 +21,8 @@ use crate::pipe::{Pipe, standard_input};
 use crate::recording::Recording;
 use crate::signs::{self, SignFrames, Spec};
 use crate::tensors::Tensors;
-use labels::labels;
+
+pub use labels::labels;
 
 /// Samples in rows, columns, channels, at the size given to [`open`].
 #[derive(Clone, Debug, PartialEq)]

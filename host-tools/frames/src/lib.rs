@@ -57,7 +57,7 @@ mod write;
 
 pub use codec::{Jpeg, Sampling};
 pub use error::FramesError;
-pub use frames::{Frame, Frames, Pixels, open};
+pub use frames::{Frame, Frames, Pixels, labels, open};
 /// The preprocessing and the pre-checks that go with frames.
 pub use gradgate_frame::{
     ApplyError, CheckLimits, FrameFault, FrozenWatch, ParseError, Preprocessing, check_frame,

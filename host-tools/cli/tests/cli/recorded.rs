@@ -113,6 +113,8 @@ fn recordings_of_equal_name_are_two() {
     assert!(text.contains("gate: 2 sequences, opened 2 times"), "{text}");
     let told = bench.run("calibrate tiny.gate --normal d1/rec.mcap d2/rec.mcap -o c.gate");
     assert!(told.stdout.contains("calibration: 1 sequences, 50 frames"), "{}", told.stdout);
+    let source = "evidence from \"d1/rec.mcap d2/rec.mcap\"";
+    assert!(told.stdout.contains(source), "{}", told.stdout);
     let twice = bench.bad("calibrate tiny.gate --normal d1/rec.mcap ./d1/rec.mcap -o c.gate");
     assert!(twice.contains("given twice"), "{twice}");
 }

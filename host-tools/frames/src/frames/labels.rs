@@ -4,7 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 /// As much of each path's end as no other path has; the file name alone where that is enough. Equal
 /// paths have equal names.
-pub(super) fn labels(paths: &[PathBuf]) -> Vec<String> {
+pub fn labels(paths: &[PathBuf]) -> Vec<String> {
     let all: Vec<Vec<String>> = paths.iter().map(|path| parts(path)).collect();
     let label = |own: &Vec<String>| {
         let end =
