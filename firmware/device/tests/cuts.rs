@@ -53,6 +53,19 @@ fn awkward_lengths_are_survived() {
 }
 
 #[test]
+fn several_cuts_in_a_row_are_survived() {
+    let layout = layout(32, 0xFF, 512, 512, [2, 2]);
+    let mut tally = Tally::default();
+    for start in STARTS {
+        for script in [Script::Confirm, Script::Revert] {
+            tally.spread(&Case { seed: 7, ..case(layout, start, script, 513) }, 30);
+        }
+    }
+    eprintln!("{} cuts, {} runs of several", tally.cuts, tally.runs);
+    tally.assert_whole();
+}
+
+#[test]
 fn mistakes_are_noticed() {
     let layout = layout(32, 0xFF, 512, 512, [2, 2]);
     for flaw in [Flaw::BothSectors, Flaw::WriteBack] {
