@@ -4,7 +4,7 @@
 //! A bundle on trial runs until [`Slots::confirm`]; when it fails a check, is reverted, or was
 //! started [`TRIAL_BOOTS_MAX`] times without being confirmed, the confirmed one runs again. The
 //! smallest security counter rises only with the confirmation. Neither the slot that runs nor the
-//! confirmed one is ever written: [`Slots::writable`] is the only way to a slot's region.
+//! confirmed one is ever written: `Slots::writable` is the only way to a slot's region.
 //!
 //! Every change is one record of the journal, and it is written before the flash that it speaks of
 //! is touched (emptied, started) or after it was read back whole (filling, staged, confirmed).
