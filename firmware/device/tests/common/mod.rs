@@ -319,8 +319,9 @@ impl Case {
             flash.restart();
             let before = flash.violations();
             flash.cut_at(operation, torn);
-            // A device that starts over knows nothing of the host's plans.
-            let script = Case { script: Script::Confirm, ..self.clone() };
+            // What failed its self-test once does not pass it later.
+            let goes_on = if self.script == Script::Fail { Script::Fail } else { Script::Confirm };
+            let script = Case { script: goes_on, ..self.clone() };
             let _ = script.run(&mut flash, Flaw::None, &mut told);
             if flash.violations() != before {
                 return Err("a rule of flash was broken".to_owned());
