@@ -167,15 +167,14 @@ impl Owned {
 
 #[cfg(test)]
 mod tests {
-    use gradgate_bundle::align::AlignedBytes;
     use gradgate_engine::Frame;
 
     use super::*;
+    use crate::shipped;
 
     #[test]
     fn the_tensor_that_was_moved_is_named_first() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/bundles/signs.gate");
-        let bytes = AlignedBytes::from(&std::fs::read(path).expect("the shipped bundle")[..]);
+        let bytes = shipped::bundle();
         let engine = Engine::load(Bundle::parse(&bytes).unwrap()).unwrap();
         let (frame, _) = engine.bundle().self_test().unwrap();
         let mut arena = vec![0.0; engine.arena_elements()];

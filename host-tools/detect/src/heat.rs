@@ -181,14 +181,8 @@ fn taps(conv: &ConvParams, axis: usize, out: usize, length: usize) -> impl Itera
 
 #[cfg(test)]
 mod tests {
-    use gradgate_bundle::align::AlignedBytes;
-
     use super::*;
-
-    fn shipped() -> AlignedBytes {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/bundles/signs.gate");
-        AlignedBytes::from(&std::fs::read(path).expect("the shipped bundle")[..])
-    }
+    use crate::shipped;
 
     /// The whole gradient from the very operands that the map is made of, `[co][ky][kx][ci]`.
     fn weight_gradient(conv: &ConvParams, operands: &Operands, scale: Option<&[f32]>) -> Vec<f64> {
@@ -218,7 +212,7 @@ mod tests {
 
     #[test]
     fn operands_of_every_layer_give_its_feature_again() {
-        let bytes = shipped();
+        let bytes = shipped::bundle();
         let engine = Engine::load(Bundle::parse(&bytes).unwrap()).unwrap();
         let (frame, _) = engine.bundle().self_test().unwrap();
         let mut arena = vec![0.0; engine.arena_elements()];
@@ -245,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_layer_of_another_bundle_is_refused() {
-        let bytes = shipped();
+        let bytes = shipped::bundle();
         let engine = Engine::load(Bundle::parse(&bytes).unwrap()).unwrap();
         let (frame, _) = engine.bundle().self_test().unwrap();
         let layer = HeatLayer { name: "conv9".into(), feature: 0, grid: [8, 8], step: 0 };

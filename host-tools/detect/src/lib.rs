@@ -35,6 +35,8 @@ pub mod report;
 pub mod resplit;
 pub mod scorer;
 pub mod sequences;
+#[cfg(test)]
+mod shipped;
 pub mod split;
 pub mod standardised;
 mod tensors;

@@ -70,15 +70,14 @@ pub fn standardised(
 
 #[cfg(test)]
 mod tests {
-    use gradgate_bundle::align::AlignedBytes;
     use gradgate_engine::{Engine, Frame};
 
     use super::*;
+    use crate::shipped;
 
     #[test]
     fn every_input_of_the_shipped_bundle_has_its_name() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/bundles/signs.gate");
-        let bytes = AlignedBytes::from(&std::fs::read(path).expect("the shipped bundle")[..]);
+        let bytes = shipped::bundle();
         let engine = Engine::load(Bundle::parse(&bytes).unwrap()).unwrap();
         let (frame, _) = engine.bundle().self_test().unwrap();
         let mut arena = vec![0.0; engine.arena_elements()];
