@@ -3,9 +3,13 @@
 //! Variants and their fields are append-only: a new one goes to the end of its enum, and a field of
 //! a variant never changes, for old hosts meet new devices. SPEC.md has golden bytes of each.
 
+mod report;
+
 use serde::{Deserialize, Serialize};
 
-/// SHA-256 of a bundle.
+pub use report::{Evidence, HISTOGRAM_BINS, Status};
+
+/// A SHA-256.
 pub type Digest = [u8; 32];
 
 /// Opens a session; the same in every version of the link, for ever.
@@ -33,7 +37,7 @@ pub struct Welcome {
 }
 
 /// What a host asks of a device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Request<'a> {
     /// Who are you; answered by [`Reply::Identity`].
     Identify,
@@ -43,7 +47,7 @@ pub enum Request<'a> {
     UploadBegin {
         /// Length of the bundle.
         total_bytes: u32,
-        /// What the bundle must be in the end, and what tells uploads apart.
+        /// Of the whole bundle: what it must be in the end, and what tells uploads apart.
         digest: Digest,
         /// The bundle's first bytes, manifest and signature: checked before a slot is emptied.
         #[serde(borrow)]
@@ -102,6 +106,54 @@ pub enum Request<'a> {
     ReadCounters,
     /// Start anew once the answer is out; answered by [`Reply::Done`].
     Reboot,
+    /// The frame whose pieces follow comes as a camera makes it: all checks of a camera's frame are
+    /// made, and it is brought to the model's size. Answered by [`Reply::Done`].
+    StartFrame {
+        /// Number of the frame, as in the pieces.
+        frame: u32,
+        /// How long ago it was captured, in microseconds.
+        age_us: u32,
+        /// Columns.
+        width: u16,
+        /// Rows.
+        height: u16,
+        /// Numbered as `gradgate_frame::PixelFormat`.
+        format: u8,
+    },
+    /// What the detector saw of the last frame; answered by [`Reply::Features`].
+    ReadFeatures {
+        /// First wanted value.
+        from: u16,
+    },
+    /// Why the gate closed once; answered by [`Reply::Evidence`].
+    ReadEvidence {
+        /// Number of the event.
+        event: u32,
+        /// First wanted byte.
+        offset: u32,
+    },
+    /// How often which scores were; answered by [`Reply::Histogram`].
+    ReadHistogram,
+    /// Begins the histogram anew; answered by [`Reply::Done`].
+    SetHistogram {
+        /// Lower edge of the first bin.
+        low: f32,
+        /// Upper edge of the last bin.
+        high: f32,
+    },
+    /// How the device is; answered by [`Reply::Status`].
+    ReadStatus,
+    /// Who the device is and whom it trusts, from its next start on; answered by [`Reply::Done`].
+    /// The keys are not encrypted: over a cable that nobody else reads.
+    Provision {
+        /// The device's name, 1 to 32 bytes.
+        #[serde(borrow)]
+        name: &'a str,
+        /// Ed25519 key of who signs its bundles.
+        public_key: [u8; 32],
+        /// Key of this link.
+        link_key: [u8; 32],
+    },
 }
 
 /// What a device answers.
@@ -141,6 +193,36 @@ pub enum Reply<'a> {
     },
     /// The counters.
     Counters(Counters),
+    /// Values that the detector saw: logits, squared norms, activation norms, penultimate values,
+    /// alignments, in this order.
+    Features {
+        /// The frame.
+        frame: u32,
+        /// Number of the first value here.
+        first: u16,
+        /// How many there are in all.
+        total: u16,
+        /// `f32`, little-endian.
+        #[serde(borrow)]
+        values: &'a [u8],
+    },
+    /// Why the gate closed once.
+    Evidence(#[serde(borrow)] Evidence<'a>),
+    /// How often which scores were.
+    Histogram {
+        /// Lower edge of the first bin.
+        low: f32,
+        /// Upper edge of the last bin.
+        high: f32,
+        /// Scores above it are BLOCK; not a number without a bundle.
+        threshold: f32,
+        /// `u32`, little-endian: scores below `low`, [`HISTOGRAM_BINS`] bins of equal width, scores
+        /// from `high` on, frames without a score.
+        #[serde(borrow)]
+        counts: &'a [u8],
+    },
+    /// How the device is.
+    Status(#[serde(borrow)] Status<'a>),
 }
 
 /// Why a request was not done.
@@ -198,8 +280,9 @@ pub struct Slot {
     pub state: SlotState,
     /// Length of the bundle; 0: none.
     pub total_bytes: u32,
-    /// SHA-256 of the bundle; zeros: none.
-    pub digest: Digest,
+    /// SHA-256 of the bundle's first 320 bytes, manifest and signature, which through the digests
+    /// in them names every byte; zeros: none.
+    pub identity: Digest,
     /// The bundle's security counter.
     pub security_counter: u64,
 }

@@ -5,8 +5,8 @@ use std::fmt::Debug;
 
 use gradgate_link::frame::encode;
 use gradgate_link::message::{
-    Counters, Event, Hello, Identity, Judged, Reply, Request, Slot, SlotState, Verdict, Welcome,
-    events, push_event,
+    Counters, Event, Evidence, Hello, Identity, Judged, Reply, Request, Slot, SlotState, Status,
+    Verdict, Welcome, events, push_event,
 };
 use gradgate_link::packet::{Header, Kind, Packet, message, write};
 use gradgate_link::{Decoder, Key, Refusal, Telemetry};
@@ -56,8 +56,9 @@ fn refuses_other_lengths<'b, M: Deserialize<'b> + PartialEq + Debug>(name: &str,
     assert_eq!(message::<M>(longer), None, "{name} and a byte");
 }
 
-fn requests() -> [(&'static str, Request<'static>); 15] {
+fn requests() -> [(&'static str, Request<'static>); 22] {
     let digest = core::array::from_fn(|at| at as u8);
+    let (frame, age_us, width, height) = (300, 70_000, 160, 120);
     [
         ("identify", Request::Identify),
         ("list slots", Request::ListSlots),
@@ -77,6 +78,13 @@ fn requests() -> [(&'static str, Request<'static>); 15] {
         ("read log", Request::ReadLog { from: 300 }),
         ("read counters", Request::ReadCounters),
         ("reboot", Request::Reboot),
+        ("start frame", Request::StartFrame { frame, age_us, width, height, format: 4 }),
+        ("read features", Request::ReadFeatures { from: 300 }),
+        ("read evidence", Request::ReadEvidence { event: 5, offset: 300 }),
+        ("read histogram", Request::ReadHistogram),
+        ("set histogram", Request::SetHistogram { low: -1.5, high: 1.5 }),
+        ("read status", Request::ReadStatus),
+        ("provision", Request::Provision { name: "dock", public_key: digest, link_key: [7; 32] }),
     ]
 }
 
@@ -94,14 +102,53 @@ fn identity() -> Identity<'static> {
 }
 
 fn slots() -> [Slot; 2] {
-    let digest = core::array::from_fn(|at| at as u8);
+    let identity = core::array::from_fn(|at| at as u8);
     let state = SlotState::Confirmed;
-    let full = Slot { state, total_bytes: 70_000, digest, security_counter: 3 };
+    let full = Slot { state, total_bytes: 70_000, identity, security_counter: 3 };
     let state = SlotState::Empty;
-    [full, Slot { state, total_bytes: 0, digest: [0; 32], security_counter: 0 }]
+    [full, Slot { state, total_bytes: 0, identity: [0; 32], security_counter: 0 }]
 }
 
-fn replies() -> [(&'static str, Reply<'static>); 9] {
+fn evidence() -> Evidence<'static> {
+    Evidence {
+        first: 2,
+        next: 6,
+        event: 5,
+        time_us: 1_000_000,
+        closed: 2,
+        frame: 300,
+        verdict: Verdict::Block,
+        reason: 2,
+        class: 7,
+        score: 1.5,
+        features: 60,
+        input_bytes: 3072,
+        offset: 300,
+        bytes: &[9, 8],
+    }
+}
+
+fn status() -> Status<'static> {
+    Status {
+        time_us: 1_000_000,
+        name: "dock",
+        provisioned: true,
+        key_id: [1, 2, 3, 4, 5, 6, 7, 8],
+        boots: 300,
+        reset: 2,
+        open: true,
+        reason: 0,
+        enforce: true,
+        threshold: 1.5,
+        frame_period_us: 100_000,
+        verdict_us: 70_000,
+        rehashes: 300,
+        stack_bytes: 16_384,
+        stack_used: 300,
+    }
+}
+
+fn replies() -> [(&'static str, Reply<'static>); 13] {
     let counters = Counters {
         time_us: 1_000_000,
         passed: 1,
@@ -129,6 +176,16 @@ fn replies() -> [(&'static str, Reply<'static>); 9] {
         ("judged", Reply::Judged(JUDGED)),
         ("log", Reply::Log { first: 7, next: 9, events: log }),
         ("counters", Reply::Counters(counters)),
+        (
+            "features",
+            Reply::Features { frame: 300, first: 1, total: 300, values: &[0, 0, 192, 63] },
+        ),
+        ("evidence", Reply::Evidence(evidence())),
+        (
+            "histogram",
+            Reply::Histogram { low: -1.5, high: 1.5, threshold: 0.25, counts: &[1, 0, 0, 0] },
+        ),
+        ("status", Reply::Status(status())),
     ]
 }
 
