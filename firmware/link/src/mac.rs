@@ -12,6 +12,10 @@ pub const KEY_BYTES: usize = 32;
 /// Length of a tag in bytes.
 pub const TAG_BYTES: usize = 16;
 
+/// Bytes of the key of a device that was given none yet. Everybody has it: such a device takes
+/// commands of anybody at its cable, and bundles of whose key its firmware holds alone.
+pub const UNPROVISIONED: [u8; KEY_BYTES] = [0; KEY_BYTES];
+
 /// Goes before every packet: a tag made for another purpose under the same key is none here.
 const DOMAIN: &[u8] = b"gradgate link 1\0";
 

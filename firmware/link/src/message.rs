@@ -34,6 +34,9 @@ pub struct Welcome {
     pub window: u8,
     /// Longest packet that the device takes, in bytes.
     pub packet_bytes_max: u16,
+    /// The chip's own number, as in [`Identity`]: a host finds the device's key by it, and knows by
+    /// the tag whether it was the right one.
+    pub serial: [u8; 16],
 }
 
 /// What a host asks of a device.

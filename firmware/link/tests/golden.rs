@@ -215,7 +215,8 @@ fn compare_packets(golden: &mut Golden) {
     let nonce = 0x0123_4567_89AB_CDEF;
     let hello = Hello { version_min: 1, version_max: 1, nonce };
     compare!(golden, Hello, "hello".to_owned(), hello);
-    let welcome = Welcome { version: 1, nonce, window: 4, packet_bytes_max: 4092 };
+    let serial = core::array::from_fn(|at| 0xF0 + at as u8);
+    let welcome = Welcome { version: 1, nonce, window: 4, packet_bytes_max: 4092, serial };
     compare!(golden, Welcome, "welcome".to_owned(), welcome);
     let gate = Sent::Telemetry(telemetry()[1].1);
     let table = [

@@ -90,6 +90,7 @@ const NONE: Stored = Stored { pending: false, length: 0, bytes: [0; REPLY_BYTES_
 pub struct Responder {
     key: Key,
     packet_bytes_max: u16,
+    serial: [u8; 16],
     /// The open session; 0: none.
     session: u64,
     /// The next one, offered in every welcome until a command opens it; 0: none is left.
@@ -109,8 +110,22 @@ impl Responder {
         let offered = (u64::from(boot) << 32) | 1;
         let (session, next, stored) = (0, 1, [NONE; WINDOW]);
         let counts = Counts::default();
-        let telemetry_next = 1;
-        Responder { key, packet_bytes_max, session, offered, next, stored, telemetry_next, counts }
+        Responder {
+            key,
+            packet_bytes_max,
+            serial: [0; 16],
+            session,
+            offered,
+            next,
+            stored,
+            telemetry_next: 1,
+            counts,
+        }
+    }
+
+    /// Tells every host the chip's number before any key is agreed on.
+    pub fn with_serial(self, serial: [u8; 16]) -> Responder {
+        Responder { serial, ..self }
     }
 
     /// What was ignored and repeated so far.
@@ -160,6 +175,7 @@ impl Responder {
             nonce: hello.nonce,
             window: WINDOW as u8,
             packet_bytes_max: self.packet_bytes_max,
+            serial: self.serial,
         };
         let header = Header { kind: Kind::Welcome, session: self.offered, sequence: 0 };
         let length = write(header, &welcome, &self.key, out).ok_or(Ignored::Room)?;
