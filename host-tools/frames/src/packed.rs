@@ -1,8 +1,8 @@
 //! Uncompressed pictures as cameras and drivers hand them over, to grey or RGB samples.
 //!
-//! Luma and chroma are taken for ITU-R BT.601 in the limited range (luma 16 to 235, chroma 16 to
-//! 240), which is what V4L2's YUYV and cv_bridge's `yuv422` mean; rounded to nearest, cut to
-//! 0..=255.
+//! Luma and chroma are taken as a device takes them, by [`gradgate_frame::rgb_of_yuv`].
+
+use gradgate_frame::rgb_of_yuv as rgb;
 
 use crate::fit::Raw;
 use crate::frames::Pixels;
@@ -143,43 +143,9 @@ fn half_chroma<'a>(luma: &'a [u8], chroma: &'a [u8]) -> impl Iterator<Item = u8>
     })
 }
 
-/// ITU-R BT.601, limited range, in 1/65536: 255/219 of the luma above 16, and of the chroma around
-/// 128 the usual 1.402, 0.344136, 0.714136 and 1.772 times 255/224.
-fn rgb(luma: u8, blue: u8, red: u8) -> [u8; 3] {
-    let y = 76_309 * (i32::from(luma) - 16);
-    let (b, r) = (i32::from(blue) - 128, i32::from(red) - 128);
-    let sample = |sum: i32| ((sum + 0x8000) >> 16).clamp(0, 255) as u8;
-    [sample(y + 104_597 * r), sample(y - 25_675 * b - 53_279 * r), sample(y + 132_201 * b)]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// BT.601 in floating point, from luma weights 0.299 and 0.114.
-    fn reference(luma: u8, blue: u8, red: u8) -> [f64; 3] {
-        let y = (f64::from(luma) - 16.0) / 219.0;
-        let (b, r) = ((f64::from(blue) - 128.0) / 112.0, (f64::from(red) - 128.0) / 112.0);
-        let (red, blue) = (y + r * (1.0 - 0.299), y + b * (1.0 - 0.114));
-        let green = (y - 0.299 * red - 0.114 * blue) / 0.587;
-        [red, green, blue].map(|v| (v * 255.0).clamp(0.0, 255.0))
-    }
-
-    #[test]
-    fn chroma_is_that_of_the_standard() {
-        for luma in (0..=255).step_by(5) {
-            for blue in (0..=255).step_by(15) {
-                for red in (0..=255).step_by(15) {
-                    let found = rgb(luma, blue, red);
-                    for (f, e) in found.iter().zip(reference(luma, blue, red)) {
-                        // Half a step of rounding, and what 16 bits of the weights leave.
-                        assert!((f64::from(*f) - e).abs() < 0.51, "{luma} {blue} {red}: {found:?}");
-                    }
-                }
-            }
-        }
-        assert_eq!([rgb(16, 128, 128), rgb(235, 128, 128)], [[0; 3], [255; 3]]);
-    }
 
     #[test]
     fn layouts_by_table() {

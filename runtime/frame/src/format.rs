@@ -1,5 +1,7 @@
 //! Pixel formats and their conversion, one row at a time, to the network's RGB or grey samples.
 
+use crate::colour::{grey_of, rgb_of_565, rgb_of_yuv};
+
 /// How the samples of a camera row lie in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -10,14 +12,31 @@ pub enum PixelFormat {
     Bgr8,
     /// One byte a pixel.
     Grey8,
+    /// Two bytes a pixel, the high one first, as OmniVision's sensors send it: see [`rgb_of_565`].
+    Rgb565Be,
+    /// The same, the low byte first, as V4L2's `RGBP` and frame buffers hold it.
+    Rgb565Le,
+    /// Two pixels share their chroma: luma, blue chroma, luma, red chroma; see [`rgb_of_yuv`].
+    Yuyv,
+    /// The same with the chroma before each luma.
+    Uyvy,
 }
 
 impl PixelFormat {
-    /// Bytes of a row of `width` pixels; `None` when that does not fit `usize`.
-    pub fn row_bytes(self, width: usize) -> Option<usize> {
+    /// Bytes of a row of `width` pixels; `None` when that does not fit `usize`, or when pixels that
+    /// share chroma are not in pairs.
+    pub const fn row_bytes(self, width: usize) -> Option<usize> {
         match self {
             PixelFormat::Rgb8 | PixelFormat::Bgr8 => width.checked_mul(3),
             PixelFormat::Grey8 => Some(width),
+            PixelFormat::Rgb565Be | PixelFormat::Rgb565Le => width.checked_mul(2),
+            PixelFormat::Yuyv | PixelFormat::Uyvy => {
+                if width.is_multiple_of(2) {
+                    width.checked_mul(2)
+                } else {
+                    None
+                }
+            }
         }
     }
 }
@@ -42,17 +61,10 @@ impl core::fmt::Display for FormatError {
 
 impl core::error::Error for FormatError {}
 
-/// Luma of an RGB pixel by ITU-R BT.601: 0.299, 0.587, 0.114 in 1/65536, rounded to nearest.
-///
-/// The weights add up to 65536, so grey stays grey and the result never leaves 0..=255.
-pub fn grey_of(red: u8, green: u8, blue: u8) -> u8 {
-    let sum = 19_595 * u32::from(red) + 38_470 * u32::from(green) + 7_471 * u32::from(blue);
-    ((sum + 0x8000) >> 16) as u8
-}
-
 /// Converts one row of `format` into `channels` (1: grey, 3: RGB) samples a pixel.
 ///
-/// Grey becomes RGB by repeating the sample; RGB becomes grey by [`grey_of`].
+/// Grey becomes RGB by repeating the sample; RGB becomes grey by [`grey_of`], and so does what has
+/// luma of its own: the two differ in range and rounding, and RGB is what host and device agree on.
 pub fn convert_row(
     format: PixelFormat,
     row: &[u8],
@@ -68,28 +80,56 @@ pub fn convert_row(
     }
     match (format, channels) {
         (PixelFormat::Rgb8, 3) | (PixelFormat::Grey8, 1) => out.copy_from_slice(row),
-        (PixelFormat::Bgr8, 3) => {
-            for (o, &[b, g, r]) in pixels_mut(out).iter_mut().zip(row.as_chunks().0) {
-                *o = [r, g, b];
-            }
-        }
         (PixelFormat::Grey8, _) => {
             for (o, &v) in pixels_mut(out).iter_mut().zip(row) {
                 *o = [v, v, v];
             }
         }
-        (PixelFormat::Rgb8, _) => {
-            for (o, &[r, g, b]) in out.iter_mut().zip(row.as_chunks().0) {
-                *o = grey_of(r, g, b);
-            }
-        }
+        (PixelFormat::Rgb8, _) => write(row.as_chunks().0.iter().copied(), channels, out),
         (PixelFormat::Bgr8, _) => {
-            for (o, &[b, g, r]) in out.iter_mut().zip(row.as_chunks().0) {
-                *o = grey_of(r, g, b);
-            }
+            write(row.as_chunks().0.iter().map(|&[b, g, r]| [r, g, b]), channels, out);
+        }
+        (PixelFormat::Rgb565Be, _) => {
+            let pixels = row.as_chunks().0.iter();
+            write(pixels.map(|&p| rgb_of_565(u16::from_be_bytes(p))), channels, out);
+        }
+        (PixelFormat::Rgb565Le, _) => {
+            let pixels = row.as_chunks().0.iter();
+            write(pixels.map(|&p| rgb_of_565(u16::from_le_bytes(p))), channels, out);
+        }
+        (PixelFormat::Yuyv, _) => {
+            write(
+                row.as_chunks().0.iter().flat_map(|&[y, u, z, v]| pair(y, z, u, v)),
+                channels,
+                out,
+            );
+        }
+        (PixelFormat::Uyvy, _) => {
+            write(
+                row.as_chunks().0.iter().flat_map(|&[u, y, v, z]| pair(y, z, u, v)),
+                channels,
+                out,
+            );
         }
     }
     Ok(())
+}
+
+/// Two neighbours that share their chroma.
+fn pair(first: u8, second: u8, blue: u8, red: u8) -> [[u8; 3]; 2] {
+    [rgb_of_yuv(first, blue, red), rgb_of_yuv(second, blue, red)]
+}
+
+fn write(pixels: impl Iterator<Item = [u8; 3]>, channels: usize, out: &mut [u8]) {
+    if channels == 3 {
+        for (o, pixel) in pixels_mut(out).iter_mut().zip(pixels) {
+            *o = pixel;
+        }
+    } else {
+        for (o, [r, g, b]) in out.iter_mut().zip(pixels) {
+            *o = grey_of(r, g, b);
+        }
+    }
 }
 
 fn pixels_mut(row: &mut [u8]) -> &mut [[u8; 3]] {
@@ -102,13 +142,26 @@ mod tests {
 
     #[test]
     fn every_pair_of_format_and_channels() {
-        let cases: [(PixelFormat, &[u8], usize, &[u8]); 6] = [
+        // By hand from BT.601: (luma - 16) * 255 / 219 is 39.59 and 190.96; red chroma 200 adds
+        // 114.91 to red and takes 58.53 from green, blue chroma 90 adds 14.89 to green and takes
+        // 76.66 from blue.
+        let colour = [155, 0, 0, 255, 147, 114];
+        let cases: [(PixelFormat, &[u8], usize, &[u8]); 14] = [
             (PixelFormat::Rgb8, &[1, 2, 3, 4, 5, 6], 3, &[1, 2, 3, 4, 5, 6]),
             (PixelFormat::Bgr8, &[1, 2, 3, 4, 5, 6], 3, &[3, 2, 1, 6, 5, 4]),
             (PixelFormat::Grey8, &[7, 9], 3, &[7, 7, 7, 9, 9, 9]),
             (PixelFormat::Rgb8, &[255, 0, 0, 0, 255, 0], 1, &[76, 150]),
             (PixelFormat::Bgr8, &[255, 0, 0, 0, 0, 255], 1, &[29, 76]),
             (PixelFormat::Grey8, &[7, 9], 1, &[7, 9]),
+            // Red 31 of 31, then green 32 of 63 and blue 1 of 31.
+            (PixelFormat::Rgb565Be, &[0xF8, 0x00, 0x04, 0x01], 3, &[255, 0, 0, 0, 130, 8]),
+            (PixelFormat::Rgb565Le, &[0x00, 0xF8, 0x01, 0x04], 3, &[255, 0, 0, 0, 130, 8]),
+            (PixelFormat::Rgb565Be, &[0xF8, 0x00, 0x04, 0x01], 1, &[76, 77]),
+            (PixelFormat::Rgb565Le, &[0x00, 0xF8, 0x01, 0x04], 1, &[76, 77]),
+            (PixelFormat::Yuyv, &[50, 90, 180, 200], 3, &colour),
+            (PixelFormat::Uyvy, &[90, 50, 200, 180], 3, &colour),
+            (PixelFormat::Yuyv, &[50, 90, 180, 200], 1, &[46, 176]),
+            (PixelFormat::Uyvy, &[90, 50, 200, 180], 1, &[46, 176]),
         ];
         for (format, row, channels, expected) in cases {
             let mut out = [0_u8; 6];
@@ -119,22 +172,17 @@ mod tests {
     }
 
     #[test]
-    fn grey_stays_grey_and_orders_hold() {
-        for v in 0..=255 {
-            assert_eq!(grey_of(v, v, v), v);
-        }
-        assert_eq!(grey_of(255, 255, 255), 255);
-        assert!(grey_of(0, 255, 0) > grey_of(255, 0, 0));
-    }
-
-    #[test]
     fn wrong_lengths_and_channels_are_errors() {
-        let cases: [(PixelFormat, usize, usize, usize, FormatError); 5] = [
+        let cases: [(PixelFormat, usize, usize, usize, FormatError); 9] = [
             (PixelFormat::Rgb8, 6, 2, 4, FormatError::Channels),
             (PixelFormat::Rgb8, 6, 0, 4, FormatError::Channels),
             (PixelFormat::Rgb8, 5, 3, 6, FormatError::Length),
             (PixelFormat::Grey8, 2, 3, 5, FormatError::Length),
             (PixelFormat::Bgr8, 6, 1, 3, FormatError::Length),
+            (PixelFormat::Rgb565Be, 3, 1, 2, FormatError::Length),
+            (PixelFormat::Rgb565Le, 6, 1, 2, FormatError::Length),
+            (PixelFormat::Yuyv, 6, 1, 3, FormatError::Length),
+            (PixelFormat::Uyvy, 8, 1, 3, FormatError::Length),
         ];
         let (row, mut out) = ([0_u8; 8], [0_u8; 8]);
         for (format, from, channels, to, error) in cases {

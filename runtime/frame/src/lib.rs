@@ -13,6 +13,7 @@
 #![no_std]
 
 pub mod checks;
+pub mod colour;
 pub mod format;
 pub mod intake;
 pub mod preprocessing;
@@ -20,7 +21,8 @@ pub mod resize;
 mod text;
 
 pub use checks::{CheckLimits, FrameFault, FrozenWatch, check_frame, digest};
-pub use format::{FormatError, PixelFormat, convert_row, grey_of};
+pub use colour::{grey_of, rgb_of_565, rgb_of_yuv};
+pub use format::{FormatError, PixelFormat, convert_row};
 pub use intake::{Intake, IntakeError};
 pub use preprocessing::{ApplyError, ParseError, Preprocessing, PreprocessingError};
 pub use resize::{MAX_SIDE, ResizeError, Resizer, Sample, Size, resize, scratch_len};
