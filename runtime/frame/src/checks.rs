@@ -55,25 +55,73 @@ pub fn check_frame(
     if frame.is_empty() || frame.len() != expected_len || !whole {
         return Err(FrameFault::WrongLength);
     }
-    let (mut low, mut high) = ([u8::MAX; 4], [u8::MIN; 4]);
-    for pixel in frame.chunks_exact(channels) {
-        for ((l, h), &v) in low.iter_mut().zip(&mut high).zip(pixel) {
-            *l = (*l).min(v);
-            *h = (*h).max(v);
+    let mut spread = Spread::new(channels);
+    spread.add(frame);
+    spread.check(limits)
+}
+
+/// How far the samples of each channel spread, over a frame that comes in rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spread {
+    channels: usize,
+    low: [u8; 4],
+    high: [u8; 4],
+}
+
+impl Spread {
+    /// Nothing seen yet; `channels` is taken for 1 to 4.
+    pub const fn new(channels: usize) -> Self {
+        let channels = if channels == 0 { 1 } else { channels };
+        Spread { channels, low: [u8::MAX; 4], high: [u8::MIN; 4] }
+    }
+
+    /// Sees more whole pixels.
+    pub fn add(&mut self, pixels: &[u8]) {
+        for pixel in pixels.chunks_exact(self.channels) {
+            for ((l, h), &v) in self.low.iter_mut().zip(&mut self.high).zip(pixel) {
+                *l = (*l).min(v);
+                *h = (*h).max(v);
+            }
         }
     }
-    let spread = low.iter().zip(&high).map(|(&l, &h)| h.saturating_sub(l)).max().unwrap_or(0);
-    if spread == 0 {
-        return Err(FrameFault::Constant);
+
+    /// Constant or blank, or fit as far as this goes.
+    pub fn check(&self, limits: CheckLimits) -> Result<(), FrameFault> {
+        let ranges = self.low.iter().zip(&self.high);
+        let spread = ranges.map(|(&l, &h)| h.saturating_sub(l)).max().unwrap_or(0);
+        if spread == 0 {
+            return Err(FrameFault::Constant);
+        }
+        if spread <= limits.blank_spread { Err(FrameFault::Blank) } else { Ok(()) }
     }
-    if spread <= limits.blank_spread { Err(FrameFault::Blank) } else { Ok(()) }
+}
+
+/// FNV-1a, 64 bits, of bytes that come in pieces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Digest(u64);
+
+impl Digest {
+    /// Of no bytes.
+    pub const EMPTY: Digest = Digest(0xcbf2_9ce4_8422_2325);
+
+    /// Of these bytes after those before.
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |hash, &byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+    }
+
+    /// The digest of all bytes so far.
+    pub fn value(&self) -> u64 {
+        self.0
+    }
 }
 
 /// FNV-1a, 64 bits, of the frame's bytes: tells a repeated frame from a new one without keeping it.
 pub fn digest(frame: &[u8]) -> u64 {
-    frame.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+    let mut digest = Digest::EMPTY;
+    digest.add(frame);
+    digest.value()
 }
 
 /// Counts how many frames in a row were the same.
@@ -92,7 +140,11 @@ impl FrozenWatch {
     /// Takes the next frame; `Err(Frozen)` when it is at least the `limit`-th of a run of equal
     /// frames. A `limit` of 0 or 1 means: never frozen.
     pub fn observe(&mut self, frame: &[u8], limit: u8) -> Result<(), FrameFault> {
-        let digest = digest(frame);
+        self.observe_digest(digest(frame), limit)
+    }
+
+    /// The same where only the frame's [`digest`] is at hand.
+    pub fn observe_digest(&mut self, digest: u64, limit: u8) -> Result<(), FrameFault> {
         let same = self.run > 0 && digest == self.last;
         self.run = if same { self.run.saturating_add(1) } else { 1 };
         self.last = digest;
@@ -169,5 +221,10 @@ mod tests {
         assert_eq!(digest(b""), 0xcbf2_9ce4_8422_2325);
         assert_eq!(digest(b"a"), 0xaf63_dc4c_8601_ec8c);
         assert_eq!(digest(b"foobar"), 0x8594_4171_f739_67e8);
+        let mut pieces = Digest::EMPTY;
+        for piece in ["fo", "", "ob", "ar"] {
+            pieces.add(piece.as_bytes());
+        }
+        assert_eq!(pieces.value(), 0x8594_4171_f739_67e8);
     }
 }

@@ -72,6 +72,16 @@ impl<'a> Intake<'a> {
         convert_row(self.format, camera, self.channels, self.row)?;
         Ok(self.resizer.push_row(self.row, out)?)
     }
+
+    /// The row that was taken last, in the model's channels at the camera's width.
+    pub fn row(&self) -> &[u8] {
+        self.row
+    }
+
+    /// Forgets the rows so far: the next one is the first of another image.
+    pub fn restart(&mut self) {
+        self.resizer.restart();
+    }
 }
 
 #[cfg(test)]
@@ -96,6 +106,26 @@ mod tests {
         assert_eq!(out, [(30 + 60 + 2) / 4]);
         let more = intake.push_row(&camera[1], &mut out);
         assert_eq!(more, Err(IntakeError::Resize(ResizeError::TooManyRows)));
+    }
+
+    #[test]
+    fn after_a_restart_nothing_is_left_of_the_image_before() {
+        for (from, to) in [(size(3, 5), size(2, 2)), (size(2, 2), size(3, 5))] {
+            let rgb = PixelFormat::Rgb8;
+            let (mut row, mut sums) = ([0; 9], [0; scratch_len(3, 3)]);
+            let mut intake = Intake::new(rgb, from, to, 3, &mut row, &mut sums).unwrap();
+            let mut out = [0; 5 * 3 * 3];
+            let out = &mut out[..(to.width * to.height * 3) as usize];
+            let line = from.width as usize * 3;
+            intake.push_row(&[255; 9][..line], out).unwrap();
+            assert_eq!(intake.row(), &[255; 9][..line]);
+            intake.restart();
+            for done in 1..=from.height {
+                let rows = intake.push_row(&[7; 9][..line], out).unwrap();
+                assert_eq!(rows == to.height, done == from.height, "{from:?}");
+            }
+            assert!(out.iter().all(|&v| v == 7), "{from:?}: {out:?}");
+        }
     }
 
     #[test]

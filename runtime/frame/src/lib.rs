@@ -20,7 +20,7 @@ pub mod preprocessing;
 pub mod resize;
 mod text;
 
-pub use checks::{CheckLimits, FrameFault, FrozenWatch, check_frame, digest};
+pub use checks::{CheckLimits, Digest, FrameFault, FrozenWatch, Spread, check_frame, digest};
 pub use colour::{grey_of, rgb_of_565, rgb_of_yuv};
 pub use format::{FormatError, PixelFormat, convert_row};
 pub use intake::{Intake, IntakeError};

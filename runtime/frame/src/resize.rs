@@ -171,6 +171,12 @@ impl<'a, S: Sample> Resizer<'a, S> {
         Ok(Resizer { from, to, channels, held, current, rows_in: 0, rows_out: 0, lacking })
     }
 
+    /// Forgets the rows so far: the next row is the first of another image of the same size.
+    pub fn restart(&mut self) {
+        self.held.fill(S::ZERO);
+        (self.rows_in, self.rows_out, self.lacking) = (0, 0, self.from.height);
+    }
+
     /// Takes the next source row and writes the output rows that it completes into `out`, the whole
     /// output image. Returns how many rows of `out` are complete.
     pub fn push_row(&mut self, row: &[S], out: &mut [S]) -> Result<u32, ResizeError> {
