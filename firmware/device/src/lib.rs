@@ -2,9 +2,10 @@
 //!
 //! [`flash`] is the narrow view of NOR flash, [`journal`] a log of states in two sectors, [`slots`]
 //! the life of two bundle slots (`upload` fills one), [`verify`] what a bundle must show before it
-//! runs, [`self_test`] the last of it. [`camera`] is a source of frames in pieces, [`pipeline`] makes
-//! the model's frame of them and refuses what is [`unfit`]. `sim` (feature, host only) is a flash
-//! whose power fails at any operation.
+//! runs, [`self_test`] the last of it.
+//! [`camera`] is a source of frames in pieces, [`pipeline`] makes the model's frame of them and
+//! refuses what is [`unfit`].
+//! `sim` (feature, host only) is a flash whose power fails at any operation.
 #![no_std]
 #![cfg_attr(
     not(test),
