@@ -1,5 +1,7 @@
 //! What a device decides without touching a register, so that a host can test it.
 //!
+//! [`device`] is the event loop: [`board`] is what it runs on, [`wire`] and [`session`] what a host
+//! asks of it, [`judge`] and [`watch`] what it makes of frames.
 //! [`flash`] is the narrow view of NOR flash, [`journal`] a log of states in two sectors, [`slots`]
 //! the life of two bundle slots (`upload` fills one), [`verify`] what a bundle must show before it
 //! runs, [`self_test`] the last of it.
@@ -22,15 +24,24 @@
 extern crate alloc;
 
 pub mod arrivals;
+pub mod board;
 pub mod camera;
+pub mod device;
 pub mod flash;
+pub mod history;
 pub mod journal;
+pub mod judge;
+pub mod log;
 pub mod pipeline;
 pub mod record;
+pub mod rehash;
 pub mod self_test;
+pub mod session;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod slots;
 pub mod unfit;
 pub mod upload;
 pub mod verify;
+pub mod watch;
+pub mod wire;

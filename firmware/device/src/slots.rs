@@ -63,6 +63,17 @@ impl From<FlashError> for SlotError {
     }
 }
 
+/// TEMP
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Described {
+    /// TEMP
+    pub total_bytes: u32,
+    /// TEMP
+    pub security_counter: u64,
+    /// TEMP
+    pub identity: [u8; 32],
+}
+
 /// The bundle that runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Active {
@@ -145,6 +156,11 @@ impl<F: Flash> Slots<F> {
     /// Where everything lies.
     pub fn layout(&self) -> &Layout {
         &self.layout
+    }
+
+    /// What it takes.
+    pub fn trust(&self) -> &Trust {
+        &self.trust
     }
 
     /// The flash.
@@ -262,6 +278,21 @@ impl<F: Flash> Slots<F> {
         self.state = next;
         self.health = Health::Whole;
         Ok(())
+    }
+
+    /// TEMP
+    pub fn describe(&mut self, slot: Slot) -> Option<Described> {
+        let active = self.active.filter(|active| active.slot == slot)?;
+        Some(Described {
+            total_bytes: active.admitted.total_bytes(),
+            security_counter: active.admitted.counter(),
+            identity: active.admitted.identity(),
+        })
+    }
+
+    /// TEMP
+    pub fn verify(&mut self, slot: Slot, test: &mut impl SelfTest) -> Result<(), SlotError> {
+        Ok(self.check(slot, test).map(|_| ())?)
     }
 
     fn choose(&mut self, test: &mut impl SelfTest) {

@@ -168,6 +168,34 @@ impl<F: Flash> Slots<F> {
         Ok(self.progress())
     }
 
+    /// Length of the bundle that is uploaded.
+    pub fn upload_bytes(&self) -> Option<u32> {
+        self.upload.as_ref().map(|upload| upload.admitted.total_bytes())
+    }
+
+    /// Reads bytes of the upload back; `offset` begins a word.
+    ///
+    /// # Errors
+    /// [`SlotError::NotReady`] without an upload or beyond what was taken, flash.
+    pub fn read_upload(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), SlotError> {
+        let upload = self.upload.filter(|upload| upload.ready).ok_or(SlotError::NotReady)?;
+        let end = offset.saturating_add(bytes.len() as u32);
+        if end > upload.position {
+            return Err(SlotError::NotReady);
+        }
+        let region = self.layout.slot(upload.slot);
+        let mut rest = bytes;
+        blocks(&mut self.flash, &self.layout, &region, offset, end, |block| {
+            let (now, later) = core::mem::take(&mut rest)
+                .split_at_mut_checked(block.len())
+                .ok_or(FlashError::Read)?;
+            now.copy_from_slice(block);
+            rest = later;
+            Ok::<(), FlashError>(())
+        })?;
+        Ok(())
+    }
+
     /// Checks every byte of what lies in the slot; the bundle is staged then.
     ///
     /// # Errors

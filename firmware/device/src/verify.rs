@@ -9,7 +9,7 @@
 use gradgate_bundle::digest::sha256;
 use gradgate_bundle::error::{ParseError, VerifyError};
 use gradgate_bundle::manifest::{DeviceClass, Manifest, PREFIX_BYTES, check_device_class};
-use gradgate_bundle::signature::{Verified, VerifiedManifest, VerifyingKey};
+use gradgate_bundle::signature::{StreamCheck, Verified, VerifiedManifest, VerifyingKey};
 
 use crate::flash::{Flash, FlashError, Layout, Region};
 use crate::record::{Identity, Slot};
@@ -120,6 +120,11 @@ impl Admitted {
     /// Its security counter.
     pub fn counter(&self) -> u64 {
         self.manifest().security_counter.get()
+    }
+
+    /// A check of the bytes behind manifest and signature, for as they are read.
+    pub fn stream(&self) -> StreamCheck {
+        self.manifest.stream()
     }
 
     /// Checks that the region holds exactly this bundle.

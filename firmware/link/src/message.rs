@@ -316,7 +316,8 @@ pub struct Judged {
     pub class: u16,
     /// PASS, BLOCK or UNKNOWN.
     pub verdict: Verdict,
-    /// Why not PASS, numbered as `gradgate_bundle::detector::Reason`; 0: none.
+    /// Why not PASS: 1 the picture itself is unusable, 2 it is unlike normal ones, 3 the classifier
+    /// is likely wrong, 4 device or bundle are at fault; 0: PASS.
     pub reason: u8,
     /// Larger is more anomalous; not a number where there is none.
     pub score: f32,

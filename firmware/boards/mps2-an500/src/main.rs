@@ -1,0 +1,124 @@
+//! The whole device on an emulated Cortex-M7: wiring only.
+//!
+//! UART 0 is the link, LED 0 of the FPGA's I/O the gate's pin, PSRAM the flash (a file of the host
+//! that survives a power cut), SysTick the clock and the timer that closes the pin, the CMSDK
+//! watchdog the watchdog. board.toml says where everything lies.
+#![no_std]
+#![no_main]
+
+mod budget {
+    include!(concat!(env!("OUT_DIR"), "/budget.rs"));
+}
+mod clock;
+mod crash;
+mod flash;
+mod memory;
+mod pin;
+mod registers;
+mod stack;
+mod uart;
+mod watchdog;
+
+use cortex_m_rt::entry;
+use gradgate_bundle::align::Aligned;
+use gradgate_bundle::manifest::DeviceClass;
+use gradgate_bundle::signature::VerifyingKey;
+use gradgate_device::board::{Board, Description, Level, Parts};
+use gradgate_device::device::{Device, Memory, Setup};
+use gradgate_device::log::Reset;
+use gradgate_device::session::Who;
+use gradgate_device::verify::Trust;
+use gradgate_link::Key;
+
+/// The board, with the stack's figures.
+struct An500(Parts<clock::Clock, uart::Uart, pin::Led, watchdog::Watchdog>);
+
+impl Board for An500 {
+    fn now_us(&mut self) -> u64 {
+        self.0.now_us()
+    }
+    fn read(&mut self, bytes: &mut [u8]) -> usize {
+        self.0.read(bytes)
+    }
+    fn write(&mut self, bytes: &[u8]) -> usize {
+        self.0.write(bytes)
+    }
+    fn set_pin(&mut self, level: Level) {
+        self.0.set_pin(level);
+    }
+    fn feed_watchdog(&mut self) {
+        self.0.feed_watchdog();
+    }
+    fn stack(&mut self) -> (u32, u32) {
+        stack::used()
+    }
+}
+
+#[entry]
+fn main() -> ! {
+    // The fail state before anything else.
+    pin::close();
+    let reset = crash::take_reset();
+    stack::run_on_thread_stack(reset)
+}
+
+/// Runs on the thread's stack, for ever.
+fn run(reset: Reset) -> ! {
+    let Some(parts) = start() else { crash::restart(Reset::Fault) };
+    let Some(memory) = memory::take() else { crash::restart(Reset::Fault) };
+    let setup = setup(reset);
+    let mut device = Device::start(An500(parts), flash::Psram, setup, memory);
+    device.run(|_, _| true);
+    crash::restart(Reset::Request)
+}
+
+fn start() -> Option<Parts<clock::Clock, uart::Uart, pin::Led, watchdog::Watchdog>> {
+    let peripherals = cortex_m::Peripherals::take()?;
+    registers::set_float_mode(&peripherals.FPU);
+    Some(Parts {
+        clock: clock::start(peripherals.SYST),
+        port: uart::start(),
+        pin: pin::Led,
+        watchdog: watchdog::start(),
+    })
+}
+
+fn setup(reset: Reset) -> Setup {
+    let description = Description {
+        board: "mps2-an500",
+        firmware: env!("CARGO_PKG_VERSION"),
+        serial: *b"emulated mps2   ",
+        reset,
+        erase_us_max: 1000,
+    };
+    let key = VerifyingKey::from_bytes(&[
+        0x8a, 0x88, 0xe3, 0xdd, 0x74, 0x09, 0xf1, 0x95, 0xfd, 0x52, 0xdb, 0x2d, 0x3c, 0xba, 0x5d,
+        0x72, 0xca, 0x67, 0x09, 0xbf, 0x1d, 0x94, 0x12, 0x1b, 0xf3, 0x74, 0x88, 0x01, 0xb4, 0x0f,
+        0x6f, 0x5c,
+    ]);
+    let Ok(key) = key else { crash::restart(Reset::Fault) };
+    let boots = flash::count_boot();
+    Setup {
+        description,
+        who: Who::new("", boots, false),
+        key: Key::new(&[0; 32]),
+        trust: Trust {
+            key,
+            device_class: DeviceClass::CortexM7,
+            counter_floor: 0,
+            arena_bytes_max: budget::MEMORY_ARENA_BYTES,
+        },
+        layout: flash::layout().unwrap_or_else(|_| crash::restart(Reset::Fault)),
+    }
+}
+
+/// Where the bundle lies in memory.
+type BundleMemory = Aligned<[u8; budget::MEMORY_BUNDLE_BYTES as usize]>;
+/// Working memory.
+type Arena = [f32; budget::MEMORY_ARENA_BYTES as usize / 4];
+/// One frame.
+type FrameMemory = [u8; budget::MEMORY_FRAME_BYTES as usize];
+/// Frames at which the gate closed.
+type Evidence = [u8; budget::MEMORY_EVIDENCE_BYTES as usize];
+
+const _: () = assert!(size_of::<Memory<'static>>() > 0);

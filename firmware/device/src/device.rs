@@ -1,0 +1,277 @@
+//! The event loop: one round takes what the link brought, keeps the gate's deadlines, and does a
+//! piece of what takes long. Nothing in it waits.
+//!
+//! [`Device::run`] runs a bundle until a [`Change`] ends it, makes the change with the memory that
+//! is free then, and begins again with what the slots say. The gate starts CLOSED each time.
+
+use gradgate_gate::Reason;
+use gradgate_link::message::Reply;
+use gradgate_link::session::Ticket;
+use gradgate_link::{Key, Refusal};
+
+use crate::board::{Board, Description, Level};
+use crate::flash::{Flash, Layout};
+use crate::judge::Running;
+use crate::log::{Code, refusal_number};
+use crate::rehash::Rehash;
+use crate::self_test::EngineTest;
+use crate::session::{Change, Context, LinkCounts, Session, Who, refusal};
+use crate::slots::Slots;
+use crate::upload::Progress;
+use crate::verify::Trust;
+use crate::watch::Watch;
+use crate::wire::Wire;
+
+/// Memory that a board gives.
+pub struct Memory<'m> {
+    /// The bundle that runs, copied from its slot; begins at a multiple of 16 bytes.
+    pub bundle: &'m mut [u8],
+    /// Working memory of a verdict, in `f32`.
+    pub arena: &'m mut [f32],
+    /// One frame of the model's size.
+    pub frame: &'m mut [u8],
+    /// The frames at which the gate closed: [`crate::history::history_bytes`].
+    pub evidence: &'m mut [u8],
+}
+
+/// What a device is told at its start.
+pub struct Setup {
+    /// Who the board is.
+    pub description: Description,
+    /// Name and boot number.
+    pub who: Who,
+    /// Key of the link.
+    pub key: Key,
+    /// What bundles it takes.
+    pub trust: Trust,
+    /// Where journal and slots lie.
+    pub layout: Layout,
+}
+
+/// Why [`Device::run`] came back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The host asked for a restart, and the answer is out.
+    Reboot,
+    /// The caller's closure said so.
+    Stopped,
+}
+
+/// A device between power and power cut.
+pub struct Device<'m, B, F> {
+    /// Apart from the rest, as the bundle that runs borrows it.
+    bundle: &'m mut [u8],
+    core: Core<'m, B, F>,
+}
+
+struct Core<'m, B, F> {
+    board: B,
+    description: Description,
+    who: Who,
+    slots: Slots<F>,
+    wire: Wire,
+    session: Session,
+    watch: Watch<'m>,
+    rehash: Rehash,
+    arena: &'m mut [f32],
+    frame: &'m mut [u8],
+}
+
+/// How a bundle stopped running.
+enum Stop {
+    /// For a change that a host waits for.
+    Change(Ticket, Change),
+    /// Its bytes in memory are no longer right: load it again.
+    Damaged,
+    /// The caller wants it.
+    Stopped,
+}
+
+impl<'m, B: Board, F: Flash> Device<'m, B, F> {
+    /// Decides what runs. The pin is closed before anything is read.
+    pub fn start(mut board: B, flash: F, setup: Setup, memory: Memory<'m>) -> Self {
+        board.set_pin(Level::Closed);
+        board.feed_watchdog();
+        let Memory { bundle, arena, frame, evidence } = memory;
+        let Setup { description, who, key, trust, layout } = setup;
+        let mut test = EngineTest::new(bundle, arena);
+        let slots = Slots::boot(flash, layout, trust, &mut test);
+        let mut watch = Watch::new(evidence);
+        let now_us = board.now_us();
+        watch.event(now_us, Code::Started, description.reset as u32);
+        if let Some(refused) = slots.refusal() {
+            watch.event(now_us, Code::Refused, refusal_number(refusal(refused.into())));
+        }
+        let core = Core {
+            board,
+            description,
+            who,
+            slots,
+            wire: Wire::new(key, who.boots, description.serial),
+            session: Session::new(),
+            watch,
+            rehash: Rehash::default(),
+            arena,
+            frame,
+        };
+        Self { bundle, core }
+    }
+
+    /// What runs and lies in the slots.
+    pub fn slots(&self) -> &Slots<F> {
+        &self.core.slots
+    }
+
+    /// Gate, counts, log.
+    pub fn watch(&self) -> &Watch<'m> {
+        &self.core.watch
+    }
+
+    /// Gives board and flash back.
+    pub fn into_parts(self) -> (B, F) {
+        (self.core.board, self.core.slots.into_flash())
+    }
+
+    /// Runs until a restart is asked for, or `go_on`, asked after every round, says no.
+    pub fn run(&mut self, mut go_on: impl FnMut(&mut B, &Watch<'m>) -> bool) -> End {
+        loop {
+            match self.core.run_bundle(self.bundle, &mut go_on) {
+                Stop::Stopped => return End::Stopped,
+                Stop::Damaged => {}
+                Stop::Change(_, Change::Reboot) => return self.core.drain(&mut go_on),
+                Stop::Change(ticket, change) => self.core.change(self.bundle, &ticket, change),
+            }
+        }
+    }
+}
+
+impl<'m, B: Board, F: Flash> Core<'m, B, F> {
+    /// Sends what waits before a restart: the answer to who asked for it.
+    fn drain(&mut self, go_on: &mut impl FnMut(&mut B, &Watch<'m>) -> bool) -> End {
+        self.board.set_pin(Level::Closed);
+        while !self.wire.is_idle() {
+            self.wire.flush(&mut self.board, || None);
+            if !go_on(&mut self.board, &self.watch) {
+                return End::Stopped;
+            }
+        }
+        End::Reboot
+    }
+
+    fn run_bundle(
+        &mut self,
+        memory: &mut [u8],
+        go_on: &mut impl FnMut(&mut B, &Watch<'m>) -> bool,
+    ) -> Stop {
+        let slot = self.slots.active().map(|active| active.slot as u32);
+        let verified = self.slots.bundle().and_then(|mut bundle| bundle.load(memory).ok());
+        let admitted = self.slots.active().map(|active| active.admitted);
+        let running = verified.and_then(Running::load);
+        let policy = running.as_ref().map(|running| &running.engine().bundle().header().policy);
+        let threshold = running.as_ref().map_or(f32::NAN, Running::threshold);
+        self.watch.begin(policy, threshold);
+        let now_us = self.board.now_us();
+        match (&running, slot) {
+            (Some(_), Some(slot)) => self.watch.event(now_us, Code::Runs, slot),
+            _ => self.watch.event(now_us, Code::FailState, 0),
+        }
+        self.rehash = Rehash::new(now_us);
+        loop {
+            let now_us = self.board.now_us();
+            self.watch.tick(now_us);
+            self.board.set_pin(self.watch.level());
+            self.board.feed_watchdog();
+            if let Some((ticket, change)) = self.receive(running.as_ref()) {
+                return Stop::Change(ticket, change);
+            }
+            self.prepare();
+            if let Some((running, admitted)) = running.as_ref().zip(admitted.as_ref())
+                && !self.rehash.step(now_us, admitted, running.bytes())
+            {
+                self.watch.close(now_us, Reason::Fault);
+                self.watch.event(now_us, Code::Damaged, 0);
+                self.board.set_pin(Level::Closed);
+                return Stop::Damaged;
+            }
+            self.wire.flush(&mut self.board, || self.watch.telemetry());
+            if !go_on(&mut self.board, &self.watch) {
+                return Stop::Stopped;
+            }
+        }
+    }
+
+    /// Takes at most one command.
+    fn receive(&mut self, running: Option<&Running<'_>>) -> Option<(Ticket, Change)> {
+        let counts = self.wire.counts();
+        let bad = counts.long.saturating_add(counts.cut).saturating_add(counts.crc);
+        let link = LinkCounts { good: counts.good, bad, refused: self.wire.refused() };
+        let Self { board, description, who, slots, wire, session, watch, rehash, .. } = self;
+        let (arena, frame) = (&mut *self.arena, &mut *self.frame);
+        wire.receive(board, |board, answer, request| {
+            let mut context = Context {
+                board,
+                description,
+                who,
+                slots,
+                watch,
+                running,
+                arena,
+                frame,
+                link,
+                rehashes: rehash.found_whole(),
+            };
+            session.execute(&mut context, answer, request)
+        })
+    }
+
+    /// Erases one sector for an upload that waits for it.
+    fn prepare(&mut self) {
+        if !self.session.is_preparing() {
+            return;
+        }
+        let Progress::Erase { .. } = self.slots.progress() else { return };
+        let now_us = self.board.now_us();
+        let period = self.watch.policy().map_or(0, |policy| policy.frame_period_us);
+        if self.description.erase_us_max >= period {
+            self.watch.close(now_us, Reason::Update);
+            self.board.set_pin(self.watch.level());
+        }
+        if self.slots.prepare().is_err() {
+            self.watch.event(now_us, Code::Storage, 0);
+            self.session.forget();
+        }
+    }
+
+    /// Makes a change that wants the bundle's memory, and answers who asked for it.
+    fn change(&mut self, memory: &mut [u8], ticket: &Ticket, change: Change) {
+        self.board.set_pin(Level::Closed);
+        self.board.feed_watchdog();
+        let mut test = EngineTest::new(memory, self.arena);
+        let slots = &mut self.slots;
+        let (code, result) = match change {
+            Change::Verify(slot) => (None, slots.verify(slot, &mut test)),
+            Change::Activate => {
+                let activated = slots.activate(&mut test);
+                (Some((Code::Trial, 0)), activated.map(|_| ()))
+            }
+            Change::Revert => (Some((Code::Reverted, 0)), slots.revert(&mut test)),
+            Change::Reboot => return,
+        };
+        let now_us = self.board.now_us();
+        let reply = match result {
+            Ok(()) => {
+                if let Some((code, _)) = code {
+                    let slot = self.slots.active().map_or(0, |active| active.slot as u32);
+                    self.watch.event(now_us, code, slot);
+                }
+                Reply::Done
+            }
+            Err(error) => {
+                let refused: Refusal = refusal(error);
+                self.watch.event(now_us, Code::Refused, refusal_number(refused));
+                Reply::Refused(refused)
+            }
+        };
+        self.wire.answer(ticket, &reply);
+    }
+}

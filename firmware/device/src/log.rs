@@ -1,0 +1,221 @@
+//! The log: the last events of a device, numbered codes with one number each.
+
+use gradgate_link::message::{Event, push_event};
+
+/// Events that are kept.
+pub const LOG_EVENTS: usize = 64;
+
+/// What happened. Numbers are frozen and append-only; the field guide has a row for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum Code {
+    /// The device started; value: [`Reset`].
+    Started = 1,
+    /// A bundle runs; value: its slot.
+    Runs = 2,
+    /// No bundle runs: the fail state.
+    FailState = 3,
+    /// A bundle was refused; value: [`refusal_number`].
+    Refused = 4,
+    /// The gate opened.
+    Opened = 5,
+    /// The gate closed; value: [`reason_number`].
+    Closed = 6,
+    /// An upload began; value: its length.
+    Upload = 7,
+    /// A bundle waits; value: its length.
+    Staged = 8,
+    /// A bundle is on trial; value: its slot.
+    Trial = 9,
+    /// A bundle was confirmed; value: its slot.
+    Confirmed = 10,
+    /// The device went back to the confirmed bundle.
+    Reverted = 11,
+    /// A slot was erased.
+    Erased = 12,
+    /// Flash or journal failed.
+    Storage = 13,
+    /// A frame was unfit before the network saw it; value: the fault's number.
+    Unfit = 14,
+    /// The numbers of a frame are at fault; value: the frame.
+    Fault = 15,
+    /// The bundle in memory is no longer the one that was loaded.
+    Damaged = 16,
+    /// The device was given its name and keys.
+    Provisioned = 17,
+    /// Bytes of the link were lost, as more came than were taken; value: how many.
+    Overflow = 18,
+}
+
+/// Why a device started. Numbers are frozen and append-only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Reset {
+    /// Not known.
+    #[default]
+    Unknown = 0,
+    /// Power.
+    Power = 1,
+    /// Asked for over the link.
+    Request = 2,
+    /// The watchdog bit: the event loop stood still.
+    Watchdog = 3,
+    /// Code panicked.
+    Panic = 4,
+    /// The processor faulted: bus, memory or usage.
+    Fault = 5,
+    /// The stack reached its end.
+    Stack = 6,
+    /// The reset pin.
+    Pin = 7,
+}
+
+impl Reset {
+    /// The reset with this number.
+    pub fn from_number(number: u8) -> Self {
+        let all = [
+            Self::Power,
+            Self::Request,
+            Self::Watchdog,
+            Self::Panic,
+            Self::Fault,
+            Self::Stack,
+            Self::Pin,
+        ];
+        all.into_iter().find(|reset| *reset as u8 == number).unwrap_or(Self::Unknown)
+    }
+}
+
+/// A ring of the last events.
+pub struct Log {
+    events: [Event; LOG_EVENTS],
+    /// Number of the next event.
+    next: u32,
+    /// Events that nobody took as telemetry yet.
+    untold: u32,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Log {
+    /// An empty log.
+    pub const fn new() -> Self {
+        Self { events: [Event { time_us: 0, code: 0, value: 0 }; LOG_EVENTS], next: 0, untold: 0 }
+    }
+
+    /// Appends an event; the oldest is lost where the log is full.
+    pub fn push(&mut self, time_us: u64, code: Code, value: u32) {
+        let place = self.next as usize % LOG_EVENTS;
+        if let Some(event) = self.events.get_mut(place) {
+            *event = Event { time_us, code: code as u16, value };
+        }
+        self.next = self.next.saturating_add(1);
+        self.untold = self.untold.saturating_add(1).min(LOG_EVENTS as u32);
+    }
+
+    /// Number of the next event.
+    pub fn next(&self) -> u32 {
+        self.next
+    }
+
+    /// Number of the oldest event that is kept.
+    pub fn first(&self) -> u32 {
+        self.next.saturating_sub(LOG_EVENTS as u32)
+    }
+
+    /// The event with this number, while it is kept.
+    pub fn get(&self, number: u32) -> Option<&Event> {
+        let kept = (self.first()..self.next).contains(&number);
+        self.events.get(number as usize % LOG_EVENTS).filter(|_| kept)
+    }
+
+    /// The oldest event that was not told yet.
+    pub fn tell(&mut self) -> Option<Event> {
+        let number = self.next.checked_sub(self.untold)?;
+        let event = *self.get(number)?;
+        self.untold = self.untold.saturating_sub(1);
+        Some(event)
+    }
+
+    /// Writes events from number `from` on to `out`, as many as fit; the first number, the next
+    /// one to ask for, and the bytes written.
+    pub fn read(&self, from: u32, out: &mut [u8]) -> (u32, u32, usize) {
+        let first = from.clamp(self.first(), self.next);
+        let (mut number, mut length) = (first, 0);
+        while let Some(event) = self.get(number) {
+            match push_event(event, out, length) {
+                Some(longer) => length = longer,
+                None => break,
+            }
+            number = number.saturating_add(1);
+        }
+        (first, number, length)
+    }
+}
+
+/// The number of a gate's reason in telemetry, status and log; 0: open.
+pub fn reason_number(state: gradgate_gate::State) -> u8 {
+    state.reason().map_or(0, |reason| (reason as u8).saturating_add(1))
+}
+
+/// The number of a refusal in the log: that of its name in the link's messages.
+pub fn refusal_number(refusal: gradgate_link::Refusal) -> u32 {
+    refusal as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gradgate_link::message::events;
+
+    extern crate std;
+    use std::vec::Vec;
+
+    #[test]
+    fn the_newest_events_are_kept_and_read_in_pieces() {
+        let mut log = Log::new();
+        for value in 0..100 {
+            log.push(u64::from(value) * 1000, Code::Opened, value);
+        }
+        assert_eq!((log.first(), log.next()), (36, 100));
+        assert!(log.get(35).is_none() && log.get(100).is_none());
+        let (mut from, mut seen) = (0, Vec::new());
+        loop {
+            let mut out = [0; 50];
+            let (first, next, length) = log.read(from, &mut out);
+            assert!(first >= from && next >= first);
+            seen.extend(events(&out[..length]).map(|event| event.value));
+            if next == first {
+                break;
+            }
+            from = next;
+        }
+        assert_eq!(seen, (36..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn each_event_is_told_once() {
+        let mut log = Log::new();
+        assert_eq!(log.tell(), None);
+        for value in 0..3 {
+            log.push(0, Code::Closed, value);
+        }
+        let told = std::iter::from_fn(|| log.tell()).map(|event| event.value);
+        assert_eq!(told.collect::<Vec<_>>(), [0, 1, 2]);
+        (0..80).for_each(|value| log.push(0, Code::Closed, value));
+        let told: Vec<u32> = std::iter::from_fn(|| log.tell()).map(|event| event.value).collect();
+        assert_eq!((told.len(), told[0]), (64, 16), "what was lost is not told");
+    }
+
+    #[test]
+    fn resets_have_their_numbers() {
+        for number in 0..=255 {
+            let reset = Reset::from_number(number);
+            assert!(reset as u8 == number || (reset == Reset::Unknown && number > 7));
+        }
+    }
+}

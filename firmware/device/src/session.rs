@@ -1,0 +1,374 @@
+//! What the device does for each request of the link.
+//!
+//! Requests that end the bundle which runs, or want its memory, are not done here: they are handed
+//! to the event loop as a [`Change`], with the gate closed first.
+
+mod inactive;
+mod report;
+
+use gradgate_gate::Reason;
+use gradgate_link::Refusal;
+use gradgate_link::message::{self, Reply, Request};
+use gradgate_link::upload::Receiver;
+
+use crate::board::{Board, Description};
+use crate::flash::Flash;
+use crate::history::Histogram;
+use crate::judge::Running;
+use crate::log::Code;
+use crate::record::{Slot, SlotState};
+use crate::slots::Slots;
+use crate::watch::Watch;
+
+use inactive::Inactive;
+pub use inactive::refusal;
+use report::{counters, identity, slots, status};
+
+/// Bytes of features, evidence or log in one answer.
+const PIECE_BYTES: usize = 384;
+
+/// What the event loop does once the bundle that runs is put down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Check a slot with its self-test.
+    Verify(Slot),
+    /// Put the staged bundle on trial.
+    Activate,
+    /// Go back to the confirmed bundle.
+    Revert,
+    /// Start anew.
+    Reboot,
+}
+
+/// A frame that comes in pieces.
+#[derive(Clone, Copy, Debug)]
+struct Incoming {
+    frame: u32,
+    total: u32,
+    next: u32,
+}
+
+/// State of the requests that take several.
+pub struct Session {
+    receiver: Receiver,
+    /// Digest of the upload that the slots prepare.
+    preparing: Option<message::Digest>,
+    incoming: Option<Incoming>,
+}
+
+/// What a request may touch.
+pub struct Context<'c, 'm, 'e, B, F> {
+    /// The board.
+    pub board: &'c mut B,
+    /// Who it is.
+    pub description: &'c Description,
+    /// Its name and boot number.
+    pub who: &'c Who,
+    /// The slots.
+    pub slots: &'c mut Slots<F>,
+    /// Gate, log, evidence.
+    pub watch: &'c mut Watch<'m>,
+    /// The bundle that runs.
+    pub running: Option<&'c Running<'e>>,
+    /// Its working memory.
+    pub arena: &'c mut [f32],
+    /// Where frames are put together.
+    pub frame: &'c mut [u8],
+    /// The link's share of the counters.
+    pub link: LinkCounts,
+    /// How often the bundle in use was found whole.
+    pub rehashes: u32,
+}
+
+/// Who a device is, from its settings.
+#[derive(Clone, Copy, Debug)]
+pub struct Who {
+    name: [u8; 32],
+    length: u8,
+    /// Starts so far.
+    pub boots: u32,
+    /// Whether it has keys of its own.
+    pub provisioned: bool,
+}
+
+impl Who {
+    /// A name is cut after 32 bytes.
+    pub fn new(name: &str, boots: u32, provisioned: bool) -> Self {
+        let mut end = name.len().min(32);
+        while !name.is_char_boundary(end) {
+            end = end.saturating_sub(1);
+        }
+        let mut bytes = [0; 32];
+        bytes.iter_mut().zip(name.bytes().take(end)).for_each(|(to, from)| *to = from);
+        Self { name: bytes, length: end as u8, boots, provisioned }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        let bytes = self.name.get(..usize::from(self.length)).unwrap_or_default();
+        core::str::from_utf8(bytes).unwrap_or_default()
+    }
+}
+
+/// What came over the link.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LinkCounts {
+    /// Frames taken.
+    pub good: u32,
+    /// Frames dropped.
+    pub bad: u32,
+    /// Commands refused.
+    pub refused: u32,
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Session {
+    /// Nothing under way.
+    pub fn new() -> Self {
+        Self { receiver: Receiver::new(), preparing: None, incoming: None }
+    }
+
+    /// Does what is asked and answers, or tells what the event loop must do for it.
+    pub fn execute<B: Board, F: Flash>(
+        &mut self,
+        context: &mut Context<'_, '_, '_, B, F>,
+        answer: &mut dyn FnMut(&Reply<'_>),
+        request: Request<'_>,
+    ) -> Option<Change> {
+        let change = match request {
+            Request::Verify { slot } => slot_of(slot).map(Change::Verify),
+            Request::Activate { slot } => staged(context.slots, slot).map(|_| Change::Activate),
+            Request::Revert => on_trial(context.slots).map(|_| Change::Revert),
+            Request::Reboot => {
+                answer(&Reply::Done);
+                return Some(Change::Reboot);
+            }
+            request => {
+                self.answer(context, answer, request);
+                return None;
+            }
+        };
+        match change {
+            Ok(change) => {
+                let now_us = context.board.now_us();
+                context.watch.close(now_us, Reason::Update);
+                self.forget();
+                Some(change)
+            }
+            Err(refusal) => {
+                answer(&Reply::Refused(refusal));
+                None
+            }
+        }
+    }
+
+    /// What the slots hold has changed: no upload goes on.
+    pub fn forget(&mut self) {
+        self.receiver.abandon();
+        self.preparing = None;
+    }
+
+    /// Whether sectors are to be erased for an upload.
+    pub fn is_preparing(&self) -> bool {
+        self.preparing.is_some()
+    }
+
+    fn answer<B: Board, F: Flash>(
+        &mut self,
+        context: &mut Context<'_, '_, '_, B, F>,
+        answer: &mut dyn FnMut(&Reply<'_>),
+        request: Request<'_>,
+    ) {
+        let done = |result: Result<(), Refusal>| match result {
+            Ok(()) => Reply::Done,
+            Err(refusal) => Reply::Refused(refusal),
+        };
+        let reply = match request {
+            Request::Identify => identity(context),
+            Request::ListSlots => slots(context.slots),
+            Request::UploadBegin { .. } | Request::UploadChunk { .. } | Request::UploadFinish => {
+                self.upload(context, &request)
+            }
+            Request::Confirm => done(confirm(context)),
+            Request::EraseInactive => done(self.erase(context)),
+            Request::SendFrame { frame, offset, total_bytes, bytes } => {
+                self.frame(context, (frame, offset, total_bytes), bytes)
+            }
+            Request::SetStream { every } => {
+                context.watch.stream(every);
+                Reply::Done
+            }
+            request => return read(context, answer, request),
+        };
+        answer(&reply);
+    }
+
+    fn upload<B: Board, F: Flash>(
+        &mut self,
+        context: &mut Context<'_, '_, '_, B, F>,
+        request: &Request<'_>,
+    ) -> Reply<'static> {
+        let now_us = context.board.now_us();
+        let mut sink = Inactive { slots: context.slots, preparing: &mut self.preparing };
+        let reply = self.receiver.answer(request, &mut sink);
+        let reply = reply.unwrap_or(Reply::Refused(Refusal::Unknown));
+        match (request, &reply) {
+            (Request::UploadBegin { total_bytes, .. }, Reply::Upload { .. }) => {
+                context.watch.event(now_us, Code::Upload, *total_bytes);
+            }
+            (Request::UploadFinish, Reply::Done) => {
+                context.watch.event(now_us, Code::Staged, 0);
+            }
+            (_, Reply::Refused(Refusal::NotNow)) => {}
+            (_, Reply::Refused(refusal)) => {
+                context.watch.event(now_us, Code::Refused, *refusal as u32);
+            }
+            _ => {}
+        }
+        reply
+    }
+
+    fn erase<B: Board, F: Flash>(
+        &mut self,
+        context: &mut Context<'_, '_, '_, B, F>,
+    ) -> Result<(), Refusal> {
+        self.forget();
+        let now_us = context.board.now_us();
+        // All sectors at once: longer than any lease.
+        context.watch.close(now_us, Reason::Update);
+        context.board.set_pin(context.watch.level());
+        context.slots.erase_inactive().map_err(refusal)?;
+        context.watch.event(now_us, Code::Erased, 0);
+        Ok(())
+    }
+
+    /// Takes a piece of a frame of the model's size; judges it when it is whole.
+    fn frame<B: Board, F: Flash>(
+        &mut self,
+        context: &mut Context<'_, '_, '_, B, F>,
+        (frame, offset, total): (u32, u32, u32),
+        bytes: &[u8],
+    ) -> Reply<'static> {
+        let Some(running) = context.running else { return Reply::Refused(Refusal::State) };
+        if offset == 0 {
+            self.incoming = Some(Incoming { frame, total, next: 0 });
+        }
+        let known = self.incoming.filter(|incoming| {
+            (incoming.frame, incoming.total, incoming.next) == (frame, total, offset)
+        });
+        let place = known.and_then(|_| {
+            let end = (offset as usize).checked_add(bytes.len())?;
+            let whole = context.frame.get_mut(..total as usize)?;
+            whole.get_mut(offset as usize..end)
+        });
+        let Some(place) = place.filter(|_| total as usize == running.engine().frame_length())
+        else {
+            self.incoming = None;
+            return Reply::Refused(Refusal::Range);
+        };
+        place.copy_from_slice(bytes);
+        let next = offset.saturating_add(bytes.len() as u32);
+        self.incoming = Some(Incoming { frame, total, next });
+        if next < total {
+            return Reply::Done;
+        }
+        self.incoming = None;
+        Reply::Judged(judge(context, running, frame, total as usize))
+    }
+}
+
+/// Answers what only looks.
+fn read<B: Board, F: Flash>(
+    context: &mut Context<'_, '_, '_, B, F>,
+    answer: &mut dyn FnMut(&Reply<'_>),
+    request: Request<'_>,
+) {
+    let mut piece = [0; PIECE_BYTES];
+    let reply = match request {
+        Request::ReadLog { from } => {
+            let (first, next, length) = context.watch.log.read(from, &mut piece);
+            Reply::Log { first, next, events: piece.get(..length).unwrap_or_default() }
+        }
+        Request::ReadCounters => counters(context),
+        Request::ReadFeatures { from } => match context.watch.history.features(from, PIECE_BYTES) {
+            Some((frame, total, values)) => Reply::Features { frame, first: from, total, values },
+            None => Reply::Refused(Refusal::Range),
+        },
+        Request::ReadEvidence { event, offset } => {
+            match context.watch.history.evidence(event, offset, PIECE_BYTES) {
+                Some(evidence) => Reply::Evidence(evidence),
+                None => Reply::Refused(Refusal::Range),
+            }
+        }
+        Request::ReadHistogram => {
+            let counts = context.watch.histogram.bytes();
+            let (low, high) = context.watch.histogram.edges();
+            let threshold = context.watch.threshold();
+            // The answer borrows the counts.
+            return answer(&Reply::Histogram { low, high, threshold, counts: &counts });
+        }
+        Request::SetHistogram { low, high } => match Histogram::new(low, high) {
+            Some(histogram) => {
+                context.watch.histogram = histogram;
+                Reply::Done
+            }
+            None => Reply::Refused(Refusal::Range),
+        },
+        Request::ReadStatus => Reply::Status(status(context)),
+        _ => Reply::Refused(Refusal::Unknown),
+    };
+    answer(&reply);
+}
+
+/// Judges the frame that lies in the buffer.
+fn judge<B: Board, F: Flash>(
+    context: &mut Context<'_, '_, '_, B, F>,
+    running: &Running<'_>,
+    number: u32,
+    length: usize,
+) -> message::Judged {
+    let input = context.frame.get(..length).unwrap_or_default();
+    let started_us = context.board.now_us();
+    let (mut outcome, features) = running.judge(number, input, context.arena);
+    let now_us = context.board.now_us();
+    outcome.judged.time_us = now_us;
+    let parts = features.map_or([&[][..]; 5], |seen| {
+        [seen.logits, seen.squared_norms, seen.activation_norms, seen.penultimate, seen.alignments]
+    });
+    let values = parts.into_iter().flatten();
+    let took_us = now_us.saturating_sub(started_us);
+    context.watch.judged(now_us, outcome, took_us, values, input);
+    context.board.set_pin(context.watch.level());
+    outcome.judged
+}
+
+fn slot_of(number: u8) -> Result<Slot, Refusal> {
+    match number {
+        0 => Ok(Slot::A),
+        1 => Ok(Slot::B),
+        _ => Err(Refusal::Range),
+    }
+}
+
+fn staged<F: Flash>(slots: &Slots<F>, number: u8) -> Result<Slot, Refusal> {
+    let slot = slot_of(number)?;
+    let staged = slots.state().content(slot).state == SlotState::Staged;
+    if staged { Ok(slot) } else { Err(Refusal::State) }
+}
+
+fn on_trial<F: Flash>(slots: &Slots<F>) -> Result<Slot, Refusal> {
+    slots.state().find(SlotState::Trial).ok_or(Refusal::State)
+}
+
+fn confirm<B: Board, F: Flash>(context: &mut Context<'_, '_, '_, B, F>) -> Result<(), Refusal> {
+    context.slots.confirm().map_err(refusal)?;
+    let slot = context.slots.active().map_or(0, |active| active.slot as u32);
+    let now_us = context.board.now_us();
+    context.watch.event(now_us, Code::Confirmed, slot);
+    Ok(())
+}

@@ -1,0 +1,219 @@
+//! A board in memory and a host on the other end of its port, for tests of the whole device.
+#![allow(dead_code)]
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::{self, JoinHandle};
+
+use gradgate_bundle::align::Aligned;
+use gradgate_bundle::manifest::DeviceClass;
+use gradgate_bundle::signature::VerifyingKey;
+use gradgate_bundle::write::sign;
+use gradgate_device::board::{Board, Description, Level};
+use gradgate_device::device::{Device, Memory, Setup};
+use gradgate_device::flash::{Layout, Region};
+use gradgate_device::log::Reset;
+use gradgate_device::session::Who;
+use gradgate_device::sim::{SimFlash, sim_key};
+use gradgate_device::verify::Trust;
+use gradgate_link::frame::{FRAME_BYTES_MAX, encode};
+use gradgate_link::message::Reply;
+use gradgate_link::session::{Heard, Timing};
+use gradgate_link::{Decoder, Key, Request, Requester, Telemetry};
+
+/// Time that a round of the event loop takes.
+pub const ROUND_US: u64 = 200;
+
+/// What both ends of the port and the pin see.
+#[derive(Default)]
+pub struct World {
+    pub now_us: u64,
+    pub to_device: VecDeque<u8>,
+    pub from_device: Vec<u8>,
+    pub pin: Option<Level>,
+    pub fed: u64,
+}
+
+/// The board.
+#[derive(Clone, Default)]
+pub struct Shared(Arc<Mutex<World>>);
+
+impl Shared {
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        self.0.lock().expect("nobody panicked with it")
+    }
+}
+
+impl Board for Shared {
+    fn now_us(&mut self) -> u64 {
+        self.world().now_us
+    }
+    fn read(&mut self, bytes: &mut [u8]) -> usize {
+        let mut world = self.world();
+        let count = bytes.len().min(world.to_device.len());
+        bytes.iter_mut().zip(world.to_device.drain(..count)).for_each(|(to, from)| *to = from);
+        count
+    }
+    fn write(&mut self, bytes: &[u8]) -> usize {
+        // A port that takes a little at a time.
+        let count = bytes.len().min(100);
+        self.world().from_device.extend(&bytes[..count]);
+        count
+    }
+    fn set_pin(&mut self, level: Level) {
+        self.world().pin = Some(level);
+    }
+    fn feed_watchdog(&mut self) {
+        self.world().fed += 1;
+    }
+}
+
+/// The shipped bundle, signed with the simulation's key.
+pub fn shipped() -> Vec<u8> {
+    let mut bundle = include_bytes!("../../../../models/bundles/signs.gate").to_vec();
+    sign(&mut bundle, &sim_key()).expect("a bundle");
+    bundle
+}
+
+/// Journal of 2 x 4 KiB, slots of 2 x 512 KiB.
+pub fn layout() -> Layout {
+    let region = |address, sectors| Region { address, sector_bytes: 4096, sectors };
+    let slots = [region(8192, 128), region(8192 + 128 * 4096, 128)];
+    Layout::new(32, 0xFF, [region(0, 1), region(4096, 1)], slots).expect("a layout")
+}
+
+pub fn setup(boots: u32) -> Setup {
+    Setup {
+        description: Description {
+            board: "test",
+            firmware: "0",
+            serial: [7; 16],
+            reset: Reset::Power,
+            erase_us_max: 1000,
+        },
+        who: Who::new("bench", boots, true),
+        key: Key::new(&[0x5A; 32]),
+        trust: Trust {
+            key: VerifyingKey::from(&sim_key()),
+            device_class: DeviceClass::CortexM7,
+            counter_floor: 0,
+            arena_bytes_max: 512 * 1024,
+        },
+        layout: layout(),
+    }
+}
+
+/// A device that runs in a thread of its own, one round at a time: whoever holds it says when.
+pub struct Bench {
+    pub shared: Shared,
+    go: Sender<bool>,
+    rounds: Receiver<()>,
+    thread: JoinHandle<SimFlash>,
+    requester: Requester,
+    decoder: Decoder,
+    pub telemetry: Vec<Telemetry>,
+}
+
+fn run(
+    shared: Shared,
+    flash: SimFlash,
+    boots: u32,
+    rounds: &Sender<()>,
+    go: &Receiver<bool>,
+) -> SimFlash {
+    let mut bundle = Box::new(Aligned([0; 512 * 1024]));
+    let (mut arena, mut frame) = (vec![0.0; 128 * 1024], vec![0; 4096]);
+    let mut evidence = vec![0; 64 * 1024];
+    let memory = Memory {
+        bundle: &mut bundle.0,
+        arena: &mut arena,
+        frame: &mut frame,
+        evidence: &mut evidence,
+    };
+    let mut device = Device::start(shared, flash, setup(boots), memory);
+    device.run(|board, _| {
+        board.world().now_us += ROUND_US;
+        rounds.send(()).is_ok() && go.recv() == Ok(true)
+    });
+    device.into_parts().1
+}
+
+impl Bench {
+    /// Power on, and the host says hello.
+    pub fn start(flash: SimFlash, boots: u32) -> Self {
+        let shared = Shared::default();
+        let (go, may_go) = channel();
+        let (done, rounds) = channel();
+        let board = shared.clone();
+        let thread = thread::spawn(move || run(board, flash, boots, &done, &may_go));
+        rounds.recv().expect("the first round");
+        let requester =
+            Requester::new(Key::new(&[0x5A; 32]), Timing { timeout_ms: 1000, tries: 3 });
+        let (decoder, telemetry) = (Decoder::new(), Vec::new());
+        let mut bench = Self { shared, go, rounds, thread, requester, decoder, telemetry };
+        bench.hello();
+        bench
+    }
+
+    /// Power off.
+    pub fn stop(self) -> SimFlash {
+        self.go.send(false).expect("the device runs");
+        self.thread.join().expect("the device does not panic")
+    }
+
+    /// One round of the event loop.
+    pub fn round(&mut self) {
+        self.go.send(true).expect("the device runs");
+        self.rounds.recv().expect("the device does not panic");
+    }
+
+    fn send(&mut self, packet: &[u8]) {
+        let mut out = [0; FRAME_BYTES_MAX];
+        let length = encode(packet, &mut out).expect("packets of tests fit");
+        self.shared.world().to_device.extend(&out[..length]);
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.shared.world().now_us / 1000
+    }
+
+    /// Runs the device until `each` gives something for what is heard.
+    fn until<T>(&mut self, each: impl Fn(&Heard<'_>) -> Option<T>) -> T {
+        for _ in 0..20_000 {
+            self.round();
+            let arrived = std::mem::take(&mut self.shared.world().from_device);
+            let now_ms = self.now_ms();
+            let (mut bytes, mut found) = (&arrived[..], None);
+            while let Some(packet) = self.decoder.feed(&mut bytes) {
+                let heard = self.requester.receive(packet, now_ms);
+                if let Heard::Telemetry { telemetry, .. } = &heard {
+                    self.telemetry.push(*telemetry);
+                }
+                found = found.or_else(|| each(&heard));
+            }
+            if let Some(found) = found {
+                return found;
+            }
+        }
+        panic!("the device answers nothing");
+    }
+
+    fn hello(&mut self) {
+        let now_ms = self.now_ms();
+        let packet = self.requester.hello(now_ms + 1, now_ms).to_vec();
+        self.send(&packet);
+        self.until(|heard| matches!(heard, Heard::Open(_)).then_some(()));
+    }
+
+    /// What `each` makes of the answer.
+    pub fn ask<T>(&mut self, request: &Request<'_>, each: impl Fn(&Reply<'_>) -> T) -> T {
+        let now_ms = self.now_ms();
+        let packet = self.requester.request(request, now_ms).expect("one at a time").to_vec();
+        self.send(&packet);
+        self.until(|heard| match heard {
+            Heard::Reply(reply) => Some(each(reply)),
+            _ => None,
+        })
+    }
+}
