@@ -11,9 +11,9 @@
 
 use crate::flash::{Flash, FlashError, Layout, Region};
 use crate::journal::{Health, Journal, JournalError};
-use crate::record::{Content, Slot, SlotState, Snapshot};
+use crate::record::{Content, Identity, Slot, SlotState, Snapshot};
 use crate::upload::Upload;
-use crate::verify::{Admitted, Refusal, SelfTest, SlotBundle, Trust, check_region};
+use crate::verify::{Admitted, Refusal, SelfTest, SlotBundle, Trust, check_region, read_known};
 
 /// How often a bundle on trial is started before it counts as failed.
 pub const TRIAL_BOOTS_MAX: u8 = 3;
@@ -41,7 +41,7 @@ pub enum SlotError {
         /// Where the next bytes begin.
         expected: u32,
     },
-    /// No whole bundle waits.
+    /// No whole bundle waits, or lies in that slot.
     NotStaged,
 }
 
@@ -83,6 +83,17 @@ pub struct Active {
     pub trial: bool,
     /// What it says of itself.
     pub admitted: Admitted,
+}
+
+/// A whole bundle in a slot, as its first bytes tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Described {
+    /// Its length.
+    pub total_bytes: u32,
+    /// Its security counter.
+    pub security_counter: u64,
+    /// What the journal calls it.
+    pub identity: Identity,
 }
 
 /// Two slots and their journal.
@@ -151,6 +162,29 @@ impl<F: Flash> Slots<F> {
     pub fn bundle(&mut self) -> Option<SlotBundle<'_, F>> {
         let Active { slot, admitted, .. } = self.active?;
         Some(SlotBundle { flash: &mut self.flash, layout: &self.layout, slot, admitted })
+    }
+
+    /// What lies in a slot that is staged, on trial, confirmed or rejected; `None` for another, and
+    /// where it cannot be read or is not what the journal names. The bytes behind the first 320 are
+    /// not looked at: only [`Slots::verify`] tells whether they are right.
+    pub fn describe(&mut self, slot: Slot) -> Option<Described> {
+        let identity = self.whole(slot)?;
+        let manifest = read_known(&mut self.flash, &self.layout.slot(slot), identity)?;
+        Some(Described {
+            total_bytes: manifest.total_bytes.get(),
+            security_counter: manifest.security_counter.get(),
+            identity,
+        })
+    }
+
+    /// Makes every check of a start, the self-test too, on a slot that is staged, on trial,
+    /// confirmed or rejected. Nothing changes, whatever comes out.
+    ///
+    /// # Errors
+    /// [`SlotError::NotStaged`] for another slot; [`SlotError::Refused`].
+    pub fn verify(&mut self, slot: Slot, test: &mut impl SelfTest) -> Result<Admitted, SlotError> {
+        self.whole(slot).ok_or(SlotError::NotStaged)?;
+        Ok(self.check(slot, test)?)
     }
 
     /// Where everything lies.
@@ -237,6 +271,17 @@ impl<F: Flash> Slots<F> {
             self.erase_sector(&region, sector)?;
         }
         Ok(())
+    }
+
+    /// The whole bundle that the journal names in a slot.
+    fn whole(&self, slot: Slot) -> Option<Identity> {
+        let Content { state, identity } = self.state.content(slot);
+        match state {
+            SlotState::Staged | SlotState::Trial | SlotState::Confirmed | SlotState::Rejected => {
+                Some(identity)
+            }
+            SlotState::Empty | SlotState::Filling => None,
+        }
     }
 
     pub(crate) fn not_on_trial(&self) -> Result<(), SlotError> {

@@ -173,6 +173,18 @@ pub(crate) fn check_region<F: Flash>(
     Ok(admitted)
 }
 
+/// The manifest in a region when manifest and signature are those of `identity`: the journal names
+/// only what was verified once.
+pub(crate) fn read_known<F: Flash>(
+    flash: &mut F,
+    region: &Region,
+    identity: Identity,
+) -> Option<Manifest> {
+    let prefix = read_prefix(flash, region).ok()?;
+    let manifest = Manifest::parse(prefix.first_chunk()?).ok()?;
+    (sha256(&prefix) == identity).then_some(*manifest)
+}
+
 fn read_prefix<F: Flash>(flash: &mut F, region: &Region) -> Result<Prefix, Refusal> {
     let mut prefix = [0; PREFIX_BYTES];
     if region.bytes() < PREFIX_BYTES as u32 {

@@ -6,7 +6,7 @@ use common::{LAST, NEW, OLD, Stub, boot, layout, signed, update, upload};
 use gradgate_bundle::error::{ParseError, VerifyError};
 use gradgate_bundle::keys::from_seed;
 use gradgate_bundle::manifest::DeviceClass;
-use gradgate_device::flash::Layout;
+use gradgate_device::flash::{Layout, Region};
 use gradgate_device::record::{Slot, SlotState};
 use gradgate_device::sim::{SimFlash, sim_bundle, sim_key};
 use gradgate_device::slots::{SlotError, Slots, TRIAL_BOOTS_MAX};
@@ -133,6 +133,57 @@ fn what_is_loaded_is_what_was_signed() {
     let mut other = bundle.clone();
     other[699] ^= 0x80;
     assert!(matches!(active.admit(&other), Err(Refusal::Damaged(_))));
+}
+
+#[test]
+fn slots_are_described_and_verified_without_a_change() {
+    let mut stub = Stub::default();
+    let mut slots = confirmed();
+    // The bundle there, then another one through all its states.
+    assert_eq!(slots.state().content(Slot::A).state, SlotState::Confirmed);
+    let bundle = signed(900, NEW);
+    let prefix = bundle.first_chunk().expect("long enough");
+    slots.begin(prefix).expect("newer");
+    while slots.prepare() != Ok(Progress::Write { offset: 0 }) {}
+    assert_eq!(slots.state().content(Slot::B).state, SlotState::Filling);
+    assert_eq!(slots.describe(Slot::B), None);
+    assert_eq!(slots.verify(Slot::B, &mut stub), Err(SlotError::NotStaged));
+    upload(&mut slots, &bundle, 64).expect("no faults");
+    let mut states = Vec::new();
+    for step in 0..3 {
+        match step {
+            1 => drop(slots.activate(&mut stub).expect("it passes")),
+            2 => slots.revert(&mut stub).expect("no faults"),
+            _ => {}
+        }
+        let (before, operations) = (*slots.state(), slots.flash().operations());
+        states.push(before.content(Slot::B).state);
+        for (slot, length, counter) in [(Slot::A, 700, OLD), (Slot::B, 900, NEW)] {
+            let found = slots.describe(slot).expect("a whole bundle");
+            assert_eq!((found.total_bytes, found.security_counter), (length, counter));
+            assert_eq!(found.identity, before.content(slot).identity);
+            let admitted = slots.verify(slot, &mut stub).expect("right");
+            assert_eq!(admitted.identity(), found.identity);
+        }
+        let mut fails = Stub { fails_counter: Some(NEW) };
+        let refused = Err(SlotError::Refused(Refusal::SelfTest));
+        assert_eq!(slots.verify(Slot::B, &mut fails), refused);
+        assert_eq!((*slots.state(), slots.flash().operations()), (before, operations));
+    }
+    assert_eq!(states, [SlotState::Staged, SlotState::Trial, SlotState::Rejected]);
+}
+
+#[test]
+fn what_is_damaged_in_a_slot_is_not_described_as_whole() {
+    let all = place().slot(Slot::A);
+    for (first, length, described) in [(0, 32, false), (288, 32, false), (320, 32, true)] {
+        let mut flash = confirmed().into_flash();
+        flash.spoil(Region { address: all.at(first), sector_bytes: length, sectors: 1 });
+        let mut slots = boot(flash, &place(), Stub::default());
+        assert_eq!(slots.describe(Slot::A).is_some(), described, "byte {first}");
+        let verified = slots.verify(Slot::A, &mut Stub::default());
+        assert!(matches!(verified, Err(SlotError::Refused(_))), "{verified:?}");
+    }
 }
 
 /// Whatever fails, only whole bundles run; once reads are right again, the confirmed one does.
