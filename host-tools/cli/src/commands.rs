@@ -15,6 +15,7 @@ mod expand;
 mod explain;
 mod features;
 mod fit;
+mod flash;
 mod frames;
 mod frontier;
 mod inspect;
@@ -23,6 +24,7 @@ mod pack;
 mod references;
 mod run;
 mod scan;
+mod slots;
 #[cfg(feature = "lab")]
 mod train;
 mod verify;
@@ -83,6 +85,8 @@ enum Command {
     Explain(explain::Args),
     Bench(bench::Args),
     Data(data::Args),
+    Flash(flash::Args),
+    Slots(slots::Args),
     #[cfg(feature = "lab")]
     Train(train::Args),
     #[cfg(feature = "lab")]
@@ -114,6 +118,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Explain(args) => explain::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Data(args) => data::run(args),
+        Command::Flash(args) => flash::run(args),
+        Command::Slots(args) => slots::run(args),
         #[cfg(feature = "lab")]
         Command::Train(args) => train::run(args),
         #[cfg(feature = "lab")]

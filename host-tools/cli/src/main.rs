@@ -2,9 +2,11 @@
 //!
 //! Exit codes: 0 done (also when frames were blocked: they were judged), 2 an error, whose cause
 //! and remedy stand on standard error, 3 done with the whole frames of a recording that is cut off,
+//! 4 a device refused, 5 no device answers, 6 a device fell back to its confirmed bundle,
 //! 130 interrupted. Output files are whole or not there.
 
 mod annotation;
+mod board;
 mod builtin;
 mod bundle;
 mod commands;
@@ -45,6 +47,7 @@ use std::io;
 use std::process::ExitCode;
 
 use clap::Parser;
+use gradgate_field::Class;
 
 fn main() -> ExitCode {
     let cli = commands::Cli::parse();
@@ -65,7 +68,18 @@ fn report(error: &anyhow::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     eprintln!("error: {}", chain(error));
-    ExitCode::from(2)
+    ExitCode::from(code(error))
+}
+
+/// 2, unless a device has to do with it.
+fn code(error: &anyhow::Error) -> u8 {
+    let field = error.chain().find_map(|cause| cause.downcast_ref::<gradgate_field::Error>());
+    match field.map(gradgate_field::Error::class) {
+        None | Some(Class::Host) => 2,
+        Some(Class::Refused) => 4,
+        Some(Class::Link) => 5,
+        Some(Class::FellBack) => 6,
+    }
 }
 
 /// Causes from the outermost in, without those that the one before repeats.

@@ -1,0 +1,130 @@
+//! The device that a command is for: flags that name it, its keys, and its port.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use anyhow::{Context, Result, anyhow};
+use gradgate_field::address::{Address, BAUD};
+use gradgate_field::client::Client;
+use gradgate_field::error::Error;
+use gradgate_field::found::{self, Found};
+use gradgate_field::keys::{Keyring, LinkKey, SiteKey};
+use gradgate_field::link::Patience;
+use gradgate_field::wire::{Faulty, Live, Spoilt, Wire};
+
+use crate::files;
+
+/// A device that can be asked.
+pub type Device = Client<Box<dyn Wire>>;
+
+/// Keys and ports, whichever device is meant.
+#[derive(clap::Args, Clone, Debug)]
+pub struct LinkArgs {
+    /// Bits a second of serial ports
+    #[arg(long, value_name = "BAUD", default_value_t = BAUD)]
+    baud: u32,
+    /// The device's own key
+    #[arg(long, value_name = "KEY", conflicts_with = "site_key")]
+    link_key: Option<PathBuf>,
+    /// The site's key, from which the device's is derived (`keygen --site`)
+    #[arg(long, value_name = "KEY")]
+    site_key: Option<PathBuf>,
+    /// Give up after so many seconds without an answer
+    #[arg(long, value_name = "SECONDS", default_value_t = 8.0, hide_short_help = true)]
+    patience: f64,
+    /// Spoil the wire, to try things on a bad day: drop=0.01,flip=1e-5,duplicate=0.01,seed=7
+    /// (also burst, reorder, truncate, glue, zero, delay=MS)
+    #[arg(long, value_name = "FAULTS", hide_short_help = true)]
+    faults: Option<Spoilt>,
+}
+
+/// Which device.
+#[derive(clap::Args, Clone, Debug)]
+pub struct BoardArgs {
+    /// The device: its port (tcp://HOST:PORT, /dev/ttyACM0, COM3), or its name or chip number (with
+    /// * and ?); not needed where one board alone is plugged in
+    #[arg(short, long, value_name = "DEVICE")]
+    device: Option<String>,
+    /// Where to look for it [default: serial ports of USB]
+    #[arg(short, long, value_name = "PORT", value_parser = Address::from_str)]
+    port: Vec<Address>,
+    #[command(flatten)]
+    pub link: LinkArgs,
+}
+
+impl LinkArgs {
+    /// The keys that a device may have.
+    pub fn keyring(&self) -> Result<Keyring> {
+        if let Some(path) = &self.link_key {
+            let key = LinkKey::parse(&files::read_text(path)?);
+            return Ok(Keyring::link(key.with_context(|| path.display().to_string())?));
+        }
+        match &self.site_key {
+            Some(path) => Ok(Keyring::sites(vec![site_key(path)?])),
+            None => Ok(Keyring::unprovisioned()),
+        }
+    }
+
+    /// How long to wait.
+    pub fn patience(&self) -> Result<Patience> {
+        if !(0.1..=86_400.0).contains(&self.patience) {
+            return Err(anyhow!("--patience {}: from 0.1 to 86400 seconds", self.patience));
+        }
+        let silence_ms = (self.patience * 1000.0) as u64;
+        let usual = Patience::default();
+        Ok(Patience { silence_ms, timeout_ms: usual.timeout_ms.min(silence_ms), ..usual })
+    }
+
+    /// Opens a port.
+    pub fn open(&self, address: &Address) -> Result<Box<dyn Wire>, Error> {
+        let live = Live::open(address, self.baud)?;
+        Ok(match self.faults {
+            Some(Spoilt { seed, faults }) => Box::new(Faulty::new(live, seed, faults)),
+            None => Box::new(live),
+        })
+    }
+
+    /// Opens a port to ask the device there.
+    pub fn client(&self, address: &Address) -> Result<Device> {
+        let wire = self.open(address).map_err(|error| at(address, error))?;
+        Ok(Client::new(wire, self.keyring()?, self.patience()?))
+    }
+
+    /// Who is at these ports.
+    pub fn probe(&self, ports: &[Address]) -> Result<Vec<Found>> {
+        let keyring = self.keyring()?;
+        Ok(found::probe(found::ports(ports)?, &keyring, |address| self.open(address)))
+    }
+}
+
+impl BoardArgs {
+    /// Where the device is, whose name may be given instead.
+    pub fn address(&self) -> Result<Address> {
+        if let Some(device) = self.device.as_deref().filter(|device| Address::is_address(device)) {
+            return Ok(device.parse()?);
+        }
+        if let (None, [port]) = (&self.device, &self.port[..]) {
+            return Ok(port.clone());
+        }
+        let found = self.link.probe(&self.port)?;
+        Ok(found::only(found, self.device.as_deref())?.address)
+    }
+
+    /// Opens the port of the device.
+    pub fn client(&self) -> Result<(Address, Device)> {
+        let address = self.address()?;
+        let client = self.link.client(&address)?;
+        Ok((address, client))
+    }
+}
+
+/// Reads the key of a site.
+pub fn site_key(path: &Path) -> Result<SiteKey> {
+    let key = SiteKey::parse(&files::read_text(path)?);
+    key.with_context(|| path.display().to_string())
+}
+
+/// An error and the port where it came about.
+pub fn at(address: &Address, error: Error) -> anyhow::Error {
+    anyhow::Error::new(error).context(address.to_string())
+}

@@ -1,0 +1,141 @@
+//! What is seen of flashing one device: a line a phase, a bar, a log file, JSON.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use gradgate_field::address::Address;
+use gradgate_field::device::{hex, rows};
+use gradgate_field::error::Error;
+use gradgate_field::flash::{Flash, Outcome, Package, Phase, Timeline};
+use gradgate_field::link::Effort;
+use indicatif::ProgressBar;
+use serde_json::{Value, json};
+
+use crate::output::print;
+use crate::{files, progress};
+
+/// Where it is shown.
+#[derive(clap::Args, Debug)]
+pub struct ShowArgs {
+    /// Print one JSON object at the end
+    #[arg(long)]
+    pub json: bool,
+    /// Write the JSON, every phase with its times, to this file as well
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+}
+
+impl ShowArgs {
+    /// Fails before anything was sent.
+    pub fn check(&self) -> Result<()> {
+        self.log.as_deref().map_or(Ok(()), files::check_writable)
+    }
+}
+
+/// Follows one errand.
+pub struct Show<'a> {
+    args: &'a ShowArgs,
+    address: &'a Address,
+    package: &'a Package,
+    timeline: Timeline,
+    bar: Option<ProgressBar>,
+}
+
+impl<'a> Show<'a> {
+    pub fn new(args: &'a ShowArgs, address: &'a Address, package: &'a Package) -> Show<'a> {
+        Show { args, address, package, timeline: Timeline::default(), bar: None }
+    }
+
+    /// Shows what is new.
+    pub fn see(&mut self, flash: &Flash<'_>, now_ms: u64) {
+        let (phase, now) = (flash.phase(), flash.progress());
+        if self.timeline.see(phase, now_ms) {
+            self.bar = None;
+            if !self.args.json && phase != Phase::Done {
+                eprintln!("{:>7.1} s  {}", self.seconds(), words(phase));
+            }
+            self.bar = match phase {
+                Phase::Upload => {
+                    Some(progress::bytes(Some(now.total.into()), now.sent.into(), "upload"))
+                }
+                Phase::Trial => Some(progress::counted(now.wanted.into(), "frames", "trial")),
+                _ => None,
+            };
+        }
+        if let Some(bar) = &self.bar {
+            bar.set_position(u64::from(match phase {
+                Phase::Trial => now.judged,
+                _ => now.sent,
+            }));
+        }
+    }
+
+    fn seconds(&self) -> f64 {
+        self.timeline.phases.last().map_or(0.0, |last| last.at_ms as f64 / 1000.0)
+    }
+
+    /// Writes log and JSON.
+    pub fn end(&mut self, flash: &Flash<'_>, effort: Effort, error: Option<&Error>) -> Result<()> {
+        self.bar = None;
+        let value = self.json(flash, effort, error);
+        let text = format!("{value:#}\n");
+        if let Some(path) = &self.args.log {
+            files::write_atomic(path, text.as_bytes())?;
+        }
+        if self.args.json { print(&text) } else { Ok(()) }
+    }
+
+    fn json(&self, flash: &Flash<'_>, effort: Effort, error: Option<&Error>) -> Value {
+        let now = flash.progress();
+        let upload_ms = self.timeline.took_ms(Phase::Upload);
+        let rate = f64::from(now.sent.saturating_sub(now.resumed_at)) * 1000.0;
+        json!({
+            "device": self.address.to_string(),
+            "name": flash.status().map(|status| status.name.as_str()),
+            "serial": flash.identity().map(|identity| hex(&identity.serial)),
+            "board": flash.identity().map(|identity| identity.board.as_str()),
+            "firmware": flash.identity().map(|identity| identity.firmware.as_str()),
+            "bundle": hex(self.package.identity()),
+            "model": self.package.model(),
+            "outcome": if error.is_none() { json!(flash.outcome()) } else { json!("failed") },
+            "error": error.map(ToString::to_string),
+            "phase": flash.phase(),
+            "progress": now,
+            "bytes_per_second": (upload_ms > 0).then(|| (rate / upload_ms as f64).round()),
+            "phases": self.timeline.phases,
+            "resent": effort.resent,
+            "sessions": effort.sessions,
+            "slots": flash.slots().map(rows),
+        })
+    }
+}
+
+fn words(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Check => "check: who is it, does the bundle suit it",
+        Phase::Erase => "erase: the device empties a slot",
+        Phase::Upload => "upload",
+        Phase::Verify => "verify: digests, signature and self-test on the device",
+        Phase::Activate => "activate: it starts on trial",
+        Phase::Trial => "trial: frames are judged",
+        Phase::Confirm => "confirm: it is kept",
+        Phase::Revert => "revert: the confirmed bundle is brought back",
+        Phase::Done => "done",
+    }
+}
+
+/// How it ended, and what to do next.
+pub fn text(flash: &Flash<'_>, address: &Address) -> String {
+    let now = flash.progress();
+    match flash.outcome() {
+        Outcome::Suits => "the bundle suits the device; nothing was changed\n".to_owned(),
+        Outcome::Already => "the device runs this very bundle, confirmed\n".to_owned(),
+        Outcome::Staged => "the bundle waits in its slot, verified\n".to_owned(),
+        Outcome::OnTrial => format!(
+            "the bundle runs on trial\nnext: gradgate confirm --device {address} (or revert)\n"
+        ),
+        Outcome::Confirmed => {
+            format!("confirmed after {} verdicts ({} UNKNOWN beside)\n", now.judged, now.unknown)
+        }
+    }
+}

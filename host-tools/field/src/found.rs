@@ -1,0 +1,146 @@
+//! Which devices answer at which ports.
+
+use std::fmt;
+
+use crate::address::Address;
+use crate::client::Client;
+use crate::device::{Identity, Slots, Status, hex};
+use crate::error::Error;
+use crate::keys::{Keyring, Origin};
+use crate::link::Patience;
+use crate::pattern;
+use crate::port;
+use crate::wire::Wire;
+
+/// A device that answered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answered {
+    /// Who it is.
+    pub identity: Identity,
+    /// How it is.
+    pub status: Status,
+    /// What lies in its slots.
+    pub slots: Slots,
+    /// Whose key it took.
+    pub origin: Origin,
+}
+
+/// A port and who is there.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Where.
+    pub address: Address,
+    /// What is plugged in, as USB says it.
+    pub product: String,
+    /// Who answered, or why nobody did.
+    pub answer: Result<Answered, Error>,
+}
+
+/// Waits long enough to tell a device from nothing, in milliseconds.
+pub const PROBE: Patience = Patience { timeout_ms: 300, tries: 3, silence_ms: 2000, busy_ms: 5000 };
+
+impl fmt::Display for Found {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.answer {
+            Ok(Answered { identity, status, .. }) => write!(
+                out,
+                "{} ({}, {}, chip {})",
+                self.address,
+                if status.name.is_empty() { "no name" } else { &status.name },
+                identity.board,
+                hex(&identity.serial)
+            ),
+            Err(error) => write!(out, "{}: {error}", self.address),
+        }
+    }
+}
+
+impl Found {
+    /// Whether it answered and its name, chip number or port is what the pattern says.
+    pub fn is(&self, wanted: &str) -> bool {
+        let Ok(Answered { identity, status, .. }) = &self.answer else { return false };
+        let names = [status.name.clone(), hex(&identity.serial), self.address.to_string()];
+        names.iter().any(|name| pattern::matches(wanted, name))
+    }
+}
+
+/// Asks a device who and how it is.
+///
+/// # Errors
+/// Those of [`Client::ask`].
+pub fn ask<W: Wire>(client: &mut Client<W>) -> Result<Answered, Error> {
+    let (identity, status, slots) = (client.identify()?, client.status()?, client.slots()?);
+    Ok(Answered { identity, status, slots, origin: client.origin() })
+}
+
+/// The ports given, or those of USB.
+///
+/// # Errors
+/// [`Error::Open`] where the system lists none.
+pub fn ports(given: &[Address]) -> Result<Vec<port::Listed>, Error> {
+    if given.is_empty() {
+        return port::list();
+    }
+    let listed =
+        |address: &Address| port::Listed { address: address.clone(), product: String::new() };
+    Ok(given.iter().map(listed).collect())
+}
+
+/// Asks at all ports at once; `open` opens one.
+pub fn probe<W: Wire>(
+    ports: Vec<port::Listed>,
+    keyring: &Keyring,
+    open: impl Fn(&Address) -> Result<W, Error> + Sync,
+) -> Vec<Found> {
+    let one = |port: port::Listed| {
+        let wire = open(&port.address);
+        let answer = wire.and_then(|wire| ask(&mut Client::new(wire, keyring.clone(), PROBE)));
+        Found { address: port.address, product: port.product, answer }
+    };
+    std::thread::scope(|scope| {
+        let one = &one;
+        let threads: Vec<_> =
+            ports.into_iter().map(|port| scope.spawn(move || one(port))).collect();
+        // A thread that panicked is a fault of ours, and is not hidden.
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|p| std::panic::resume_unwind(p)))
+            .collect()
+    })
+}
+
+/// The one device that is meant.
+///
+/// # Errors
+/// [`Error::File`] when none or several match, with all that were found.
+pub fn only(found: Vec<Found>, wanted: Option<&str>) -> Result<Found, Error> {
+    let list =
+        |found: &[Found]| -> String { found.iter().map(|found| format!("\n  {found}")).collect() };
+    if found.is_empty() {
+        let message = "no port to look at: no board at USB; name one with --device tcp://HOST:PORT \
+                       or --device /dev/ttyS0";
+        return Err(Error::File { message: message.into() });
+    }
+    let all = list(&found);
+    let is_meant = |found: &Found| match wanted {
+        Some(wanted) => found.is(wanted),
+        None => found.answer.is_ok(),
+    };
+    let mut meant: Vec<Found> = found.into_iter().filter(is_meant).collect();
+    match (meant.len(), wanted) {
+        (1, _) => Ok(meant.remove(0)),
+        (0, Some(wanted)) => {
+            let message = format!("no device is called {wanted:?}; looked at{all}");
+            Err(Error::File { message })
+        }
+        (0, None) => Err(Error::File { message: format!("no device answers; looked at{all}") }),
+        (several, _) => {
+            let message = format!(
+                "{several} devices match, and one is needed: name it with --device NAME, chip \
+                 number or port{}",
+                list(&meant)
+            );
+            Err(Error::File { message })
+        }
+    }
+}
