@@ -249,7 +249,7 @@ impl<'m, B: Board, F: Flash> Core<'m, B, F> {
         let mut test = EngineTest::new(memory, self.arena);
         let slots = &mut self.slots;
         let (code, result) = match change {
-            Change::Verify(slot) => (None, slots.verify(slot, &mut test)),
+            Change::Verify(slot) => (None, slots.verify(slot, &mut test).map(drop)),
             Change::Activate => {
                 let activated = slots.activate(&mut test);
                 (Some((Code::Trial, 0)), activated.map(|_| ()))

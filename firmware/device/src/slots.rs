@@ -63,17 +63,6 @@ impl From<FlashError> for SlotError {
     }
 }
 
-/// TEMP
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Described {
-    /// TEMP
-    pub total_bytes: u32,
-    /// TEMP
-    pub security_counter: u64,
-    /// TEMP
-    pub identity: [u8; 32],
-}
-
 /// The bundle that runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Active {
@@ -323,21 +312,6 @@ impl<F: Flash> Slots<F> {
         self.state = next;
         self.health = Health::Whole;
         Ok(())
-    }
-
-    /// TEMP
-    pub fn describe(&mut self, slot: Slot) -> Option<Described> {
-        let active = self.active.filter(|active| active.slot == slot)?;
-        Some(Described {
-            total_bytes: active.admitted.total_bytes(),
-            security_counter: active.admitted.counter(),
-            identity: active.admitted.identity(),
-        })
-    }
-
-    /// TEMP
-    pub fn verify(&mut self, slot: Slot, test: &mut impl SelfTest) -> Result<(), SlotError> {
-        Ok(self.check(slot, test).map(|_| ())?)
     }
 
     fn choose(&mut self, test: &mut impl SelfTest) {
