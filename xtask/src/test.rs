@@ -182,6 +182,10 @@ fn bare_stage(stage: &Stage) -> Result<Outcome> {
             command.args(["--package", name]);
             commands.push(command);
         }
+        let drivers = ["build", "--locked", "--target", target, "--features", "arducam"];
+        let mut command = cargo(&drivers);
+        command.args(["--package", "gradgate-device"]);
+        commands.push(command);
     }
     // What an engine without functions refuses.
     let refusals = ["--no-default-features", "--package", "gradgate-engine", "--test", "load"];

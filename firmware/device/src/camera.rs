@@ -45,7 +45,7 @@ impl Geometry {
 pub struct Stamp {
     /// Counted by the source; each new picture has a higher one.
     pub number: u32,
-    /// Not after the picture was exposed, on the device's clock: with a FIFO, when the capture was
+    /// On the device's clock, and not after the exposure ended: with a FIFO, when the capture was
     /// asked for. A frame is then never taken for fresher than it is.
     pub captured_us: u64,
 }

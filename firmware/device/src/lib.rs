@@ -6,7 +6,7 @@
 //! the life of two bundle slots (`upload` fills one), [`verify`] what a bundle must show before it
 //! runs, [`self_test`] the last of it.
 //! [`camera`] is a source of frames in pieces, [`pipeline`] makes the model's frame of them and
-//! refuses what is [`unfit`].
+//! refuses what is [`unfit`]; `arducam` (feature) drives a camera behind a FIFO.
 //! `sim` (feature, host only) is a flash whose power fails at any operation.
 #![no_std]
 #![cfg_attr(
@@ -23,6 +23,8 @@
 #[cfg(feature = "sim")]
 extern crate alloc;
 
+#[cfg(feature = "arducam")]
+pub mod arducam;
 pub mod arrivals;
 pub mod board;
 pub mod camera;
