@@ -3,6 +3,7 @@
 //! [`Board`] is all that the event loop asks for. [`Parts`] makes one of `embedded-hal` and
 //! `embedded-io` parts; a simulation implements it by itself.
 
+use crate::camera::{FrameSource, Geometry};
 use embedded_hal::digital::OutputPin;
 use embedded_io::{Read, ReadReady, Write, WriteReady};
 
@@ -34,16 +35,25 @@ pub struct Description {
     pub reset: crate::log::Reset,
     /// Longest time that an erase of one sector stops the event loop.
     pub erase_us_max: u32,
+    /// What its camera sends; on a board without one, what a host may send in its place.
+    pub camera: Geometry,
+    /// A camera's frame older than this many frame periods of the policy is late.
+    pub age_periods: u8,
 }
 
 /// Hardware as the event loop sees it. No call waits.
 pub trait Board {
+    /// Where frames come from; [`crate::camera::NoCamera`] where they come over the link alone.
+    type Camera: FrameSource;
+
     /// Microseconds since the start; never goes back.
     fn now_us(&mut self) -> u64;
     /// Takes bytes that arrived; how many there were.
     fn read(&mut self, bytes: &mut [u8]) -> usize;
     /// Sends as many bytes as there is room for; how many that were.
     fn write(&mut self, bytes: &[u8]) -> usize;
+    /// The camera.
+    fn camera(&mut self) -> &mut Self::Camera;
     /// Sets the pin.
     fn set_pin(&mut self, level: Level);
     /// The event loop is alive.
@@ -99,7 +109,7 @@ impl<P: OutputPin> GatePin for PlainPin<P> {
 }
 
 /// A board of parts.
-pub struct Parts<C, P, G, W> {
+pub struct Parts<C, P, G, W, S> {
     /// Time.
     pub clock: C,
     /// The link's bytes.
@@ -108,15 +118,24 @@ pub struct Parts<C, P, G, W> {
     pub pin: G,
     /// The watchdog.
     pub watchdog: W,
+    /// The camera, configured.
+    pub camera: S,
 }
 
-impl<C, P, G, W> Board for Parts<C, P, G, W>
+impl<C, P, G, W, S> Board for Parts<C, P, G, W, S>
 where
     C: Clock,
     P: Read + ReadReady + Write + WriteReady,
     G: GatePin,
     W: Watchdog,
+    S: FrameSource,
 {
+    type Camera = S;
+
+    fn camera(&mut self) -> &mut S {
+        &mut self.camera
+    }
+
     fn now_us(&mut self) -> u64 {
         self.clock.now_us()
     }

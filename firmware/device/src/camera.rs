@@ -101,6 +101,24 @@ pub trait FrameSource {
     fn poll(&mut self, now_us: u64) -> Result<Event<'_>, CameraError>;
 }
 
+/// No camera: frames come over the link.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoCamera;
+
+impl FrameSource for NoCamera {
+    fn geometries(&self) -> &[Geometry] {
+        &[]
+    }
+
+    fn configure(&mut self, _: Geometry) -> Result<(), CameraError> {
+        Err(CameraError::Geometry)
+    }
+
+    fn poll(&mut self, _: u64) -> Result<Event<'_>, CameraError> {
+        Ok(Event::Nothing)
+    }
+}
+
 impl<T: FrameSource + ?Sized> FrameSource for &mut T {
     fn geometries(&self) -> &[Geometry] {
         (**self).geometries()

@@ -4,6 +4,7 @@
 //! [`Device::run`] runs a bundle until a [`Change`] ends it, makes the change with the memory that
 //! is free then, and begins again with what the slots say. The gate starts CLOSED each time.
 
+use gradgate_frame::CheckLimits;
 use gradgate_gate::Reason;
 use gradgate_link::message::Reply;
 use gradgate_link::session::Ticket;
@@ -11,11 +12,12 @@ use gradgate_link::{Key, Refusal};
 
 use crate::board::{Board, Description, Level};
 use crate::flash::{Flash, Layout};
-use crate::judge::Running;
+use crate::judge::{Running, judge_frame, judge_unfit};
 use crate::log::{Code, refusal_number};
+use crate::pipeline::{self, Buffers, FrameShape, Pipeline, Polled};
 use crate::rehash::Rehash;
 use crate::self_test::EngineTest;
-use crate::session::{Change, Context, LinkCounts, Session, Who, refusal};
+use crate::session::{Change, Context, Judging, LinkCounts, Session, Who, refusal};
 use crate::slots::Slots;
 use crate::upload::Progress;
 use crate::verify::Trust;
@@ -28,10 +30,22 @@ pub struct Memory<'m> {
     pub bundle: &'m mut [u8],
     /// Working memory of a verdict, in `f32`.
     pub arena: &'m mut [f32],
-    /// One frame of the model's size.
-    pub frame: &'m mut [u8],
+    /// Camera rows and the model's frame: as long as [`crate::pipeline::Sizes`] says.
+    pub camera: CameraMemory<'m>,
     /// The frames at which the gate closed: [`crate::history::history_bytes`].
     pub evidence: &'m mut [u8],
+}
+
+/// Memory that makes the model's frame of a camera's.
+pub struct CameraMemory<'m> {
+    /// A row in pieces, in bytes.
+    pub line: &'m mut [u8],
+    /// A row after conversion, in bytes.
+    pub row: &'m mut [u8],
+    /// Sums of rows.
+    pub sums: &'m mut [u64],
+    /// The frame of the model's size.
+    pub frame: &'m mut [u8],
 }
 
 /// What a device is told at its start.
@@ -61,6 +75,7 @@ pub enum End {
 pub struct Device<'m, B, F> {
     /// Apart from the rest, as the bundle that runs borrows it.
     bundle: &'m mut [u8],
+    camera: CameraMemory<'m>,
     core: Core<'m, B, F>,
 }
 
@@ -74,7 +89,6 @@ struct Core<'m, B, F> {
     watch: Watch<'m>,
     rehash: Rehash,
     arena: &'m mut [f32],
-    frame: &'m mut [u8],
 }
 
 /// How a bundle stopped running.
@@ -92,7 +106,7 @@ impl<'m, B: Board, F: Flash> Device<'m, B, F> {
     pub fn start(mut board: B, flash: F, setup: Setup, memory: Memory<'m>) -> Self {
         board.set_pin(Level::Closed);
         board.feed_watchdog();
-        let Memory { bundle, arena, frame, evidence } = memory;
+        let Memory { bundle, arena, camera, evidence } = memory;
         let Setup { description, who, key, trust, layout } = setup;
         let mut test = EngineTest::new(bundle, arena);
         let slots = Slots::boot(flash, layout, trust, &mut test);
@@ -112,9 +126,8 @@ impl<'m, B: Board, F: Flash> Device<'m, B, F> {
             watch,
             rehash: Rehash::default(),
             arena,
-            frame,
         };
-        Self { bundle, core }
+        Self { bundle, camera, core }
     }
 
     /// What runs and lies in the slots.
@@ -135,7 +148,7 @@ impl<'m, B: Board, F: Flash> Device<'m, B, F> {
     /// Runs until a restart is asked for, or `go_on`, asked after every round, says no.
     pub fn run(&mut self, mut go_on: impl FnMut(&mut B, &Watch<'m>) -> bool) -> End {
         loop {
-            match self.core.run_bundle(self.bundle, &mut go_on) {
+            match self.core.run_bundle(self.bundle, &mut self.camera, &mut go_on) {
                 Stop::Stopped => return End::Stopped,
                 Stop::Damaged => {}
                 Stop::Change(_, Change::Reboot) => return self.core.drain(&mut go_on),
@@ -161,12 +174,20 @@ impl<'m, B: Board, F: Flash> Core<'m, B, F> {
     fn run_bundle(
         &mut self,
         memory: &mut [u8],
+        camera: &mut CameraMemory<'_>,
         go_on: &mut impl FnMut(&mut B, &Watch<'m>) -> bool,
     ) -> Stop {
         let slot = self.slots.active().map(|active| active.slot as u32);
         let verified = self.slots.bundle().and_then(|mut bundle| bundle.load(memory).ok());
         let admitted = self.slots.active().map(|active| active.admitted);
-        let running = verified.and_then(Running::load);
+        let (description, running) = (self.description, verified.and_then(Running::load));
+        // A bundle whose frames this board cannot make is none.
+        let (running, mut pipeline) = match running
+            .and_then(|running| Some((pipeline(&description, &running, camera)?, running)))
+        {
+            Some((pipeline, running)) => (Some(running), Some(pipeline)),
+            None => (None, None),
+        };
         let policy = running.as_ref().map(|running| &running.engine().bundle().header().policy);
         let threshold = running.as_ref().map_or(f32::NAN, Running::threshold);
         self.watch.begin(policy, threshold);
@@ -181,8 +202,12 @@ impl<'m, B: Board, F: Flash> Core<'m, B, F> {
             self.watch.tick(now_us);
             self.board.set_pin(self.watch.level());
             self.board.feed_watchdog();
-            if let Some((ticket, change)) = self.receive(running.as_ref()) {
+            let mut judging = running.as_ref().zip(pipeline.as_mut());
+            if let Some((ticket, change)) = self.receive(&mut judging) {
                 return Stop::Change(ticket, change);
+            }
+            if let Some((running, pipeline)) = judging {
+                self.poll(running, pipeline);
             }
             self.prepare();
             if let Some((running, admitted)) = running.as_ref().zip(admitted.as_ref())
@@ -201,27 +226,41 @@ impl<'m, B: Board, F: Flash> Core<'m, B, F> {
     }
 
     /// Takes at most one command.
-    fn receive(&mut self, running: Option<&Running<'_>>) -> Option<(Ticket, Change)> {
+    fn receive<'e>(
+        &mut self,
+        judging: &mut Option<(&Running<'e>, &mut Pipeline<'e>)>,
+    ) -> Option<(Ticket, Change)> {
         let counts = self.wire.counts();
         let bad = counts.long.saturating_add(counts.cut).saturating_add(counts.crc);
         let link = LinkCounts { good: counts.good, bad, refused: self.wire.refused() };
-        let Self { board, description, who, slots, wire, session, watch, rehash, .. } = self;
-        let (arena, frame) = (&mut *self.arena, &mut *self.frame);
+        let Self { board, description, who, slots, wire, session, watch, rehash, arena } = self;
         wire.receive(board, |board, answer, request| {
-            let mut context = Context {
-                board,
-                description,
-                who,
-                slots,
-                watch,
-                running,
-                arena,
-                frame,
-                link,
-                rehashes: rehash.found_whole(),
-            };
+            let rehashes = rehash.found_whole();
+            let judging =
+                judging.as_mut().map(|(running, pipeline)| Judging { running, pipeline, arena });
+            let mut context =
+                Context { board, description, who, slots, watch, judging, link, rehashes };
             session.execute(&mut context, answer, request)
         })
+    }
+
+    /// Asks the camera once, and judges the frame that is whole.
+    fn poll(&mut self, running: &Running<'_>, pipeline: &mut Pipeline<'_>) {
+        let now_us = self.board.now_us();
+        if self.session.is_injecting(now_us) {
+            return;
+        }
+        match pipeline.poll(self.board.camera(), now_us) {
+            Polled::Nothing => {}
+            Polled::Frame(stamp, frame) => {
+                let judging = (running, &mut *self.arena);
+                judge_frame(&mut self.board, &mut self.watch, judging, stamp.number, frame);
+            }
+            Polled::Unfit(stamp, unfit) => {
+                let number = stamp.map_or(0, |stamp| stamp.number);
+                judge_unfit(&mut self.board, &mut self.watch, number, unfit);
+            }
+        }
     }
 
     /// Erases one sector for an upload that waits for it.
@@ -274,4 +313,23 @@ impl<'m, B: Board, F: Flash> Core<'m, B, F> {
         };
         self.wire.answer(ticket, &reply);
     }
+}
+
+/// What makes the bundle's frames of this board's; `None` where that cannot be.
+fn pipeline<'m>(
+    description: &Description,
+    running: &Running<'_>,
+    memory: &'m mut CameraMemory<'_>,
+) -> Option<Pipeline<'m>> {
+    let bundle = running.engine().bundle();
+    let [height, width, channels] = bundle.manifest().input.map(|side| side.get());
+    let settings = pipeline::Settings {
+        camera: description.camera,
+        model: FrameShape { height, width, channels: channels as usize },
+        policy: bundle.header().policy,
+        age_periods: description.age_periods,
+        checks: CheckLimits::default(),
+    };
+    let CameraMemory { line, row, sums, frame } = memory;
+    Pipeline::new(&settings, Buffers { line, row, sums, frame }).ok()
 }

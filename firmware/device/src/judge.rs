@@ -8,7 +8,9 @@ use gradgate_gate as gate;
 use gradgate_gate::{Cause, Limits};
 use gradgate_link::message::{Judged, Verdict};
 
-use crate::watch::Outcome;
+use crate::board::Board;
+use crate::unfit::Unfit;
+use crate::watch::{Outcome, Watch};
 
 /// A reason's number on the link: the picture itself is unusable.
 const SENSOR: u8 = 1;
@@ -101,4 +103,40 @@ fn said(verdict: gate::Verdict) -> Verdict {
         gate::Verdict::Block => Verdict::Block,
         gate::Verdict::Unknown { .. } => Verdict::Unknown,
     }
+}
+
+/// Judges a frame of the model's size, and lets the gate and the pin follow.
+pub fn judge_frame<B: Board>(
+    board: &mut B,
+    watch: &mut Watch<'_>,
+    (running, arena): (&Running<'_>, &mut [f32]),
+    number: u32,
+    frame: &[u8],
+) -> Judged {
+    let started_us = board.now_us();
+    let (mut outcome, features) = running.judge(number, frame, arena);
+    let now_us = board.now_us();
+    outcome.judged.time_us = now_us;
+    let parts = features.map_or([&[][..]; 5], |seen| {
+        let Features { logits, squared_norms, activation_norms, penultimate, alignments } = seen;
+        [logits, squared_norms, activation_norms, penultimate, alignments]
+    });
+    let took_us = now_us.saturating_sub(started_us);
+    watch.judged(now_us, outcome, took_us, parts.into_iter().flatten(), frame);
+    board.set_pin(watch.level());
+    outcome.judged
+}
+
+/// Takes a frame that the network must not see: UNKNOWN.
+pub fn judge_unfit<B: Board>(
+    board: &mut B,
+    watch: &mut Watch<'_>,
+    number: u32,
+    unfit: Unfit,
+) -> Judged {
+    let mut outcome = unknown(number, Cause::Sensor);
+    outcome.judged.time_us = board.now_us();
+    watch.unfit(outcome.judged.time_us, outcome, u32::from(unfit.code()));
+    board.set_pin(watch.level());
+    outcome.judged
 }

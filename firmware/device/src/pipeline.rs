@@ -227,6 +227,12 @@ impl<'a> Pipeline<'a> {
         Ok(self.frame)
     }
 
+    /// Lends the frame's memory to who has frames of the model's size; one in progress is dropped.
+    pub fn frame_mut(&mut self) -> &mut [u8] {
+        self.abandon();
+        self.frame
+    }
+
     /// Gives the frame in progress up, as when the camera reports an error.
     pub fn abandon(&mut self) {
         self.state = State::Idle;

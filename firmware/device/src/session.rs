@@ -6,16 +6,19 @@
 mod inactive;
 mod report;
 
-use gradgate_gate::Reason;
+use gradgate_frame::PixelFormat;
+use gradgate_gate::{Cause, Reason};
 use gradgate_link::Refusal;
 use gradgate_link::message::{self, Reply, Request};
 use gradgate_link::upload::Receiver;
 
 use crate::board::{Board, Description};
+use crate::camera::{Geometry, Stamp};
 use crate::flash::Flash;
 use crate::history::Histogram;
-use crate::judge::Running;
+use crate::judge::{Running, judge_frame, judge_unfit, unknown};
 use crate::log::Code;
+use crate::pipeline::Pipeline;
 use crate::record::{Slot, SlotState};
 use crate::slots::Slots;
 use crate::watch::Watch;
@@ -24,6 +27,8 @@ use inactive::Inactive;
 pub use inactive::refusal;
 use report::{counters, identity, slots, status};
 
+/// A camera is not asked for so long after a frame that came over the link.
+const INJECTING_US: u64 = 1_000_000;
 /// Bytes of features, evidence or log in one answer.
 const PIECE_BYTES: usize = 384;
 
@@ -46,6 +51,8 @@ struct Incoming {
     frame: u32,
     total: u32,
     next: u32,
+    /// When a camera's frame began; `None` for one of the model's size.
+    began_us: Option<u64>,
 }
 
 /// State of the requests that take several.
@@ -54,6 +61,7 @@ pub struct Session {
     /// Digest of the upload that the slots prepare.
     preparing: Option<message::Digest>,
     incoming: Option<Incoming>,
+    injecting_until_us: u64,
 }
 
 /// What a request may touch.
@@ -68,16 +76,22 @@ pub struct Context<'c, 'm, 'e, B, F> {
     pub slots: &'c mut Slots<F>,
     /// Gate, log, evidence.
     pub watch: &'c mut Watch<'m>,
-    /// The bundle that runs.
-    pub running: Option<&'c Running<'e>>,
-    /// Its working memory.
-    pub arena: &'c mut [f32],
-    /// Where frames are put together.
-    pub frame: &'c mut [u8],
+    /// The bundle that runs, if there is one.
+    pub judging: Option<Judging<'c, 'e>>,
     /// The link's share of the counters.
     pub link: LinkCounts,
     /// How often the bundle in use was found whole.
     pub rehashes: u32,
+}
+
+/// What judges a frame.
+pub struct Judging<'c, 'e> {
+    /// The bundle.
+    pub running: &'c Running<'e>,
+    /// What makes its frames.
+    pub pipeline: &'c mut Pipeline<'e>,
+    /// Working memory.
+    pub arena: &'c mut [f32],
 }
 
 /// Who a device is, from its settings.
@@ -130,7 +144,7 @@ impl Default for Session {
 impl Session {
     /// Nothing under way.
     pub fn new() -> Self {
-        Self { receiver: Receiver::new(), preparing: None, incoming: None }
+        Self { receiver: Receiver::new(), preparing: None, incoming: None, injecting_until_us: 0 }
     }
 
     /// Does what is asked and answers, or tells what the event loop must do for it.
@@ -199,6 +213,14 @@ impl Session {
             Request::SendFrame { frame, offset, total_bytes, bytes } => {
                 self.frame(context, (frame, offset, total_bytes), bytes)
             }
+            Request::StartFrame { frame, age_us, width, height, format } => {
+                let (width, height) = (u32::from(width), u32::from(height));
+                let format = PixelFormat::ALL.get(usize::from(format)).ok_or(Refusal::Range);
+                done(format.and_then(|&format| {
+                    let geometry = Geometry { format, width, height };
+                    self.start_frame(context, frame, age_us, geometry)
+                }))
+            }
             Request::SetStream { every } => {
                 context.watch.stream(every);
                 Reply::Done
@@ -247,39 +269,90 @@ impl Session {
         Ok(())
     }
 
-    /// Takes a piece of a frame of the model's size; judges it when it is whole.
+    /// Begins a camera's frame.
+    fn start_frame<B: Board, F: Flash>(
+        &mut self,
+        context: &mut Context<'_, '_, '_, B, F>,
+        frame: u32,
+        age_us: u32,
+        geometry: Geometry,
+    ) -> Result<(), Refusal> {
+        let now_us = context.board.now_us();
+        let judging = context.judging.as_mut().ok_or(Refusal::State)?;
+        let bytes = geometry.frame_bytes().and_then(|bytes| u32::try_from(bytes).ok());
+        let total = bytes.filter(|bytes| *bytes > 0).ok_or(Refusal::Range)?;
+        let captured_us = now_us.saturating_sub(u64::from(age_us));
+        // What is wrong with it is told when it is whole, as with a camera's.
+        let _ = judging.pipeline.begin(Stamp { number: frame, captured_us }, geometry, now_us);
+        self.incoming = Some(Incoming { frame, total, next: 0, began_us: Some(now_us) });
+        self.injecting_until_us = now_us.saturating_add(INJECTING_US);
+        Ok(())
+    }
+
+    /// Takes a piece of a frame; judges it when it is whole.
     fn frame<B: Board, F: Flash>(
         &mut self,
         context: &mut Context<'_, '_, '_, B, F>,
         (frame, offset, total): (u32, u32, u32),
         bytes: &[u8],
     ) -> Reply<'static> {
-        let Some(running) = context.running else { return Reply::Refused(Refusal::State) };
-        if offset == 0 {
-            self.incoming = Some(Incoming { frame, total, next: 0 });
-        }
-        let known = self.incoming.filter(|incoming| {
-            (incoming.frame, incoming.total, incoming.next) == (frame, total, offset)
-        });
-        let place = known.and_then(|_| {
-            let end = (offset as usize).checked_add(bytes.len())?;
-            let whole = context.frame.get_mut(..total as usize)?;
-            whole.get_mut(offset as usize..end)
-        });
-        let Some(place) = place.filter(|_| total as usize == running.engine().frame_length())
-        else {
-            self.incoming = None;
+        self.injecting_until_us = context.board.now_us().saturating_add(INJECTING_US);
+        let Some(judging) = context.judging.as_mut() else {
+            return Reply::Refused(Refusal::State);
+        };
+        let begun = self.incoming.filter(|incoming| incoming.frame == frame);
+        let incoming = match begun {
+            Some(incoming) if offset > 0 || incoming.began_us.is_some() => incoming,
+            _ => Incoming { frame, total, next: 0, began_us: None },
+        };
+        self.incoming = None;
+        let length = u32::try_from(bytes.len()).ok();
+        let next = length.and_then(|length| offset.checked_add(length));
+        let next = next.filter(|next| *next <= total && *next > offset);
+        let Some(next) = next.filter(|_| (incoming.total, incoming.next) == (total, offset)) else {
             return Reply::Refused(Refusal::Range);
         };
-        place.copy_from_slice(bytes);
-        let next = offset.saturating_add(bytes.len() as u32);
-        self.incoming = Some(Incoming { frame, total, next });
+        match incoming.began_us {
+            // A fault is kept until the frame is whole.
+            Some(_) => drop(judging.pipeline.push(bytes)),
+            None => {
+                let wanted = judging.running.engine().frame_length() == total as usize;
+                let memory = judging.pipeline.frame_mut();
+                let place = memory.get_mut(offset as usize..next as usize).filter(|_| wanted);
+                let Some(place) = place else { return Reply::Refused(Refusal::Range) };
+                place.copy_from_slice(bytes);
+            }
+        }
         if next < total {
+            self.incoming = Some(Incoming { next, ..incoming });
             return Reply::Done;
         }
-        self.incoming = None;
-        Reply::Judged(judge(context, running, frame, total as usize))
+        Reply::Judged(judge(context, &incoming))
     }
+
+    /// Whether a host sends frames in the camera's place.
+    pub fn is_injecting(&self, now_us: u64) -> bool {
+        now_us < self.injecting_until_us
+    }
+}
+
+/// Judges the frame that is whole. The way over the link is no part of its age.
+fn judge<B: Board, F: Flash>(
+    context: &mut Context<'_, '_, '_, B, F>,
+    incoming: &Incoming,
+) -> message::Judged {
+    let (board, watch) = (&mut *context.board, &mut *context.watch);
+    let Some(Judging { running, pipeline, arena }) = context.judging.as_mut() else {
+        return unknown(incoming.frame, Cause::Judgement).judged;
+    };
+    let frame = match incoming.began_us {
+        Some(began_us) => match pipeline.finish(began_us) {
+            Ok(frame) => frame,
+            Err(unfit) => return judge_unfit(board, watch, incoming.frame, unfit),
+        },
+        None => pipeline.frame_mut().get(..incoming.total as usize).unwrap_or_default(),
+    };
+    judge_frame(board, watch, (running, arena), incoming.frame, frame)
 }
 
 /// Answers what only looks.
@@ -323,28 +396,6 @@ fn read<B: Board, F: Flash>(
         _ => Reply::Refused(Refusal::Unknown),
     };
     answer(&reply);
-}
-
-/// Judges the frame that lies in the buffer.
-fn judge<B: Board, F: Flash>(
-    context: &mut Context<'_, '_, '_, B, F>,
-    running: &Running<'_>,
-    number: u32,
-    length: usize,
-) -> message::Judged {
-    let input = context.frame.get(..length).unwrap_or_default();
-    let started_us = context.board.now_us();
-    let (mut outcome, features) = running.judge(number, input, context.arena);
-    let now_us = context.board.now_us();
-    outcome.judged.time_us = now_us;
-    let parts = features.map_or([&[][..]; 5], |seen| {
-        [seen.logits, seen.squared_norms, seen.activation_norms, seen.penultimate, seen.alignments]
-    });
-    let values = parts.into_iter().flatten();
-    let took_us = now_us.saturating_sub(started_us);
-    context.watch.judged(now_us, outcome, took_us, values, input);
-    context.board.set_pin(context.watch.level());
-    outcome.judged
 }
 
 fn slot_of(number: u8) -> Result<Slot, Refusal> {

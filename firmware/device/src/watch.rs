@@ -2,7 +2,7 @@
 
 use gradgate_bundle::header::Policy;
 use gradgate_gate as gate;
-use gradgate_gate::{Cause, Change, Gate, Reason, State};
+use gradgate_gate::{Change, Gate, Reason, State};
 use gradgate_link::Telemetry;
 use gradgate_link::message::{Counters, Judged};
 use gradgate_link::queue::Queue;
@@ -124,8 +124,7 @@ impl<'m> Watch<'m> {
         self.log.push(now_us, Code::Unfit, fault);
         self.histogram.count(f32::NAN);
         self.counters.missed = self.counters.missed.saturating_add(1);
-        let verdict = gate::Verdict::Unknown { cause: Cause::Sensor };
-        self.observe(now_us, Outcome { verdict, ..outcome });
+        self.observe(now_us, outcome);
     }
 
     fn observe(&mut self, now_us: u64, outcome: Outcome) {

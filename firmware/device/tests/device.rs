@@ -5,13 +5,16 @@ mod host;
 use gradgate_bundle::align::AlignedBytes;
 use gradgate_bundle::read::Bundle;
 use gradgate_device::board::Level;
+use gradgate_device::log::Code;
 use gradgate_device::sim::SimFlash;
+use gradgate_device::unfit::Unfit;
 use gradgate_engine::{Engine, Frame};
-use gradgate_link::message::{Judged, Reply, SlotState, Verdict};
+use gradgate_frame::{Intake, Size};
+use gradgate_link::message::{Judged, Reply, SlotState, Verdict, events};
 use gradgate_link::upload::{Progress, Sender};
 use gradgate_link::{Refusal, Request};
 
-use host::{Bench, layout, shipped};
+use host::{Bench, CAMERA, layout, shipped};
 
 const FRAME_BYTES: u32 = 32 * 32 * 3;
 
@@ -160,4 +163,95 @@ fn a_whole_pass_over_the_bundle_in_use_is_counted() {
         other => panic!("{other:?}"),
     });
     assert_eq!(rehashes, 1);
+}
+
+/// A frame as the camera would send it, in pieces; the verdict, and the gate's fault in the log.
+fn inject(
+    bench: &mut Bench,
+    number: u32,
+    age_us: u32,
+    (width, height): (u16, u16),
+    bytes: &[u8],
+) -> (Judged, Option<u32>) {
+    let logged = bench.ask(&Request::ReadLog { from: 0 }, |reply| match reply {
+        Reply::Log { next, .. } => *next,
+        other => panic!("{other:?}"),
+    });
+    let start = Request::StartFrame { frame: number, age_us, width, height, format: 5 };
+    assert_eq!(done(bench, &start), Ok(()));
+    let total_bytes = u32::from(width) * u32::from(height) * 2;
+    let mut judged = None;
+    for (index, bytes) in bytes.chunks(2477).enumerate() {
+        let offset = index as u32 * 2477;
+        let piece = Request::SendFrame { frame: number, offset, total_bytes, bytes };
+        judged = bench.ask(&piece, |reply| match reply {
+            Reply::Done => None,
+            Reply::Judged(judged) => Some(*judged),
+            other => panic!("{other:?}"),
+        });
+    }
+    let judged = judged.expect("the last piece is judged");
+    let new = bench.ask(&Request::ReadLog { from: logged }, |reply| match reply {
+        Reply::Log { events: bytes, .. } => events(bytes).last(),
+        other => panic!("{other:?}"),
+    });
+    (judged, new.filter(|event| event.code == Code::Unfit as u16).map(|event| event.value))
+}
+
+fn camera_frame(seed: u32) -> Vec<u8> {
+    let bytes = CAMERA.frame_bytes().expect("a camera") as u32;
+    let mix = |at: u32| (at ^ seed.wrapping_mul(77)).wrapping_mul(2_654_435_761) >> 24;
+    (0..bytes).map(|at| mix(at) as u8).collect()
+}
+
+#[test]
+fn a_camera_s_frame_is_made_the_model_s_as_on_the_host() {
+    let mut bench = Bench::start(SimFlash::new(&layout(), 1), 1);
+    let image = shipped();
+    assert_eq!(upload(&mut bench, &image), Progress::Done);
+    assert_eq!(done(&mut bench, &Request::Activate { slot: 0 }), Ok(()));
+    let bytes = camera_frame(1);
+    let (judged, unfit) = inject(&mut bench, 1, 0, (80, 60), &bytes);
+    assert_eq!(unfit, None);
+
+    let (mut row, mut sums) = ([0; 240], [0; 192]);
+    let size = |width, height| Size { width, height };
+    let (from, to) = (size(80, 60), size(32, 32));
+    let mut intake = Intake::new(CAMERA.format, from, to, 3, &mut row, &mut sums).expect("fits");
+    let mut pixels = vec![0; FRAME_BYTES as usize];
+    for line in bytes.chunks(160) {
+        intake.push_row(line, &mut pixels).expect("a row");
+    }
+    let bytes = AlignedBytes::from(&image[..]);
+    let engine = Engine::load(Bundle::parse(&bytes).expect("parses")).expect("loads");
+    let mut arena = vec![0.0; engine.arena_elements()];
+    let (_, judgement) = engine.judge(Frame::U8(&pixels), &mut arena).expect("runs");
+    let judgement = judgement.expect("a detector").expect("finite");
+    assert_eq!(judged.score.to_bits(), judgement.score.to_bits());
+}
+
+#[test]
+fn unfit_frames_are_unknown_and_the_log_says_why() {
+    let mut bench = Bench::start(SimFlash::new(&layout(), 1), 1);
+    assert_eq!(upload(&mut bench, &shipped()), Progress::Done);
+    assert_eq!(done(&mut bench, &Request::Activate { slot: 0 }), Ok(()));
+    let (good, size) = (camera_frame(1), (80, 60));
+    let small = good[..40 * 30 * 2].to_vec();
+    type Case = (&'static str, u32, u32, (u16, u16), Vec<u8>, Option<Unfit>);
+    let cases: [Case; 8] = [
+        ("good", 5, 0, size, good.clone(), None),
+        ("the same number", 5, 0, size, camera_frame(2), Some(Unfit::Duplicate)),
+        ("a number back", 4, 0, size, camera_frame(3), Some(Unfit::OutOfOrder)),
+        ("late", 7, 300_000, size, camera_frame(4), Some(Unfit::OutOfOrder)),
+        ("one pixel value", 8, 0, size, vec![128; good.len()], Some(Unfit::Constant)),
+        ("another size", 9, 0, (40, 30), small, Some(Unfit::Geometry)),
+        ("good again", 10, 0, size, camera_frame(5), None),
+        ("good again", 11, 0, size, camera_frame(6), None),
+    ];
+    for (name, number, age_us, size, bytes, wanted) in cases {
+        let (judged, unfit) = inject(&mut bench, number, age_us, size, &bytes);
+        assert_eq!(unfit, wanted.map(|unfit| u32::from(unfit.code())), "{name}");
+        let unknown = judged.verdict == Verdict::Unknown && judged.score.is_nan();
+        assert_eq!(unknown, wanted.is_some(), "{name}");
+    }
 }

@@ -23,6 +23,17 @@ pub enum PixelFormat {
 }
 
 impl PixelFormat {
+    /// All of them, at the places that are their numbers on the wire: new ones go to the end.
+    pub const ALL: [PixelFormat; 7] = [
+        PixelFormat::Rgb8,
+        PixelFormat::Bgr8,
+        PixelFormat::Grey8,
+        PixelFormat::Rgb565Be,
+        PixelFormat::Rgb565Le,
+        PixelFormat::Yuyv,
+        PixelFormat::Uyvy,
+    ];
+
     /// Bytes of a row of `width` pixels; `None` when that does not fit `usize`, or when pixels that
     /// share chroma are not in pairs.
     pub const fn row_bytes(self, width: usize) -> Option<usize> {

@@ -20,20 +20,27 @@ mod uart;
 mod watchdog;
 
 use cortex_m_rt::entry;
-use gradgate_bundle::align::Aligned;
 use gradgate_bundle::manifest::DeviceClass;
 use gradgate_bundle::signature::VerifyingKey;
 use gradgate_device::board::{Board, Description, Level, Parts};
-use gradgate_device::device::{Device, Memory, Setup};
+use gradgate_device::camera::NoCamera;
+use gradgate_device::device::{Device, Setup};
 use gradgate_device::log::Reset;
 use gradgate_device::session::Who;
 use gradgate_device::verify::Trust;
 use gradgate_link::Key;
 
 /// The board, with the stack's figures.
-struct An500(Parts<clock::Clock, uart::Uart, pin::Led, watchdog::Watchdog>);
+struct An500(BoardParts);
+
+type BoardParts = Parts<clock::Clock, uart::Uart, pin::Led, watchdog::Watchdog, NoCamera>;
 
 impl Board for An500 {
+    type Camera = NoCamera;
+
+    fn camera(&mut self) -> &mut NoCamera {
+        self.0.camera()
+    }
     fn now_us(&mut self) -> u64 {
         self.0.now_us()
     }
@@ -72,7 +79,7 @@ fn run(reset: Reset) -> ! {
     crash::restart(Reset::Request)
 }
 
-fn start() -> Option<Parts<clock::Clock, uart::Uart, pin::Led, watchdog::Watchdog>> {
+fn start() -> Option<BoardParts> {
     let peripherals = cortex_m::Peripherals::take()?;
     registers::set_float_mode(&peripherals.FPU);
     Some(Parts {
@@ -80,6 +87,7 @@ fn start() -> Option<Parts<clock::Clock, uart::Uart, pin::Led, watchdog::Watchdo
         port: uart::start(),
         pin: pin::Led,
         watchdog: watchdog::start(),
+        camera: NoCamera,
     })
 }
 
@@ -90,6 +98,8 @@ fn setup(reset: Reset) -> Setup {
         serial: *b"emulated mps2   ",
         reset,
         erase_us_max: 1000,
+        camera: memory::CAMERA,
+        age_periods: 2,
     };
     let key = VerifyingKey::from_bytes(&[
         0x8a, 0x88, 0xe3, 0xdd, 0x74, 0x09, 0xf1, 0x95, 0xfd, 0x52, 0xdb, 0x2d, 0x3c, 0xba, 0x5d,
@@ -111,14 +121,3 @@ fn setup(reset: Reset) -> Setup {
         layout: flash::layout().unwrap_or_else(|_| crash::restart(Reset::Fault)),
     }
 }
-
-/// Where the bundle lies in memory.
-type BundleMemory = Aligned<[u8; budget::MEMORY_BUNDLE_BYTES as usize]>;
-/// Working memory.
-type Arena = [f32; budget::MEMORY_ARENA_BYTES as usize / 4];
-/// One frame.
-type FrameMemory = [u8; budget::MEMORY_FRAME_BYTES as usize];
-/// Frames at which the gate closed.
-type Evidence = [u8; budget::MEMORY_EVIDENCE_BYTES as usize];
-
-const _: () = assert!(size_of::<Memory<'static>>() > 0);

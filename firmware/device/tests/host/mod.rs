@@ -11,17 +11,21 @@ use gradgate_bundle::manifest::DeviceClass;
 use gradgate_bundle::signature::VerifyingKey;
 use gradgate_bundle::write::sign;
 use gradgate_device::board::{Board, Description, Level};
-use gradgate_device::device::{Device, Memory, Setup};
+use gradgate_device::camera::{Geometry, NoCamera};
+use gradgate_device::device::{CameraMemory, Device, Memory, Setup};
 use gradgate_device::flash::{Layout, Region};
 use gradgate_device::log::Reset;
 use gradgate_device::session::Who;
 use gradgate_device::sim::{SimFlash, sim_key};
 use gradgate_device::verify::Trust;
+use gradgate_frame::PixelFormat;
 use gradgate_link::frame::{FRAME_BYTES_MAX, encode};
 use gradgate_link::message::Reply;
 use gradgate_link::session::{Heard, Timing};
 use gradgate_link::{Decoder, Key, Request, Requester, Telemetry};
 
+/// What a camera in the place of this board's would send.
+pub const CAMERA: Geometry = Geometry { format: PixelFormat::Yuyv, width: 80, height: 60 };
 /// Time that a round of the event loop takes.
 pub const ROUND_US: u64 = 200;
 
@@ -37,7 +41,7 @@ pub struct World {
 
 /// The board.
 #[derive(Clone, Default)]
-pub struct Shared(Arc<Mutex<World>>);
+pub struct Shared(Arc<Mutex<World>>, NoCamera);
 
 impl Shared {
     pub fn world(&self) -> MutexGuard<'_, World> {
@@ -46,6 +50,11 @@ impl Shared {
 }
 
 impl Board for Shared {
+    type Camera = NoCamera;
+
+    fn camera(&mut self) -> &mut NoCamera {
+        &mut self.1
+    }
     fn now_us(&mut self) -> u64 {
         self.world().now_us
     }
@@ -91,6 +100,8 @@ pub fn setup(boots: u32) -> Setup {
             serial: [7; 16],
             reset: Reset::Power,
             erase_us_max: 1000,
+            camera: CAMERA,
+            age_periods: 2,
         },
         who: Who::new("bench", boots, true),
         key: Key::new(&[0x5A; 32]),
@@ -124,11 +135,12 @@ fn run(
 ) -> SimFlash {
     let mut bundle = Box::new(Aligned([0; 512 * 1024]));
     let (mut arena, mut frame) = (vec![0.0; 128 * 1024], vec![0; 4096]);
+    let (mut line, mut row, mut sums) = ([0; 512], [0; 512], [0; 512]);
     let mut evidence = vec![0; 64 * 1024];
     let memory = Memory {
         bundle: &mut bundle.0,
         arena: &mut arena,
-        frame: &mut frame,
+        camera: CameraMemory { line: &mut line, row: &mut row, sums: &mut sums, frame: &mut frame },
         evidence: &mut evidence,
     };
     let mut device = Device::start(shared, flash, setup(boots), memory);
