@@ -7,7 +7,8 @@ mod common;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use common::{Case, SCRIPTS, STARTS, Tally, layout, sizes};
+use common::tally::Tally;
+use common::{Case, SCRIPTS, STARTS, layout, sizes};
 use gradgate_device::flash::Layout;
 
 /// Word, erased byte, journal sector, slot sector, sectors of each slot.

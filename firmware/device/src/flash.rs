@@ -6,6 +6,8 @@
 
 use embedded_storage::nor_flash::NorFlash;
 
+use crate::record::RECORD_BYTES;
+
 /// Longest word that is programmed at once, in bytes.
 pub const WORD_BYTES_MAX: u32 = 32;
 
@@ -152,7 +154,9 @@ impl Layout {
                 return Err(LayoutError::Region);
             }
         }
-        let short = |region: &Region| crate::journal::positions(region) < 4 || region.sectors != 1;
+        let short = |region: &Region| {
+            crate::journal::positions(region, RECORD_BYTES) < 4 || region.sectors != 1
+        };
         if journal.iter().any(short) {
             return Err(LayoutError::Journal);
         }

@@ -5,15 +5,21 @@
 //! where a copy is seen the state cannot fall back. [`Journal::open`] says when it is not seen,
 //! and whoever opens writes the state again before acting on it.
 //!
+//! What could not be read may be a newer record that another start would read: an operation that
+//! seemed undone would come back by itself. So where a place behind the newest record reads as
+//! neither a record nor erased, the state counts as not settled either, and is written again with a
+//! number above all that such places can hold.
+//!
 //! Records go into one sector until it is full; then the other is erased and takes the next one.
 //! The sector with the newest record is never erased. A record that is torn, unreadable or fails
 //! its checksum is passed over, and so is its place.
 
-use crate::flash::{Flash, FlashError, Layout, Region};
-use crate::record::{RECORD_BYTES, Record, Snapshot};
+use crate::flash::{Flash, FlashError, Region};
+use crate::record::{Record, State};
 
-/// How often a record that does not read whole is read.
-const READS_MAX: usize = 3;
+/// How often a place that reads neither whole nor erased is read: a fault that passes must not make
+/// an older state the newest.
+const READS_MAX: usize = 8;
 
 /// Why a state could not be remembered. It may be seen at the next start all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,24 +37,25 @@ pub enum Health {
     Blank,
     /// There is a whole record.
     Whole,
-    /// Something, but no whole record: what was confirmed, and the counter, are forgotten.
+    /// Something, but no whole record: what was remembered is forgotten.
     Lost,
 }
 
 /// What [`Journal::open`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct Found<S> {
     /// The newest state; the default one without a whole record.
-    pub snapshot: Snapshot,
-    /// The state cannot fall back; without this it is written again before it is acted on.
+    pub state: S,
+    /// The state cannot change by itself; without this it is written again before it is acted on.
     pub settled: bool,
     /// What the sectors hold.
     pub health: Health,
 }
 
-/// Where the next record goes.
+/// Where the next record goes. `BYTES` is the length of a record: whole words of every length.
 #[derive(Clone, Copy, Debug)]
-pub struct Journal {
+pub struct Journal<const BYTES: usize> {
+    sectors: [Region; 2],
     /// Sector with the newest record; `None` before the first.
     current: Option<usize>,
     position: u32,
@@ -56,15 +63,19 @@ pub struct Journal {
 }
 
 /// How many records a sector takes.
-pub fn positions(sector: &Region) -> u32 {
-    sector.sector_bytes.checked_div(RECORD_BYTES as u32).unwrap_or(0)
+pub fn positions(sector: &Region, record_bytes: usize) -> u32 {
+    sector.sector_bytes.checked_div(record_bytes as u32).unwrap_or(0)
 }
 
-impl Journal {
-    /// Reads both sectors and writes nothing.
-    pub fn open<F: Flash>(flash: &mut F, layout: &Layout) -> (Self, Found) {
-        let scans = layout.journal().each_ref().map(|sector| Scan::of(flash, layout, sector));
-        let mut newest: Option<(usize, Record)> = None;
+impl<const BYTES: usize> Journal<BYTES> {
+    /// Reads both sectors and writes nothing. `erased`: the byte that erased flash reads as.
+    pub fn open<S: State<BYTES>, F: Flash>(
+        flash: &mut F,
+        sectors: [Region; 2],
+        erased: u8,
+    ) -> (Self, Found<S>) {
+        let scans = sectors.each_ref().map(|sector| Scan::<S>::of(flash, erased, sector));
+        let mut newest: Option<(usize, Record<S>)> = None;
         for (index, scan) in scans.iter().enumerate() {
             if let Some(record) = scan.newest
                 && newest.is_none_or(|(_, best)| record.sequence > best.sequence)
@@ -74,48 +85,50 @@ impl Journal {
         }
         let bad: u32 = scans.iter().map(|scan| scan.bad).fold(0, u32::saturating_add);
         let used = scans.iter().any(|scan| scan.next != 0);
+        // Every place passed over may be a record that reads whole another time; each was written
+        // with a number not above this sum.
+        let sequence = newest.map_or(0, |(_, record)| record.sequence);
+        let sequence = sequence.saturating_add(u64::from(bad));
+        let mut journal = Self { sectors, current: None, position: 0, sequence };
         let Some((index, record)) = newest else {
             let health = if used { Health::Lost } else { Health::Blank };
-            let found = Found { snapshot: Snapshot::default(), settled: true, health };
-            return (Self { current: None, position: 0, sequence: 0 }, found);
+            return (journal, Found { state: S::default(), settled: true, health });
         };
-        let journal = Self {
-            current: Some(index),
-            position: scans.get(index).map_or(0, |scan| scan.next),
-            // Every place passed over may be a record that reads whole another time; each was
-            // written with a number not above this sum.
-            sequence: record.sequence.saturating_add(u64::from(bad)),
-        };
-        let snapshot = record.snapshot;
-        (journal, Found { snapshot, settled: record.copy, health: Health::Whole })
+        journal.current = Some(index);
+        let [first, second] = &scans;
+        let (scan, other) = if index == 0 { (first, second) } else { (second, first) };
+        journal.position = scan.next;
+        // The next record went into the other sector if this one took no more.
+        let full = scan.next >= positions(&scan.sector, BYTES);
+        let hidden = scan.bad_behind || (full || other.newest.is_none()) && other.bad > 0;
+        let settled = record.copy && !hidden;
+        (journal, Found { state: record.state, settled, health: Health::Whole })
     }
 
     /// Remembers a state. Once this returns without an error every later start sees it, or a newer.
     ///
     /// # Errors
     /// See [`JournalError`].
-    pub fn append<F: Flash>(
+    pub fn append<S: State<BYTES>, F: Flash>(
         &mut self,
         flash: &mut F,
-        layout: &Layout,
-        snapshot: Snapshot,
+        state: S,
     ) -> Result<(), JournalError> {
-        self.write(flash, layout, snapshot, false)?;
+        self.write(flash, state, false)?;
         // The first is whole. Without its copy the next start writes both again.
-        let _ = self.write(flash, layout, snapshot, true);
+        let _ = self.write(flash, state, true);
         Ok(())
     }
 
     /// Tries the places left in this sector, then all of the other one.
-    fn write<F: Flash>(
+    fn write<S: State<BYTES>, F: Flash>(
         &mut self,
         flash: &mut F,
-        layout: &Layout,
-        snapshot: Snapshot,
+        state: S,
         copy: bool,
     ) -> Result<(), JournalError> {
         if let Some(index) = self.current
-            && self.fill(flash, layout, index, self.position, snapshot, copy)
+            && self.fill(flash, index, self.position, state, copy)
         {
             return Ok(());
         }
@@ -127,13 +140,13 @@ impl Journal {
         };
         let mut error = JournalError::Erase;
         for &index in others {
-            let Some(sector) = layout.journal().get(index) else {
+            let Some(sector) = self.sectors.get(index).copied() else {
                 continue;
             };
             if flash.erase(sector.address, sector.sector_bytes).is_err() {
                 continue;
             }
-            if self.fill(flash, layout, index, 0, snapshot, copy) {
+            if self.fill(flash, index, 0, state, copy) {
                 return Ok(());
             }
             error = JournalError::Program;
@@ -142,25 +155,24 @@ impl Journal {
     }
 
     /// Whether a place from `first` on took the record.
-    fn fill<F: Flash>(
+    fn fill<S: State<BYTES>, F: Flash>(
         &mut self,
         flash: &mut F,
-        layout: &Layout,
         index: usize,
         first: u32,
-        snapshot: Snapshot,
+        state: S,
         copy: bool,
     ) -> bool {
-        let Some(sector) = layout.journal().get(index) else {
+        let Some(sector) = self.sectors.get(index).copied() else {
             return false;
         };
-        for position in first..positions(sector) {
+        for position in first..positions(&sector, BYTES) {
             self.sequence = self.sequence.saturating_add(1);
             if self.current == Some(index) {
                 self.position = position.saturating_add(1);
             }
-            let record = Record { snapshot, sequence: self.sequence, copy };
-            if program(flash, place(sector, position), &record.encode()).is_ok() {
+            let record = Record { state, sequence: self.sequence, copy };
+            if program(flash, place(&sector, position, BYTES), &S::encode(&record)).is_ok() {
                 self.current = Some(index);
                 self.position = position.saturating_add(1);
                 return true;
@@ -170,67 +182,77 @@ impl Journal {
     }
 }
 
-fn program<F: Flash>(
+fn program<F: Flash, const BYTES: usize>(
     flash: &mut F,
     address: u32,
-    bytes: &[u8; RECORD_BYTES],
+    bytes: &[u8; BYTES],
 ) -> Result<(), FlashError> {
     flash.program(address, bytes)?;
-    let mut back = [0; RECORD_BYTES];
+    let mut back = [0; BYTES];
     flash.read(address, &mut back)?;
     (back == *bytes).then_some(()).ok_or(FlashError::Program)
 }
 
-fn place(sector: &Region, position: u32) -> u32 {
-    sector.at(position.saturating_mul(RECORD_BYTES as u32))
+fn place(sector: &Region, position: u32, record_bytes: usize) -> u32 {
+    sector.at(position.saturating_mul(record_bytes as u32))
 }
 
 /// One sector, read.
-struct Scan {
-    newest: Option<Record>,
+struct Scan<S> {
+    sector: Region,
+    newest: Option<Record<S>>,
     /// First place behind everything that is not erased.
     next: u32,
     /// Places with neither a whole record nor erased bytes.
     bad: u32,
+    /// One of them lies behind the newest record, or there is none.
+    bad_behind: bool,
 }
 
-impl Scan {
-    fn of<F: Flash>(flash: &mut F, layout: &Layout, sector: &Region) -> Self {
-        let mut scan = Self { newest: None, next: 0, bad: 0 };
-        for position in 0..positions(sector) {
-            let found = look(flash, layout.erased(), place(sector, position));
-            if found == Place::Erased {
-                continue;
-            }
-            scan.next = position.saturating_add(1);
-            match found {
+impl<S> Scan<S> {
+    fn of<F: Flash, const BYTES: usize>(flash: &mut F, erased: u8, sector: &Region) -> Self
+    where
+        S: State<BYTES>,
+    {
+        let mut scan = Self { sector: *sector, newest: None, next: 0, bad: 0, bad_behind: false };
+        for position in 0..positions(sector, BYTES) {
+            match look::<S, F, BYTES>(flash, erased, place(sector, position, BYTES)) {
+                Place::Erased => continue,
                 Place::Whole(record) => {
                     if scan.newest.is_none_or(|best| record.sequence >= best.sequence) {
                         scan.newest = Some(record);
+                        scan.bad_behind = false;
                     }
                 }
-                Place::Erased | Place::Bad => scan.bad = scan.bad.saturating_add(1),
+                Place::Bad => {
+                    scan.bad = scan.bad.saturating_add(1);
+                    scan.bad_behind = true;
+                }
             }
+            scan.next = position.saturating_add(1);
         }
         scan
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum Place<S> {
     Erased,
-    Whole(Record),
+    Whole(Record<S>),
     Bad,
 }
 
 /// A place is bad only when no read of it was whole or erased.
-fn look<F: Flash>(flash: &mut F, erased: u8, address: u32) -> Place {
+fn look<S: State<BYTES>, F: Flash, const BYTES: usize>(
+    flash: &mut F,
+    erased: u8,
+    address: u32,
+) -> Place<S> {
     for _ in 0..READS_MAX {
-        let mut bytes = [0; RECORD_BYTES];
+        let mut bytes = [0; BYTES];
         if flash.read(address, &mut bytes).is_err() {
             continue;
         }
-        if let Some(record) = Record::decode(&bytes) {
+        if let Some(record) = S::decode(&bytes) {
             return Place::Whole(record);
         }
         if bytes.iter().all(|&byte| byte == erased) {

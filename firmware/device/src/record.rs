@@ -131,46 +131,42 @@ impl Snapshot {
     }
 }
 
-/// A snapshot with its place in time.
+/// A state with its place in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Record {
+pub struct Record<S> {
     /// The state.
-    pub snapshot: Snapshot,
+    pub state: S,
     /// Larger is newer.
     pub sequence: u64,
     /// Written after a record of the same state was whole in flash.
     pub copy: bool,
 }
 
-impl Record {
-    /// Its bytes.
-    pub fn encode(&self) -> [u8; RECORD_BYTES] {
-        let Snapshot { a, b, boots, floor } = self.snapshot;
-        let mut bytes = [0; RECORD_BYTES];
-        let states = [a.state as u8, b.state as u8, boots, u8::from(self.copy)];
-        let parts: [&[u8]; 6] = [
+/// What a [`crate::journal::Journal`] remembers, in records of `BYTES` bytes.
+pub trait State<const BYTES: usize>: Copy + Default {
+    /// The bytes of a record.
+    fn encode(record: &Record<Self>) -> [u8; BYTES];
+
+    /// A whole record, or `None` for anything else; erased bytes are none.
+    fn decode(bytes: &[u8; BYTES]) -> Option<Record<Self>>;
+}
+
+impl State<RECORD_BYTES> for Snapshot {
+    fn encode(record: &Record<Self>) -> [u8; RECORD_BYTES] {
+        let Snapshot { a, b, boots, floor } = record.state;
+        let states = [a.state as u8, b.state as u8, boots, u8::from(record.copy)];
+        sealed(&[
             &MAGIC,
             &states,
-            &self.sequence.to_le_bytes(),
+            &record.sequence.to_le_bytes(),
             &floor.to_le_bytes(),
             &a.identity,
             &b.identity,
-        ];
-        let body = parts.iter().flat_map(|part| part.iter());
-        bytes.iter_mut().zip(body).for_each(|(to, from)| *to = *from);
-        if let Some((body, checksum)) = bytes.split_last_chunk_mut::<4>() {
-            *checksum = crc32(body).to_le_bytes();
-        }
-        bytes
+        ])
     }
 
-    /// A whole record, or `None` for anything else.
-    pub fn decode(bytes: &[u8; RECORD_BYTES]) -> Option<Self> {
-        let (body, checksum) = bytes.split_last_chunk::<4>()?;
-        if crc32(body).to_le_bytes() != *checksum {
-            return None;
-        }
-        let (magic, rest) = body.split_first_chunk::<4>()?;
+    fn decode(bytes: &[u8; RECORD_BYTES]) -> Option<Record<Self>> {
+        let (magic, rest) = unsealed(bytes)?.split_first_chunk::<4>()?;
         let (&[a, b, boots, copy], rest) = rest.split_first_chunk::<4>()?;
         let (sequence, rest) = rest.split_first_chunk::<8>()?;
         let (floor, rest) = rest.split_first_chunk::<8>()?;
@@ -179,15 +175,32 @@ impl Record {
         if *magic != MAGIC || copy > 1 || reserved.iter().any(|&byte| byte != 0) {
             return None;
         }
-        let snapshot = Snapshot {
+        let state = Snapshot {
             a: Content { state: SlotState::from_number(a)?, identity: *identity_a },
             b: Content { state: SlotState::from_number(b)?, identity: *identity_b },
             boots,
             floor: u64::from_le_bytes(*floor),
         };
         let sequence = u64::from_le_bytes(*sequence);
-        snapshot.consistent().then_some(Self { snapshot, sequence, copy: copy == 1 })
+        state.consistent().then_some(Record { state, sequence, copy: copy == 1 })
     }
+}
+
+/// The parts one after the other, zeros, and the checksum in the last four bytes.
+pub(crate) fn sealed<const BYTES: usize>(parts: &[&[u8]]) -> [u8; BYTES] {
+    let mut bytes = [0; BYTES];
+    let body = parts.iter().flat_map(|part| part.iter());
+    bytes.iter_mut().zip(body).for_each(|(to, from)| *to = *from);
+    if let Some((body, checksum)) = bytes.split_last_chunk_mut::<4>() {
+        *checksum = crc32(body).to_le_bytes();
+    }
+    bytes
+}
+
+/// What is before a right checksum.
+pub(crate) fn unsealed<const BYTES: usize>(bytes: &[u8; BYTES]) -> Option<&[u8]> {
+    let (body, checksum) = bytes.split_last_chunk::<4>()?;
+    (crc32(body).to_le_bytes() == *checksum).then_some(body)
 }
 
 /// CRC-32/AUTOSAR, bit by bit: records are few.
@@ -208,11 +221,11 @@ fn crc32(bytes: &[u8]) -> u32 {
 mod tests {
     use super::*;
 
-    fn record() -> Record {
-        let snapshot = Snapshot { boots: 2, floor: 0x0102_0304_0506_0708, ..Snapshot::default() }
+    fn record() -> Record<Snapshot> {
+        let state = Snapshot { boots: 2, floor: 0x0102_0304_0506_0708, ..Snapshot::default() }
             .with(Slot::A, SlotState::Confirmed, [0xAA; 32])
             .with(Slot::B, SlotState::Trial, [0xBB; 32]);
-        Record { snapshot, sequence: 77, copy: true }
+        Record { state, sequence: 77, copy: true }
     }
 
     #[test]
@@ -223,30 +236,30 @@ mod tests {
 
     #[test]
     fn records_come_back_and_any_wrong_bit_is_seen() {
-        let bytes = record().encode();
+        let bytes = Snapshot::encode(&record());
         assert_eq!(bytes[..8], *b"GGJ1\x04\x03\x02\x01");
-        assert_eq!(Record::decode(&bytes), Some(record()));
+        assert_eq!(Snapshot::decode(&bytes), Some(record()));
         for bit in 0..RECORD_BYTES * 8 {
             let mut wrong = bytes;
             wrong[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(Record::decode(&wrong), None, "bit {bit}");
+            assert_eq!(Snapshot::decode(&wrong), None, "bit {bit}");
         }
     }
 
     #[test]
     fn states_that_cannot_be_are_no_records() {
         let both =
-            |state| record().snapshot.with(Slot::A, state, [1; 32]).with(Slot::B, state, [2; 32]);
+            |state| record().state.with(Slot::A, state, [1; 32]).with(Slot::B, state, [2; 32]);
         for (state, whole) in [
             (SlotState::Confirmed, false),
             (SlotState::Trial, false),
             (SlotState::Rejected, true),
             (SlotState::Empty, true),
         ] {
-            let record = Record { snapshot: both(state), ..record() };
-            assert_eq!(Record::decode(&record.encode()).is_some(), whole, "{state:?}");
+            let record = Record { state: both(state), ..record() };
+            assert_eq!(Snapshot::decode(&Snapshot::encode(&record)).is_some(), whole, "{state:?}");
         }
-        assert_eq!(Record::decode(&[0; RECORD_BYTES]), None);
-        assert_eq!(Record::decode(&[0xFF; RECORD_BYTES]), None);
+        assert_eq!(Snapshot::decode(&[0; RECORD_BYTES]), None);
+        assert_eq!(Snapshot::decode(&[0xFF; RECORD_BYTES]), None);
     }
 }

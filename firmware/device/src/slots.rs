@@ -11,7 +11,7 @@
 
 use crate::flash::{Flash, FlashError, Layout, Region};
 use crate::journal::{Health, Journal, JournalError};
-use crate::record::{Content, Identity, Slot, SlotState, Snapshot};
+use crate::record::{Content, Identity, RECORD_BYTES, Slot, SlotState, Snapshot};
 use crate::upload::Upload;
 use crate::verify::{Admitted, Refusal, SelfTest, SlotBundle, Trust, check_region, read_known};
 
@@ -92,7 +92,7 @@ pub struct Slots<F> {
     pub(crate) trust: Trust,
     pub(crate) state: Snapshot,
     pub(crate) upload: Option<Upload>,
-    journal: Journal,
+    journal: Journal<RECORD_BYTES>,
     health: Health,
     active: Option<Active>,
     refusal: Option<Refusal>,
@@ -101,12 +101,12 @@ pub struct Slots<F> {
 impl<F: Flash> Slots<F> {
     /// Decides what runs. Without a bundle that passes, nothing does: the fail state.
     pub fn boot(mut flash: F, layout: Layout, trust: Trust, test: &mut impl SelfTest) -> Self {
-        let (journal, found) = Journal::open(&mut flash, &layout);
+        let (journal, found) = Journal::open(&mut flash, *layout.journal(), layout.erased());
         let mut slots = Self {
             flash,
             layout,
             trust,
-            state: found.snapshot,
+            state: found.state,
             upload: None,
             journal,
             health: found.health,
@@ -116,7 +116,7 @@ impl<F: Flash> Slots<F> {
         // A state that could fall back is trusted for this start all the same: whatever runs has
         // passed every check.
         if !found.settled {
-            let _ = slots.record(found.snapshot);
+            let _ = slots.record(found.state);
         }
         slots.choose(test);
         slots
@@ -308,7 +308,7 @@ impl<F: Flash> Slots<F> {
     }
 
     pub(crate) fn record(&mut self, next: Snapshot) -> Result<(), SlotError> {
-        self.journal.append(&mut self.flash, &self.layout, next)?;
+        self.journal.append(&mut self.flash, next)?;
         self.state = next;
         self.health = Health::Whole;
         Ok(())

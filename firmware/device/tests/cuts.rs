@@ -2,8 +2,10 @@
 
 mod common;
 
-use common::{Case, Flaw, SCRIPTS, STARTS, Script, Start, Tally, layout, sizes};
+use common::tally::Tally;
+use common::{Case, Flaw, SCRIPTS, STARTS, Script, Start, layout, sizes};
 use gradgate_device::flash::Layout;
+use gradgate_device::sim::Torn;
 
 fn case(layout: Layout, start: Start, script: Script, new_bytes: u32) -> Case {
     Case { layout, start, script, old_bytes: 700, new_bytes, seed: 1 }
@@ -63,6 +65,42 @@ fn several_cuts_in_a_row_are_survived() {
     }
     eprintln!("{} cuts, {} runs of several", tally.cuts, tally.runs);
     tally.assert_whole();
+}
+
+/// Words that read otherwise every time: an operation that a start did not see does not come back.
+#[test]
+fn what_a_start_finds_stays() {
+    let layout = layout(32, 0xFF, 512, 512, [2, 2]);
+    let mut broken = Vec::new();
+    for start in STARTS {
+        for script in [Script::Confirm, Script::Revert, Script::Erase] {
+            let case = case(layout, start, script, 513);
+            let flash = case.prepare();
+            for operation in 0..case.operations(&flash, Flaw::None) {
+                if let Err(error) = case.stays(&flash, (operation, Torn::Unstable)) {
+                    broken.push(format!("{operation}, {start:?}, {script:?}: {error}"));
+                }
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}: {:#?}", broken.len(), broken.first());
+}
+
+/// A trial whose record read otherwise at the next start but one: once unseen, it stays so.
+#[test]
+fn a_trial_does_not_come_back_by_itself() {
+    let one = layout(32, 0xFF, 512, 512, [2, 2]);
+    let one = Case { seed: 11, ..case(one, Start::ConfirmedA, Script::Revert, 320) };
+    let other = layout(32, 0xFF, 1024, 1024, [1, 1]);
+    let other = Case { seed: 446, ..case(other, Start::Noise, Script::Revert, 321) };
+    use Torn::{Bits, Fault, Nothing, Unstable};
+    let cuts: [&[(u64, Torn)]; 2] = [
+        &[(23, Unstable), (36, Bits), (42, Fault), (32, Unstable)],
+        &[(10, Bits), (46, Fault), (7, Nothing), (18, Bits), (20, Unstable)],
+    ];
+    for (case, cuts) in [one, other].iter().zip(cuts) {
+        assert_eq!(case.cut(&case.prepare(), cuts[0], Flaw::None, &cuts[1..]), Ok(()));
+    }
 }
 
 #[test]

@@ -8,13 +8,14 @@ use std::collections::HashMap;
 use gradgate_bundle::manifest::DeviceClass;
 use gradgate_device::flash::{Flash, Layout, Region};
 use gradgate_device::journal::Journal;
-use gradgate_device::record::{Slot, SlotState};
+use gradgate_device::record::{Slot, SlotState, Snapshot};
 use gradgate_device::sim::{SIM_CLASS, SimFlash, Torn, sim_bundle, sim_key};
 use gradgate_device::slots::{Active, SlotError, Slots};
 use gradgate_device::upload::Progress;
 use gradgate_device::verify::{Refusal, SelfTest, SlotBundle, Trust};
 
 pub mod between;
+pub mod tally;
 pub use between::{Between, Flaw};
 
 /// Passes every bundle but one.
@@ -222,9 +223,11 @@ impl Case {
         let snapshot = *slots.state();
         let mut flash = slots.into_flash();
         if let Start::LongJournal(more) = self.start {
-            let (mut journal, _) = Journal::open(&mut flash, &self.layout);
+            let sectors = *self.layout.journal();
+            let (mut journal, _) =
+                Journal::open::<Snapshot, _>(&mut flash, sectors, self.layout.erased());
             for _ in 0..more {
-                journal.append(&mut flash, &self.layout, snapshot).expect("no faults");
+                journal.append(&mut flash, snapshot).expect("no faults");
             }
         }
         flash
@@ -331,6 +334,32 @@ impl Case {
         self.check(flash, told, torn)
     }
 
+    /// After one cut: what the first start finds, every later one finds, unless a bundle is on
+    /// trial, whose starts are counted.
+    ///
+    /// # Errors
+    /// The state that came by itself.
+    pub fn stays(&self, start: &SimFlash, (operation, torn): (u64, Torn)) -> Result<(), String> {
+        let mut flash = start.clone();
+        flash.reseed(self.seed ^ operation << 8 ^ torn as u64);
+        flash.cut_at(operation, torn);
+        let _ = self.run(&mut flash, Flaw::None, &mut Told::default());
+        flash.guard(None);
+        flash.restart();
+        let mut seen: Option<Snapshot> = None;
+        for number in 0..5 {
+            let slots = boot(&mut flash, &self.layout, Stub::default());
+            let state = *slots.state();
+            if let Some(first) = seen
+                && first != state
+            {
+                return Err(format!("start {number} finds {state:?}, the first {first:?}"));
+            }
+            seen = state.find(SlotState::Trial).is_none().then_some(state);
+        }
+        Ok(())
+    }
+
     fn check(&self, mut flash: SimFlash, told: Told, torn: Torn) -> Result<(), String> {
         let stub = Stub { fails_counter: (self.script == Script::Fail).then_some(NEW) };
         flash.guard(None);
@@ -339,10 +368,14 @@ impl Case {
         let twice = matches!(torn, Torn::Unstable | Torn::Bits);
         if twice {
             // Such words may show something else the second time.
+            let first = *slots.state();
             slots = boot(slots.into_flash(), &self.layout, stub);
             let after = self.judge(slots.flash(), slots.active(), told)?;
             if before == Seen::Kept(NEW) && after != before {
                 return Err(format!("{before:?} fell back to {after:?}"));
+            }
+            if first.find(SlotState::Trial).is_none() && *slots.state() != first {
+                return Err(format!("{first:?} became {:?} by itself", slots.state()));
             }
         }
         slots.flash().guard(guarded(&slots));
@@ -404,74 +437,6 @@ enum Seen {
     Nothing,
     Tried(u64),
     Kept(u64),
-}
-
-/// Cuts made, and the promises that were broken.
-#[derive(Debug, Default)]
-pub struct Tally {
-    pub cuts: u64,
-    /// Runs of several cuts.
-    pub runs: u64,
-    pub broken: Vec<String>,
-}
-
-impl Tally {
-    /// Every operation of a case, every outcome; every `stride`th of these pairs from `first` on.
-    pub fn sweep(&mut self, case: &Case, flaw: Flaw, first: u64, stride: u64) {
-        let start = case.prepare();
-        let operations = case.operations(&start, flaw);
-        self.sample(case, flaw, &start, operations, (first, stride));
-    }
-
-    /// About so many cuts of a case, evenly spread, and a tenth as many runs of up to six cuts.
-    pub fn spread(&mut self, case: &Case, cuts: u64) {
-        let start = case.prepare();
-        let operations = case.operations(&start, Flaw::None);
-        let stride = (operations * Torn::ALL.len() as u64 / cuts).max(1);
-        self.sample(case, Flaw::None, &start, operations, (case.seed % stride, stride));
-        for run in 0..cuts.div_ceil(10) {
-            let mut mixed = case.seed << 32 | run;
-            let mut any = || {
-                mixed =
-                    mixed.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);
-                ((mixed >> 33) % (operations + 8), Torn::ALL[(mixed >> 20) as usize % 7])
-            };
-            let all: Vec<_> = (0..2 + run % 5).map(|_| any()).collect();
-            self.runs += 1;
-            if let Err(error) = case.cut(&start, all[0], Flaw::None, &all[1..]) {
-                self.broken.push(format!("{all:?}, {case:?}: {error}"));
-            }
-        }
-    }
-
-    fn sample(
-        &mut self,
-        case: &Case,
-        flaw: Flaw,
-        start: &SimFlash,
-        operations: u64,
-        (first, stride): (u64, u64),
-    ) {
-        // A multiple of the outcomes would meet one of them alone.
-        let stride =
-            if stride.is_multiple_of(Torn::ALL.len() as u64) { stride + 1 } else { stride };
-        let cuts = (0..operations)
-            .flat_map(|operation| Torn::ALL.map(|torn| (operation, torn)))
-            .skip(first as usize)
-            .step_by(stride as usize);
-        for cut in cuts {
-            self.cuts += 1;
-            if let Err(error) = case.cut(start, cut, flaw, &[]) {
-                self.broken.push(format!("{cut:?} of {operations}, {case:?}: {error}"));
-            }
-        }
-    }
-
-    pub fn assert_whole(&self) {
-        let shown: Vec<_> = self.broken.iter().take(5).collect();
-        let (broken, cuts) = (self.broken.len(), self.cuts);
-        assert!(broken == 0, "{broken} of {cuts} broke a promise: {shown:#?}");
-    }
 }
 
 pub const STARTS: [Start; 11] = [
