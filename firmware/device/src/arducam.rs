@@ -13,6 +13,7 @@
 //! or a constant picture; a bit that flips is a wrong sample.
 
 mod ov2640;
+mod start;
 
 use embedded_hal::delay::DelayNs;
 use embedded_hal::i2c::I2c;
@@ -20,7 +21,7 @@ use embedded_hal::spi::{Operation, SpiDevice};
 use gradgate_frame::PixelFormat;
 
 use crate::camera::{CameraError, Event, FrameSource, Geometry, Stamp};
-use ov2640::Write;
+use start::Progress;
 
 /// What it sends.
 pub const GEOMETRIES: [Geometry; 4] = [
@@ -52,22 +53,23 @@ const BURST: u8 = 0x3C;
 /// Set in a register's address to write it.
 const WRITE: u8 = 0x80;
 
-/// How long controller and sensor take after a reset.
-const RESET_MS: u32 = 100;
 /// Bytes that the FIFO may hold beyond a frame. The controller counts in blocks, and says so of
 /// small pictures; whole rows more would be another geometry.
 const PADDING_BYTES_MAX: usize = 1_024;
+/// So many errors in a row, and the camera starts anew: it may have lost its registers.
+const RESTART_ERRORS: u32 = 3;
 
 /// What boards and their wiring differ in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Older boards give one byte that means nothing before the first of a frame; with it, colours
-    /// are wild. ArduCAM's own examples read it or not, by the board.
+    /// Older boards give one byte that means nothing before the first of a frame; where it is not
+    /// dropped, the bytes of every pixel are torn apart. ArduCAM's own examples drop it or not, by
+    /// the board.
     pub leading_byte: bool,
     /// A capture that takes longer has failed. The sensor has up to 15 frames a second, fewer in
     /// the dark.
     pub capture_us_max: u64,
-    /// After an error, how long until the next capture.
+    /// After an error, how long until the next capture, or the next start.
     pub pause_us: u64,
 }
 
@@ -79,8 +81,13 @@ impl Default for Options {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Not configured, or without success.
+    /// Not configured.
     Off,
+    /// The next step of the start is due at this time.
+    Starting {
+        step: usize,
+        from_us: u64,
+    },
     /// The next capture begins at this time.
     Idle {
         from_us: u64,
@@ -151,8 +158,8 @@ impl<S: SpiDevice, I: I2c, D: DelayNs, const N: usize> ArduCam<S, I, D, N> {
         self.errors
     }
 
-    /// Errors since the last whole frame, or since it was configured. Where they go on, the sensor
-    /// may have lost its registers with its power: [`FrameSource::configure`] sets them again.
+    /// Errors since the last whole frame, or since it was configured. From the third on, each makes
+    /// the camera start anew, as it may have lost its registers with its power.
     pub fn errors_in_a_row(&self) -> u32 {
         self.errors_in_a_row
     }
@@ -168,45 +175,15 @@ impl<S: SpiDevice, I: I2c, D: DelayNs, const N: usize> ArduCam<S, I, D, N> {
         error
     }
 
-    fn set_up(&mut self, geometry: Geometry) -> Result<(), CameraError> {
-        let size = ov2640::size(geometry.width, geometry.height).ok_or(CameraError::Geometry)?;
-        let format = ov2640::format(geometry.format).ok_or(CameraError::Geometry)?;
-        self.write(RESET, RESET_ON)?;
-        self.delay.delay_ms(RESET_MS);
-        self.write(RESET, 0)?;
-        self.delay.delay_ms(RESET_MS);
-        self.identify()?;
-        self.write_sensor(&[(ov2640::COM7, ov2640::COM7_RESET)])?;
-        self.delay.delay_ms(RESET_MS);
-        for writes in [ov2640::START].iter().chain(&size).chain(&[format]) {
-            self.write_sensor(writes)?;
-        }
-        self.write(FIFO, FIFO_CLEAR)?;
-        self.geometry = geometry;
-        Ok(())
-    }
-
-    /// Whether both parts are those that this drives. Leaves the bank of the sensor selected.
-    fn identify(&mut self) -> Result<(), CameraError> {
-        for value in [0x55, 0xAA] {
-            self.write(TEST, value)?;
-            if self.read(TEST)? != value {
-                return Err(CameraError::Identity);
-            }
-        }
-        self.revision = self.read(REVISION)?;
-        self.write_sensor(&[(ov2640::BANK, ov2640::BANK_SENSOR)])?;
-        for (register, values) in ov2640::IDENTITY {
-            if !values.contains(&self.read_sensor(register)?) {
-                return Err(CameraError::Identity);
-            }
-        }
-        Ok(())
-    }
-
     fn step(&mut self, now_us: u64) -> Result<Step, CameraError> {
         match self.state {
-            State::Off => Err(CameraError::Geometry),
+            State::Off => Ok(Step::Nothing),
+            State::Starting { step, from_us } => {
+                if now_us >= from_us {
+                    self.state = self.started(step, now_us)?;
+                }
+                Ok(Step::Nothing)
+            }
             State::Idle { from_us } => {
                 if now_us >= from_us {
                     self.write(FIFO, FIFO_CLEAR)?;
@@ -221,6 +198,33 @@ impl<S: SpiDevice, I: I2c, D: DelayNs, const N: usize> ArduCam<S, I, D, N> {
                 self.state = State::Idle { from_us: now_us };
                 self.errors_in_a_row = 0;
                 Ok(Step::End)
+            }
+        }
+    }
+
+    /// Does one step of the start, and says what is next.
+    fn started(&mut self, step: usize, now_us: u64) -> Result<State, CameraError> {
+        Ok(match self.start(step)? {
+            Progress::Done => State::Idle { from_us: now_us },
+            Progress::Next(wait_ms) => {
+                let wait_us = u64::from(wait_ms).saturating_mul(1_000);
+                State::Starting {
+                    step: step.saturating_add(1),
+                    from_us: now_us.saturating_add(wait_us),
+                }
+            }
+        })
+    }
+
+    /// Where an error leaves the camera.
+    fn after_error(&self, now_us: u64) -> State {
+        let from_us = now_us.saturating_add(self.options.pause_us);
+        match self.state {
+            State::Off => State::Off,
+            State::Starting { .. } => State::Starting { step: 0, from_us },
+            _ if self.errors_in_a_row >= RESTART_ERRORS => State::Starting { step: 0, from_us },
+            State::Idle { .. } | State::Capturing { .. } | State::Reading { .. } | State::Whole => {
+                State::Idle { from_us }
             }
         }
     }
@@ -268,22 +272,6 @@ impl<S: SpiDevice, I: I2c, D: DelayNs, const N: usize> ArduCam<S, I, D, N> {
         let [value] = value;
         Ok(value)
     }
-
-    fn write_sensor(&mut self, writes: &[Write]) -> Result<(), CameraError> {
-        for &(register, value) in writes {
-            let written = self.i2c.write(ov2640::ADDRESS, &[register, value]);
-            written.map_err(|_| CameraError::Bus)?;
-        }
-        Ok(())
-    }
-
-    fn read_sensor(&mut self, register: u8) -> Result<u8, CameraError> {
-        let mut value = [0];
-        self.i2c.write(ov2640::ADDRESS, &[register]).map_err(|_| CameraError::Bus)?;
-        self.i2c.read(ov2640::ADDRESS, &mut value).map_err(|_| CameraError::Bus)?;
-        let [value] = value;
-        Ok(value)
-    }
 }
 
 impl<S: SpiDevice, I: I2c, D: DelayNs, const N: usize> FrameSource for ArduCam<S, I, D, N> {
@@ -292,9 +280,23 @@ impl<S: SpiDevice, I: I2c, D: DelayNs, const N: usize> FrameSource for ArduCam<S
     }
 
     /// Takes about 400 ms; the first frames afterwards are dark until the exposure has settled.
+    /// After an error, polls start the camera again, a step each, without waiting.
     fn configure(&mut self, geometry: Geometry) -> Result<(), CameraError> {
         self.state = State::Off;
-        self.set_up(geometry).map_err(|error| self.failed(error))?;
+        if ov2640::tables(geometry).is_none() {
+            return Err(self.failed(CameraError::Geometry));
+        }
+        self.geometry = geometry;
+        self.state = State::Starting { step: 0, from_us: 0 };
+        // The tables end: so do the steps.
+        for step in 0.. {
+            match self.start(step) {
+                Ok(Progress::Next(0)) => {}
+                Ok(Progress::Next(wait_ms)) => self.delay.delay_ms(wait_ms),
+                Ok(Progress::Done) => break,
+                Err(error) => return Err(self.failed(error)),
+            }
+        }
         self.state = State::Idle { from_us: 0 };
         self.errors_in_a_row = 0;
         Ok(())
@@ -309,11 +311,9 @@ impl<S: SpiDevice, I: I2c, D: DelayNs, const N: usize> FrameSource for ArduCam<S
             }
             Ok(Step::End) => Ok(Event::End),
             Err(error) => {
-                if self.state != State::Off {
-                    let from_us = now_us.saturating_add(self.options.pause_us);
-                    self.state = State::Idle { from_us };
-                }
-                Err(self.failed(error))
+                let error = self.failed(error);
+                self.state = self.after_error(now_us);
+                Err(error)
             }
         }
     }

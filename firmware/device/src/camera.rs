@@ -53,7 +53,7 @@ pub struct Stamp {
 /// What a camera could not do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CameraError {
-    /// It has no such geometry, or was not configured.
+    /// It has no such geometry.
     Geometry,
     /// Another part than the driver's answers, or none.
     Identity,
@@ -90,7 +90,8 @@ pub trait FrameSource {
     /// the part needs to start, some hundred milliseconds.
     ///
     /// # Errors
-    /// See [`CameraError`]; nothing is sent until another call succeeds.
+    /// See [`CameraError`]; the source sends nothing until another call, or it itself, sets the
+    /// camera up.
     fn configure(&mut self, geometry: Geometry) -> Result<(), CameraError>;
 
     /// Does a bounded amount of work at `now_us`, microseconds of a clock that never goes back.

@@ -46,10 +46,21 @@ impl Module {
         &mut self.sensor[bank]
     }
 
+    /// The sensor forgets everything but who it is.
+    fn reset_sensor(&mut self) {
+        self.sensor = vec![[0; 256]; 2];
+        for (register, value) in [(0x1C, 0x7F), (0x1D, 0xA2), (0x0A, 0x26), (0x0B, 0x42)] {
+            self.sensor[1][register] = value;
+        }
+    }
+
     fn set_chip(&mut self, register: u8, value: u8) {
         if register == 0x04 && value == 0x02 {
             self.captures += 1;
+            let sides = [0x5A, 0x5B].map(|side| usize::from(self.sensor[0][side]) * 4);
+            let bytes = sides[0] * sides[1] * 2;
             self.fifo = picture(self.captures);
+            self.fifo.resize(bytes, 0);
             self.read = 0;
         }
         self.chip[usize::from(register)] = value;
@@ -75,10 +86,8 @@ struct Buses(Rc<RefCell<Module>>);
 
 impl Buses {
     fn new(fails_at: Option<u32>) -> Buses {
-        let mut module = Module { sensor: vec![[0; 256]; 2], fails_at, ..Module::default() };
-        for (register, value) in [(0x1C, 0x7F), (0x1D, 0xA2), (0x0A, 0x26), (0x0B, 0x42)] {
-            module.sensor[1][register] = value;
-        }
+        let mut module = Module { fails_at, ..Module::default() };
+        module.reset_sensor();
         Buses(Rc::new(RefCell::new(module)))
     }
 }
@@ -122,6 +131,7 @@ impl I2c for Buses {
         match all {
             [i2c::Operation::Write([register])] => module.pointer = *register,
             [i2c::Operation::Write([0xFF, bank])] => module.sensor[0][0xFF] = *bank,
+            [i2c::Operation::Write([0x12, 0x80])] => module.reset_sensor(),
             [i2c::Operation::Write([register, value])] => {
                 module.bank()[usize::from(*register)] = *value;
             }
@@ -180,17 +190,20 @@ fn told(
     told
 }
 
+fn camera_on(buses: &Buses) -> ArduCam<Buses, Buses, NoopDelay> {
+    let options = Options { pause_us: 1_000, ..Options::default() };
+    ArduCam::new(buses.clone(), buses.clone(), NoopDelay::new(), options)
+}
+
 /// Capture, begin, 60 pieces of 640 bytes, end.
 const POLLS_A_FRAME: u32 = 63;
+/// Three waits of 100 ms, and registers by sixteens.
+const POLLS_A_START: u32 = 330;
 
 #[test]
 fn whole_frames_reach_the_model_and_an_error_anywhere_costs_one() {
     let known: Vec<Vec<u8>> = (0..8).map(|number| by_host(&picture(number))).collect();
-    let options = Options { pause_us: 1_000, ..Options::default() };
-    let camera = |fails_at| {
-        let buses = Buses::new(fails_at);
-        ArduCam::<_, _, _, 640>::new(buses.clone(), buses, NoopDelay::new(), options)
-    };
+    let camera = |fails_at| camera_on(&Buses::new(fails_at));
     let mut whole = camera(None);
     whole.configure(CAMERA).unwrap();
     let start = transfers_of(whole);
@@ -207,11 +220,9 @@ fn whole_frames_reach_the_model_and_an_error_anywhere_costs_one() {
         let mut camera = camera(Some(fails_at));
         let configured = camera.configure(CAMERA);
         assert_eq!(configured.is_err(), fails_at < start, "{fails_at}");
-        if configured.is_err() {
-            // The board tries again.
-            camera.configure(CAMERA).unwrap();
-        }
-        let frames = told(&mut camera, &known, 4 * POLLS_A_FRAME);
+        // A start that failed is made again, in polls.
+        let polls = if configured.is_err() { POLLS_A_START } else { 0 };
+        let frames = told(&mut camera, &known, polls + 4 * POLLS_A_FRAME);
         let failed: Vec<_> = frames.iter().filter(|(_, frame)| frame.is_err()).collect();
         if fails_at < start {
             assert!(failed.is_empty(), "{fails_at}: {frames:?}");
@@ -230,4 +241,18 @@ where
     let (buses, ..) = camera.release();
     let module = buses.0.borrow();
     module.transfers
+}
+
+#[test]
+fn a_sensor_that_lost_its_registers_is_started_again() {
+    let known: Vec<Vec<u8>> = (0..8).map(|number| by_host(&picture(number))).collect();
+    let buses = Buses::new(None);
+    let mut camera = camera_on(&buses);
+    camera.configure(CAMERA).unwrap();
+    buses.0.borrow_mut().reset_sensor();
+    let frames = told(&mut camera, &known, 20 + POLLS_A_START + POLLS_A_FRAME);
+    let outcomes: Vec<_> = frames.iter().map(|(_, frame)| *frame).collect();
+    let lost = Err(Unfit::Camera);
+    assert_eq!(outcomes, [lost, lost, lost, Ok(4)]);
+    assert_eq!((camera.errors(), camera.errors_in_a_row()), (3, 0));
 }

@@ -7,6 +7,10 @@
 //! The sensor runs at 1600 x 1200; its signal processor divides by 4 or 8 and zooms to the size
 //! that is asked for.
 
+use gradgate_frame::PixelFormat;
+
+use crate::camera::Geometry;
+
 /// A register and its value.
 pub type Write = (u8, u8);
 
@@ -34,7 +38,7 @@ pub const IDENTITY: [(u8, &[u8]); 4] = [
 
 /// Start of everything, after a reset: automatic exposure, gain and white balance, no mirroring.
 #[rustfmt::skip]
-pub const START: &[Write] = &[
+const START: &[Write] = &[
     (BANK, BANK_PROCESSOR),
     (0x2C, 0xFF), (0x2E, 0xDF),
     (BANK, BANK_SENSOR),
@@ -138,23 +142,17 @@ const YUYV: &[Write] = &[
     (0xD7, 0x03), (0x33, 0xA0), (0xE5, 0x1F), (0xE1, 0x67), (0xE0, 0x00), (0x05, 0x00),
 ];
 
-/// A size as two tables, one after the other.
-pub type Size = [&'static [Write]; 2];
-
-/// Writes of the sizes that there are.
-pub const fn size(width: u32, height: u32) -> Option<Size> {
-    match (width, height) {
-        (160, 120) => Some([&WHOLE_SENSOR, &SIZE_160_120]),
-        (320, 240) => Some([&WHOLE_SENSOR, &SIZE_320_240]),
-        _ => None,
-    }
-}
-
-/// Writes of the formats that there are.
-pub const fn format(format: gradgate_frame::PixelFormat) -> Option<&'static [Write]> {
-    match format {
-        gradgate_frame::PixelFormat::Rgb565Be => Some(RGB565),
-        gradgate_frame::PixelFormat::Yuyv => Some(YUYV),
-        _ => None,
-    }
+/// All writes after a reset, a table after the other; `None` for what the driver does not offer.
+pub const fn tables(geometry: Geometry) -> Option<[&'static [Write]; 4]> {
+    let size: &[Write] = match (geometry.width, geometry.height) {
+        (160, 120) => &SIZE_160_120,
+        (320, 240) => &SIZE_320_240,
+        _ => return None,
+    };
+    let format = match geometry.format {
+        PixelFormat::Rgb565Be => RGB565,
+        PixelFormat::Yuyv => YUYV,
+        _ => return None,
+    };
+    Some([START, &WHOLE_SENSOR, size, format])
 }
