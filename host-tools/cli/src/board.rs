@@ -25,10 +25,10 @@ pub struct LinkArgs {
     baud: u32,
     /// The device's own key
     #[arg(long, value_name = "KEY", conflicts_with = "site_key")]
-    link_key: Option<PathBuf>,
+    pub link_key: Option<PathBuf>,
     /// The site's key, from which the device's is derived (`keygen --site`)
     #[arg(long, value_name = "KEY")]
-    site_key: Option<PathBuf>,
+    pub site_key: Option<PathBuf>,
     /// Give up after so many seconds without an answer
     #[arg(long, value_name = "SECONDS", default_value_t = 8.0, hide_short_help = true)]
     patience: f64,
@@ -47,7 +47,7 @@ pub struct BoardArgs {
     device: Option<String>,
     /// Where to look for it [default: serial ports of USB]
     #[arg(short, long, value_name = "PORT", value_parser = Address::from_str)]
-    port: Vec<Address>,
+    pub port: Vec<Address>,
     #[command(flatten)]
     pub link: LinkArgs,
 }
@@ -85,35 +85,39 @@ impl LinkArgs {
     }
 
     /// Opens a port to ask the device there.
-    pub fn client(&self, address: &Address) -> Result<Device> {
+    pub fn client(&self, address: &Address, keyring: Keyring) -> Result<Device> {
         let wire = self.open(address).map_err(|error| at(address, error))?;
-        Ok(Client::new(wire, self.keyring()?, self.patience()?))
+        Ok(Client::new(wire, keyring, self.patience()?))
     }
 
     /// Who is at these ports.
-    pub fn probe(&self, ports: &[Address]) -> Result<Vec<Found>> {
-        let keyring = self.keyring()?;
-        Ok(found::probe(found::ports(ports)?, &keyring, |address| self.open(address)))
+    pub fn probe(&self, ports: &[Address], keyring: &Keyring) -> Result<Vec<Found>> {
+        Ok(found::probe(found::ports(ports)?, keyring, |address| self.open(address)))
     }
 }
 
 impl BoardArgs {
     /// Where the device is, whose name may be given instead.
-    pub fn address(&self) -> Result<Address> {
+    pub fn address(&self, keyring: &Keyring) -> Result<Address> {
         if let Some(device) = self.device.as_deref().filter(|device| Address::is_address(device)) {
             return Ok(device.parse()?);
         }
         if let (None, [port]) = (&self.device, &self.port[..]) {
             return Ok(port.clone());
         }
-        let found = self.link.probe(&self.port)?;
+        let found = self.link.probe(&self.port, keyring)?;
         Ok(found::only(found, self.device.as_deref())?.address)
     }
 
     /// Opens the port of the device.
     pub fn client(&self) -> Result<(Address, Device)> {
-        let address = self.address()?;
-        let client = self.link.client(&address)?;
+        self.client_with(self.link.keyring()?)
+    }
+
+    /// The same with other keys than those of the flags.
+    pub fn client_with(&self, keyring: Keyring) -> Result<(Address, Device)> {
+        let address = self.address(&keyring)?;
+        let client = self.link.client(&address, keyring)?;
         Ok((address, client))
     }
 }

@@ -5,12 +5,15 @@ mod attack;
 mod bench;
 mod calibrate;
 mod check;
+mod confirm;
 mod data;
 mod demo;
+mod devices;
 #[cfg(feature = "lab")]
 mod evade;
 #[cfg(feature = "lab")]
 mod evaluate;
+mod evidence;
 mod expand;
 mod explain;
 mod features;
@@ -18,13 +21,17 @@ mod fit;
 mod flash;
 mod frames;
 mod frontier;
+mod histogram;
 mod inspect;
 mod keygen;
 mod pack;
+mod provision;
 mod references;
+mod revert;
 mod run;
 mod scan;
 mod slots;
+mod status;
 #[cfg(feature = "lab")]
 mod train;
 mod verify;
@@ -55,7 +62,8 @@ signs:unseen-sequence are drawn on the spot, with options as in signs:train:n=40
 `gradgate frames` shows them. --fault NAME[:SEVERITY] spoils any frames as a faulty camera would;
 `features` and `fit` make anomalies of every frame with --anomalous builtin:faults.
 Exit code: 0 done or judged, 1 calibrated without showing the promise, 2 error, 3 done with what is
-whole of a cut recording, 130 interrupted.";
+whole of a cut recording, 4 a device refused, 5 no device answers, 6 a device fell back, 7 not all
+boards were done, 130 interrupted.";
 
 /// Tells, frame by frame, whether an image classifier can be trusted on what the camera sees.
 #[derive(Parser, Debug)]
@@ -85,8 +93,15 @@ enum Command {
     Explain(explain::Args),
     Bench(bench::Args),
     Data(data::Args),
+    Devices(devices::Args),
+    Provision(provision::Args),
     Flash(flash::Args),
     Slots(slots::Args),
+    Confirm(confirm::Args),
+    Revert(revert::Args),
+    Status(status::Args),
+    Evidence(evidence::Args),
+    Histogram(histogram::Args),
     #[cfg(feature = "lab")]
     Train(train::Args),
     #[cfg(feature = "lab")]
@@ -118,8 +133,15 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Explain(args) => explain::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Data(args) => data::run(args),
+        Command::Devices(args) => devices::run(args),
+        Command::Provision(args) => provision::run(args),
         Command::Flash(args) => flash::run(args),
         Command::Slots(args) => slots::run(args),
+        Command::Confirm(args) => confirm::run(args),
+        Command::Revert(args) => revert::run(args),
+        Command::Status(args) => status::run(args),
+        Command::Evidence(args) => evidence::run(args),
+        Command::Histogram(args) => histogram::run(args),
         #[cfg(feature = "lab")]
         Command::Train(args) => train::run(args),
         #[cfg(feature = "lab")]

@@ -101,6 +101,18 @@ pub fn check_writable(path: &Path) -> Result<()> {
     attempt().map_err(|error| unwritable(path, error))
 }
 
+/// Makes a folder; one that holds anything is refused, so that nothing of before is lost or taken
+/// for new.
+pub fn empty_folder(folder: &Path) -> Result<PathBuf> {
+    let name = folder.display();
+    fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {name}"))?;
+    let mut entries = fs::read_dir(folder).with_context(|| format!("cannot read {name}"))?;
+    if entries.next().is_some() {
+        bail!("{name} is not empty: name another folder");
+    }
+    Ok(folder.to_owned())
+}
+
 /// Refuses an output that would replace one of the inputs.
 pub fn check_apart(output: &Path, inputs: &[&Path]) -> Result<()> {
     let Ok(target) = fs::canonicalize(output) else { return Ok(()) };

@@ -2,8 +2,8 @@
 //!
 //! Exit codes: 0 done (also when frames were blocked: they were judged), 2 an error, whose cause
 //! and remedy stand on standard error, 3 done with the whole frames of a recording that is cut off,
-//! 4 a device refused, 5 no device answers, 6 a device fell back to its confirmed bundle,
-//! 130 interrupted. Output files are whole or not there.
+//! 4 a device refused, 5 no device answers, 6 a device fell back to its confirmed bundle, 7 some
+//! boards of several were not done, 130 interrupted. Output files are whole or not there.
 
 mod annotation;
 mod board;

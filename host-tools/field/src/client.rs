@@ -1,9 +1,9 @@
 //! The blocking layer: a link, a wire, and one method a request.
 
-use gradgate_link::message::{Counters, Event, Judged, events};
+use gradgate_link::message::{Counters, Event, HISTOGRAM_BINS, Judged, events};
 use gradgate_link::{Reply, Request, Telemetry};
 
-use crate::device::{Identity, Slots, Status};
+use crate::device::{Histogram, Identity, Slots, Status};
 use crate::error::Error;
 use crate::job::{Job, Next, Step, step};
 use crate::keys::{Keyring, Origin};
@@ -173,6 +173,41 @@ impl<W: Wire> Client<W> {
         match self.ask(&request)? {
             Reply::Log { first, next, events: bytes } => Ok((first, next, events(bytes).collect())),
             _ => Err(Error::Answer { doing: doing(&request) }),
+        }
+    }
+
+    /// All entries that are kept, oldest first.
+    ///
+    /// # Errors
+    /// Those of [`Client::ask`].
+    pub fn whole_log(&mut self) -> Result<Vec<Event>, Error> {
+        let (mut from, mut entries) = (0, Vec::new());
+        loop {
+            let (_, next, more) = self.log(from)?;
+            // A log that does not go on would be read for ever.
+            if more.is_empty() || next <= from {
+                return Ok(entries);
+            }
+            (from, entries) = (next, [entries, more].concat());
+        }
+    }
+
+    /// How often which scores were.
+    ///
+    /// # Errors
+    /// Those of [`Client::ask`].
+    pub fn histogram(&mut self) -> Result<Histogram, Error> {
+        let error = Error::Answer { doing: doing(&Request::ReadHistogram) };
+        match self.ask(&Request::ReadHistogram)? {
+            Reply::Histogram { low, high, threshold, counts } => {
+                let (words, rest) = counts.as_chunks::<4>();
+                if words.len() != HISTOGRAM_BINS + 3 || !rest.is_empty() {
+                    return Err(error);
+                }
+                let counts = words.iter().map(|word| u32::from_le_bytes(*word)).collect();
+                Ok(Histogram { low, high, threshold, counts })
+            }
+            _ => Err(error),
         }
     }
 

@@ -112,6 +112,35 @@ impl From<message::Status<'_>> for Status {
     }
 }
 
+/// How often which scores were.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Histogram {
+    /// Lower edge of the first bin.
+    pub low: f32,
+    /// Upper edge of the last bin.
+    pub high: f32,
+    /// Scores above it are BLOCK; not a number without a bundle.
+    pub threshold: f32,
+    /// Scores below `low`, the bins of equal width, scores from `high` on, frames without a score.
+    pub counts: Vec<u32>,
+}
+
+impl Histogram {
+    /// Rows of lower edge, upper edge and count; the edges are infinite at both ends and not
+    /// numbers for frames without a score.
+    pub fn rows(&self) -> Vec<(f32, f32, u32)> {
+        let bins = self.counts.len().saturating_sub(3);
+        let edge = |at: usize| self.low + (self.high - self.low) * at as f32 / bins as f32;
+        let row = |(at, &count): (usize, &u32)| match at {
+            0 => (f32::NEG_INFINITY, self.low, count),
+            at if at <= bins => (edge(at - 1), edge(at), count),
+            at if at == bins + 1 => (self.high, f32::INFINITY, count),
+            _ => (f32::NAN, f32::NAN, count),
+        };
+        self.counts.iter().enumerate().map(row).collect()
+    }
+}
+
 /// What lies in the slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slots {

@@ -5,11 +5,12 @@
 //! device keeps what arrived and says how far it is. The trial is judged by answers alone, which
 //! are authenticated, never by telemetry.
 
+mod kinds;
 mod package;
 mod timeline;
 mod trial;
 
-use gradgate_link::message::SlotState;
+use gradgate_link::message::{Digest, Slot, SlotState};
 use gradgate_link::upload::{Progress as Sent, Sender};
 use gradgate_link::{Refusal, Reply, Request};
 
@@ -18,103 +19,18 @@ use crate::error::Error;
 use crate::job::{Job, Next};
 use crate::link::doing;
 
+pub use kinds::{CHUNK_BYTES, Options, Outcome, Phase, Progress};
 pub use package::Package;
 pub use timeline::{PhaseTime, Timeline};
 pub use trial::Confirm;
 use trial::{Round, Trial};
 
-/// Bytes of the bundle in a packet: 0.1 s at 115,200 baud.
-pub const CHUNK_BYTES: usize = 1024;
 /// A bundle runs within this time after it was activated, or never.
 const START_MS: u64 = 20_000;
 /// Between two questions whether it runs.
 const START_EVERY_MS: u64 = 200;
 /// Uploads that are begun anew after the device lost one.
 const ANEW_MAX: u32 = 3;
-
-/// What is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// Check, and change nothing.
-    pub dry_run: bool,
-    /// Stop once the bundle waits in its slot, verified.
-    pub stage_only: bool,
-    /// Watch the trial, then keep the bundle; without, it stays on trial.
-    pub confirm: Option<Confirm>,
-    /// Send a bundle that this device has rejected before.
-    pub retry_rejected: bool,
-    /// Bytes of the bundle in a packet.
-    pub chunk_bytes: usize,
-}
-
-impl Default for Options {
-    fn default() -> Options {
-        Options {
-            dry_run: false,
-            stage_only: false,
-            confirm: None,
-            retry_rejected: false,
-            chunk_bytes: CHUNK_BYTES,
-        }
-    }
-}
-
-/// Where the errand is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Phase {
-    /// Who is it, does the bundle suit it.
-    Check,
-    /// The device empties a slot.
-    Erase,
-    /// Bytes go over.
-    Upload,
-    /// Digests are compared, signature and self-test checked, there.
-    Verify,
-    /// The bundle is started.
-    Activate,
-    /// It judges frames and is watched.
-    Trial,
-    /// It is kept.
-    Confirm,
-    /// The confirmed one is brought back.
-    Revert,
-    /// Nothing is left to do.
-    Done,
-}
-
-/// How it ended, short of an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Outcome {
-    /// It suits, nothing was changed.
-    Suits,
-    /// It was there already, confirmed.
-    Already,
-    /// It waits in its slot.
-    Staged,
-    /// It runs on trial.
-    OnTrial,
-    /// It runs, confirmed.
-    Confirmed,
-}
-
-/// How far it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Progress {
-    /// Bytes that the device had already.
-    pub resumed_at: u32,
-    /// Bytes that it has.
-    pub sent: u32,
-    /// Bytes in all.
-    pub total: u32,
-    /// Verdicts of the trial, PASS and BLOCK.
-    pub judged: u32,
-    /// UNKNOWN of the trial.
-    pub unknown: u32,
-    /// Verdicts wanted.
-    pub wanted: u32,
-}
 
 enum State {
     Identify,
@@ -136,12 +52,15 @@ enum State {
 
 /// The errand.
 pub struct Flash<'p> {
-    package: &'p Package,
+    /// `None`: the bundle is on the device, on trial.
+    package: Option<&'p Package>,
+    /// Names the bundle; zeros: that on trial, whichever it is.
+    bundle: Digest,
     options: Options,
     state: State,
     phase: Phase,
     progress: Progress,
-    sender: Sender<'p>,
+    sender: Option<Sender<'p>>,
     begun: bool,
     anew: u32,
     identity: Option<Identity>,
@@ -158,14 +77,27 @@ impl<'p> Flash<'p> {
         let sender = Sender::new(package.bytes(), options.chunk_bytes).ok_or_else(|| {
             Error::File { message: "the bundle is empty, or chunks of nothing are wanted".into() }
         })?;
+        let errand = Flash::empty(Some(package), *package.identity(), options);
+        Ok(Flash { sender: Some(sender), ..errand })
+    }
+
+    /// Watches the bundle that is on trial already, and confirms it.
+    pub fn of_trial(confirm: Confirm) -> Flash<'static> {
+        let options = Options { confirm: Some(confirm), ..Options::default() };
+        Flash::empty(None, [0; 32], options)
+    }
+
+    fn empty(package: Option<&'p Package>, bundle: Digest, options: Options) -> Flash<'p> {
+        let total = package.map_or(0, Package::total_bytes);
         let wanted = options.confirm.map_or(0, |confirm| confirm.after_frames);
-        Ok(Flash {
+        Flash {
             package,
+            bundle,
             options,
             state: State::Identify,
             phase: Phase::Check,
-            progress: Progress { total: package.total_bytes(), wanted, ..Progress::default() },
-            sender,
+            progress: Progress { total, wanted, ..Progress::default() },
+            sender: None,
             begun: false,
             anew: 0,
             identity: None,
@@ -173,7 +105,12 @@ impl<'p> Flash<'p> {
             slots: None,
             trial: Trial::default(),
             outcome: Outcome::Suits,
-        })
+        }
+    }
+
+    /// Names the bundle; zeros: not known yet.
+    pub fn bundle(&self) -> &Digest {
+        &self.bundle
     }
 
     /// Where it is.
@@ -224,7 +161,7 @@ impl<'p> Flash<'p> {
             | State::Started { .. }
             | State::Confirmed
             | State::Reverted { .. } => Request::ListSlots,
-            State::Upload => self.sender.request()?,
+            State::Upload => self.sender.as_ref()?.request()?,
             State::Verify(slot) => Request::Verify { slot: *slot },
             State::Activate(slot) => Request::Activate { slot: *slot },
             State::Trial => return self.trial.request(),
@@ -237,9 +174,11 @@ impl<'p> Flash<'p> {
     /// What the slots say at the beginning.
     fn plan(&mut self, slots: Slots) -> Result<(), Error> {
         self.slots = Some(slots);
-        let ours = |slot: &&gradgate_link::message::Slot| slot.identity == *self.package.identity();
+        let Some(package) = self.package else { return self.plan_trial(slots) };
+        let bundle = self.bundle;
+        let ours = |slot: &&Slot| slot.identity == bundle;
         let mut reasons = match (&self.identity, &self.status) {
-            (Some(identity), Some(status)) => self.package.problems(identity, status),
+            (Some(identity), Some(status)) => package.problems(identity, status),
             _ => Vec::new(),
         };
         let on_trial = slots.with(SlotState::Trial).and_then(|number| slots.slot(number));
@@ -268,11 +207,22 @@ impl<'p> Flash<'p> {
         Ok(())
     }
 
+    /// Without a bundle of ours, that on trial is meant.
+    fn plan_trial(&mut self, slots: Slots) -> Result<(), Error> {
+        let running = slots.running().filter(|slot| slot.state == SlotState::Trial);
+        let Some(slot) = running else {
+            return Err(Error::Refused { doing: "confirming", refusal: Refusal::State });
+        };
+        self.bundle = slot.identity;
+        self.begin_trial();
+        Ok(())
+    }
+
     fn begin_trial(&mut self) {
         let period_us = self.status.as_ref().map_or(0, |status| status.frame_period_us);
         match self.options.confirm {
             Some(confirm) => {
-                self.trial = Trial::new(confirm, *self.package.identity(), period_us);
+                self.trial = Trial::new(confirm, self.bundle, period_us);
                 self.enter(Phase::Trial, State::Trial);
             }
             None => self.done(Outcome::OnTrial),
@@ -280,9 +230,10 @@ impl<'p> Flash<'p> {
     }
 
     fn uploaded(&mut self, reply: &Reply<'_>) -> Result<(), Error> {
-        let request = self.sender.request();
-        self.sender.answered(reply);
-        match self.sender.progress() {
+        let Some(sender) = &mut self.sender else { return Ok(()) };
+        let request = sender.request();
+        sender.answered(reply);
+        match sender.progress() {
             Sent::Sending(offset) => self.sent(offset),
             Sent::Finishing => {
                 self.sent(self.progress.total);
@@ -295,7 +246,7 @@ impl<'p> Flash<'p> {
                 if self.begun && self.anew < ANEW_MAX =>
             {
                 self.anew += 1;
-                self.sender.ask();
+                sender.ask();
                 self.phase = Phase::Erase;
             }
             Sent::Refused(refusal) => {
@@ -316,7 +267,7 @@ impl<'p> Flash<'p> {
 
     fn locate(&mut self, slots: Slots) -> Result<(), Error> {
         self.slots = Some(slots);
-        let found = slots.find(self.package.identity());
+        let found = slots.find(&self.bundle);
         let staged = found.filter(|&number| {
             slots.slot(number).is_some_and(|slot| slot.state == SlotState::Staged)
         });
@@ -362,7 +313,7 @@ impl<'p> Flash<'p> {
     fn confirmed(&mut self, slots: Slots) -> Result<(), Error> {
         self.slots = Some(slots);
         let running = slots.running().filter(|slot| slot.state == SlotState::Confirmed);
-        if running.is_none_or(|slot| slot.identity != *self.package.identity()) {
+        if running.is_none_or(|slot| slot.identity != self.bundle) {
             let reason = "it was gone when it should have been confirmed".to_owned();
             return Err(Error::FellBack { reason, now: now_text(&slots) });
         }

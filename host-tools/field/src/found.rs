@@ -37,7 +37,8 @@ pub struct Found {
 }
 
 /// Waits long enough to tell a device from nothing, in milliseconds.
-pub const PROBE: Patience = Patience { timeout_ms: 300, tries: 3, silence_ms: 2000, busy_ms: 5000 };
+pub const PROBE: Patience =
+    Patience { timeout_ms: 300, tries: 3, silence_ms: 2000, work_ms: 2000, busy_ms: 5000 };
 
 impl fmt::Display for Found {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -10,7 +10,9 @@ pub mod address;
 pub mod client;
 pub mod device;
 pub mod error;
+pub mod evidence;
 pub mod flash;
+pub mod fleet;
 pub mod found;
 pub mod job;
 pub mod keys;
@@ -18,6 +20,7 @@ pub mod link;
 mod lock;
 pub mod pattern;
 pub mod port;
+pub mod provision;
 pub mod wire;
 pub mod words;
 

@@ -32,6 +32,8 @@ pub struct Patience {
     pub tries: u32,
     /// Without any answer for so long, nobody is there.
     pub silence_ms: u64,
+    /// The same while it does what keeps it from answering, such as a self-test.
+    pub work_ms: u64,
     /// A device that says so for longer is busy for ever.
     pub busy_ms: u64,
 }
@@ -39,7 +41,7 @@ pub struct Patience {
 impl Default for Patience {
     fn default() -> Patience {
         // A chunk takes 0.1 s at 115,200 baud; a large sector up to 4 s to erase.
-        Patience { timeout_ms: 600, tries: 4, silence_ms: 8000, busy_ms: 120_000 }
+        Patience { timeout_ms: 600, tries: 4, silence_ms: 8000, work_ms: 60_000, busy_ms: 120_000 }
     }
 }
 
@@ -95,9 +97,11 @@ pub struct Link {
     silent_since: Option<u64>,
     busy_since: Option<u64>,
     backoff_ms: u64,
+    /// How often the packet was sent.
+    tries: u32,
     strangers: u32,
-    /// The request went out in a session that is lost.
-    again: bool,
+    /// Sessions that were lost with this request.
+    lost: u32,
     failed: Option<Error>,
     effort: Effort,
 }
@@ -124,8 +128,9 @@ impl Link {
             silent_since: None,
             busy_since: None,
             backoff_ms: BACKOFF_MS.0,
+            tries: 0,
             strangers: 0,
-            again: false,
+            lost: 0,
             failed: None,
             effort: Effort::default(),
         }
@@ -167,7 +172,7 @@ impl Link {
             self.keyring = keyring;
         }
         self.close();
-        (self.again, self.strangers) = (false, 0);
+        (self.lost, self.strangers) = (0, 0);
         (self.silent_since, self.busy_since) = (None, None);
     }
 
@@ -193,7 +198,8 @@ impl Link {
         loop {
             match self.state {
                 State::Closed => {
-                    self.check_silence(now_ms)?;
+                    self.check_silence(now_ms, request)?;
+                    self.tries = 1;
                     self.frame = framed(self.requester.hello(nonce(), now_ms));
                     self.state = State::Greeting;
                     return Ok(Poll::Send);
@@ -201,7 +207,7 @@ impl Link {
                 State::Open => match self.requester.request(request, now_ms) {
                     Ok(packet) => {
                         self.frame = framed(packet);
-                        self.state = State::Asking;
+                        (self.state, self.tries) = (State::Asking, 1);
                         self.silent_since.get_or_insert(now_ms);
                         return Ok(Poll::Send);
                     }
@@ -225,7 +231,7 @@ impl Link {
                     self.state = State::Open;
                     (self.silent_since, self.busy_since) = (None, None);
                     self.backoff_ms = BACKOFF_MS.0;
-                    return Ok(Poll::Answered { again: std::mem::take(&mut self.again) });
+                    return Ok(Poll::Answered { again: std::mem::take(&mut self.lost) > 0 });
                 }
             }
         }
@@ -234,30 +240,51 @@ impl Link {
     /// `None`: the session is lost.
     fn wait(&mut self, now_ms: u64, request: &Request<'_>) -> Result<Option<Poll>, Error> {
         self.check_busy(now_ms, request)?;
-        self.check_silence(now_ms)?;
+        self.check_silence(now_ms, request)?;
         let asked = self.state == State::Asking;
+        let tries_max = self.tries_max(request);
         match self.requester.poll(now_ms) {
             session::Poll::Wait(until_ms) => {
                 let since = self.silent_since.unwrap_or(now_ms);
-                let end_ms = since.saturating_add(self.patience.silence_ms);
+                let end_ms = since.saturating_add(self.limit_ms(request));
                 return Ok(Some(Poll::Wait(until_ms.min(end_ms))));
             }
-            session::Poll::Send(packet) => {
+            session::Poll::Send(packet) if self.tries < tries_max => {
                 self.frame = framed(packet);
+                self.tries = self.tries.saturating_add(1);
                 self.effort.resent = self.effort.resent.saturating_add(1);
                 return Ok(Some(Poll::Send));
             }
-            session::Poll::GivenUp | session::Poll::Idle => {}
+            session::Poll::Send(_) | session::Poll::GivenUp | session::Poll::Idle => {}
         }
-        self.again |= asked;
+        if asked {
+            self.lost = self.lost.saturating_add(1);
+        }
         self.close();
         Ok(None)
     }
 
-    fn check_silence(&mut self, now_ms: u64) -> Result<(), Error> {
+    /// A device at work hears the next hello no sooner than this packet, and a session that is left
+    /// loses the answer: every further one is given twice the time.
+    fn tries_max(&self, request: &Request<'_>) -> u32 {
+        let tries = self.patience.tries;
+        match self.state == State::Asking && works(request) {
+            true => tries.saturating_mul(4_u32.saturating_mul(1 << self.lost.min(8))),
+            false => tries,
+        }
+    }
+
+    /// A device that took the request may be at work on it.
+    fn limit_ms(&self, request: &Request<'_>) -> u64 {
+        let taken = self.state == State::Asking || self.lost > 0;
+        let Patience { silence_ms, work_ms, .. } = self.patience;
+        if taken && works(request) { work_ms.max(silence_ms) } else { silence_ms }
+    }
+
+    fn check_silence(&mut self, now_ms: u64, request: &Request<'_>) -> Result<(), Error> {
         let since = *self.silent_since.get_or_insert(now_ms);
         let waited_ms = now_ms.saturating_sub(since);
-        if waited_ms < self.patience.silence_ms {
+        if waited_ms < self.limit_ms(request) {
             return Ok(());
         }
         self.leave(None);
@@ -356,8 +383,23 @@ impl Link {
 }
 
 fn requester(key: &LinkKey, patience: &Patience) -> Requester {
-    let Patience { timeout_ms, tries, .. } = *patience;
-    Requester::new(key.key(), Timing { timeout_ms, tries })
+    // Tries are counted here, as some requests have more of them.
+    let timing = Timing { timeout_ms: patience.timeout_ms, tries: u32::MAX };
+    Requester::new(key.key(), timing)
+}
+
+/// Whether a device may be unable to answer anything until it is done.
+fn works(request: &Request<'_>) -> bool {
+    matches!(
+        request,
+        Request::UploadBegin { .. }
+            | Request::UploadFinish
+            | Request::Verify { .. }
+            | Request::Activate { .. }
+            | Request::Confirm
+            | Request::Revert
+            | Request::EraseInactive
+    )
 }
 
 fn framed(packet: &[u8]) -> Vec<u8> {

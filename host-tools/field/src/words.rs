@@ -41,6 +41,14 @@ const RESETS: [&str; 8] =
 /// Why the gate is closed, from 0 on.
 const CLOSED: [&str; 7] = ["OPEN", "START", "BLOCKS", "LEASE", "CLOCK", "FAULT", "UPDATE"];
 
+/// Why a frame is not PASS, from 0 on.
+const JUDGED: [&str; 5] = ["none", "sensor", "shift", "doubt", "fault"];
+
+/// Why a frame is not PASS.
+pub fn judged(number: u8) -> String {
+    word(&JUDGED, usize::from(number), "reason")
+}
+
 fn word(table: &[&str], number: usize, what: &str) -> String {
     table.get(number).map_or_else(|| format!("{what} {number}"), |&word| word.to_owned())
 }

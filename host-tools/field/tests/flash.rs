@@ -214,6 +214,17 @@ fn lost_answers_to_what_is_done_once_are_found_out() {
 }
 
 #[test]
+fn a_device_at_work_is_not_taken_for_dead_nor_asked_for_ever() {
+    // Answers nothing for so long while it verifies: in time, in the second session, never.
+    for (works_ms, good) in [(7_000, true), (25_000, true), (200_000, false)] {
+        let script = Script { verifies_ms: works_ms, ..Script::default() };
+        let ran = flash(client(script), CONFIRM);
+        assert_eq!(ran.result.is_ok(), good, "{works_ms}: {:?}", ran.result);
+        assert!(ran.took_ms < 150_000, "{works_ms}: {} ms", ran.took_ms);
+    }
+}
+
+#[test]
 fn a_busy_device_is_waited_for_but_not_for_ever() {
     let ran = flash(client(Script { erasing: 5, ..Script::default() }), CONFIRM);
     assert_eq!(ran.result, Ok(Outcome::Confirmed));

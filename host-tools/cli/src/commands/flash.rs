@@ -11,7 +11,8 @@ use crate::board::{BoardArgs, at};
 use crate::files;
 use crate::output::print;
 
-mod show;
+mod fleet;
+pub(super) mod show;
 
 /// Put a bundle onto a device: check, upload, verify, start on trial; with --confirm keep it.
 ///
@@ -21,8 +22,9 @@ mod show;
 #[command(after_help = "Examples:
   gradgate flash net.gate --device tcp://127.0.0.1:4444 --dry-run
   gradgate flash net.gate --confirm --after-frames 100
+  gradgate flash net.gate --inventory hall.csv --jobs 8 --canary 2 --confirm
 Exit code: 0 done, 2 an error here (also a bundle that does not suit), 4 the device refused, 5 no
-answer, 6 the device fell back to the confirmed bundle.")]
+answer, 6 the device fell back to the confirmed bundle; of several boards 7: some were not done.")]
 pub struct Args {
     /// The bundle, signed
     #[arg(value_name = "BUNDLE")]
@@ -49,6 +51,8 @@ pub struct Args {
     #[arg(long)]
     retry_rejected: bool,
     #[command(flatten)]
+    fleet: fleet::FleetArgs,
+    #[command(flatten)]
     board: BoardArgs,
     #[command(flatten)]
     show: show::ShowArgs,
@@ -58,9 +62,15 @@ pub struct Args {
 pub fn run(args: Args) -> Result<ExitCode> {
     args.show.check()?;
     let package = package(&args)?;
+    if args.fleet.is_meant() {
+        args.show.check_for_many()?;
+        let options = options(&args);
+        let Args { fleet, board, bundle, show, .. } = &args;
+        return fleet::run(fleet, board, bundle, &package, options, show.json);
+    }
     let (address, mut client) = args.board.client()?;
     let mut flash = Flash::new(&package, options(&args))?;
-    let mut show = show::Show::new(&args.show, &address, &package);
+    let mut show = show::Show::new(&args.show, &address, Some(&package));
     let outcome = client.run(&mut flash, |flash, now_ms| show.see(flash, now_ms));
     show.end(&flash, client.effort(), outcome.as_ref().err())?;
     outcome.map_err(|error| at(&address, error))?;

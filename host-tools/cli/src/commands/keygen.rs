@@ -1,4 +1,4 @@
-//! `gradgate keygen`: a key pair for signing bundles.
+//! `gradgate keygen`: a key pair for signing bundles, or a site's key.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -6,24 +6,33 @@ use std::process::ExitCode;
 use anyhow::{Result, anyhow, bail};
 use gradgate_bundle::keys::{from_seed, public_text, secret_text};
 use gradgate_bundle::signature::key_id;
+use gradgate_field::keys::SiteKey;
 
 use crate::files::create_new;
 use crate::output::{hex, print};
 
-/// Make an Ed25519 key pair for signing bundles.
+/// Make an Ed25519 key pair for signing bundles, or a site's key for the links of its devices.
 ///
-/// Writes KEY (secret: readable by you alone, keep it safe) and KEY.pub (for devices). Existing
-/// files are never overwritten.
+/// Writes KEY (secret: readable by you alone, keep it safe) and KEY.pub (for devices), or with
+/// --site KEY alone. Existing files are never overwritten.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Example:\n  gradgate keygen -o release-key")]
+#[command(
+    after_help = "Examples:\n  gradgate keygen -o release-key\n  gradgate keygen --site -o site.key"
+)]
 pub struct Args {
     /// Where the secret key goes; the public one goes to KEY.pub
     #[arg(short, long, value_name = "KEY")]
     output: PathBuf,
+    /// A site's key: every device has a key of its own, derived from it by the chip's number
+    #[arg(long)]
+    site: bool,
 }
 
 /// Runs the subcommand.
 pub fn run(args: Args) -> Result<ExitCode> {
+    if args.site {
+        return site(&args);
+    }
     let mut public_path = args.output.clone().into_os_string();
     public_path.push(".pub");
     let public_path = PathBuf::from(public_path);
@@ -31,11 +40,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         let name = public_path.display();
         bail!("{name} exists already: keys are never overwritten, choose another name");
     }
-    let mut seed = [0_u8; 32];
-    getrandom::fill(&mut seed).map_err(|error| {
-        anyhow!("the system gives no random numbers ({error}): no key was made")
-    })?;
-    let key = from_seed(&seed);
+    let key = from_seed(&seed()?);
     create_new(&args.output, secret_text(&key).as_bytes(), true)?;
     let public = key.verifying_key();
     if let Err(error) = create_new(&public_path, public_text(&public).as_bytes(), false) {
@@ -51,4 +56,22 @@ pub fn run(args: Args) -> Result<ExitCode> {
         args.output.display(),
     ))?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn site(args: &Args) -> Result<ExitCode> {
+    create_new(&args.output, SiteKey::new(seed()?).text().as_bytes(), true)?;
+    let name = args.output.display();
+    print(&format!(
+        "{name} (secret): the site's key; who has it commands all its devices\n\
+         next: gradgate provision .. --site-key {name}\n"
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn seed() -> Result<[u8; 32]> {
+    let mut seed = [0_u8; 32];
+    getrandom::fill(&mut seed).map_err(|error| {
+        anyhow!("the system gives no random numbers ({error}): no key was made")
+    })?;
+    Ok(seed)
 }

@@ -4,6 +4,7 @@ mod anomalous;
 #[cfg(feature = "lab")]
 mod attack;
 mod bench;
+mod board;
 mod calibrate;
 mod data;
 mod demo;

@@ -12,78 +12,10 @@ use gradgate_link::session::Received;
 use gradgate_link::upload::{Announced, Receiver, Sink, SinkError};
 use gradgate_link::{Decoder, Refusal, Reply, Request, Responder, Telemetry};
 
-use super::{Board, key};
+use super::{Board, Script, key};
 
-/// The fake chip's number.
-pub const SERIAL: [u8; 16] = [0xA5; 16];
-/// The fake device's name.
-pub const NAME: &str = "dock-7";
 /// A verdict every so many milliseconds.
 const FRAME_MS: u64 = 100;
-
-/// What it does wrong.
-#[derive(Clone, Debug)]
-pub struct Script {
-    pub key: LinkKey,
-    pub name: String,
-    pub serial: [u8; 16],
-    /// Refused instead of verifying.
-    pub verify: Option<Refusal>,
-    /// Refused instead of activating; the bundle is rejected.
-    pub activate: Option<Refusal>,
-    /// Refused instead of beginning an upload.
-    pub begin: Option<Refusal>,
-    /// So often NotNow before an upload begins.
-    pub erasing: u32,
-    /// NotNow for ever.
-    pub always_busy: bool,
-    /// Restarts after so many chunks, once; `keeps` what it had.
-    pub dies_after: Option<u32>,
-    pub keeps: bool,
-    /// Falls back by itself after so many milliseconds of trial.
-    pub falls_back_ms: Option<u64>,
-    /// This log entry comes so many milliseconds into the trial.
-    pub logs: Option<(u64, u16, u32)>,
-    /// No frame is ever judged.
-    pub blind: bool,
-    /// Says nothing at all.
-    pub silent: bool,
-    /// So many bytes of noise before each answer.
-    pub garbage: usize,
-    /// Answers to these requests are lost once, and the device restarts: the request was done.
-    pub loses_answer_to: Option<&'static str>,
-    pub device_class: u32,
-    pub arena_bytes: u32,
-    pub slot_bytes: u32,
-    pub security_counter: u64,
-}
-
-impl Default for Script {
-    fn default() -> Script {
-        Script {
-            key: LinkKey::UNPROVISIONED,
-            name: NAME.to_owned(),
-            serial: SERIAL,
-            verify: None,
-            activate: None,
-            begin: None,
-            erasing: 0,
-            always_busy: false,
-            dies_after: None,
-            keeps: true,
-            falls_back_ms: None,
-            logs: None,
-            blind: false,
-            silent: false,
-            garbage: 0,
-            loses_answer_to: None,
-            device_class: 1,
-            arena_bytes: 4096,
-            slot_bytes: 1 << 20,
-            security_counter: 0,
-        }
-    }
-}
 
 /// A slot in memory.
 #[derive(Clone, Debug)]
@@ -136,7 +68,7 @@ impl Sink for Memory {
             self.erasing -= 1;
             return Err(SinkError::NotNow);
         }
-        if self.digest != upload.digest {
+        if self.digest != upload.digest || self.state == SlotState::Rejected {
             self.bytes.clear();
         }
         (self.state, self.digest) = (SlotState::Empty, upload.digest);
@@ -180,6 +112,10 @@ pub struct Fake {
     streamed_ms: u64,
     events: Vec<Event>,
     now_ms: u64,
+    /// What came while it was at work, and until when that is.
+    waiting: Vec<u8>,
+    deaf_until_ms: u64,
+    late: Vec<u8>,
 }
 
 impl Fake {
@@ -207,6 +143,9 @@ impl Fake {
             streamed_ms: 0,
             events: vec![Event { time_us: 0, code: 1, value: 1 }],
             now_ms: 0,
+            waiting: Vec::new(),
+            deaf_until_ms: 0,
+            late: Vec::new(),
         }
     }
 
@@ -290,6 +229,7 @@ impl Fake {
             Request::ReadCounters => Reply::Counters(Counters {
                 time_us: self.now_ms * 1000,
                 passed: self.verdicts(),
+                closed: 10,
                 ..Counters::default()
             }),
             _ => self.told(request, text),
@@ -379,6 +319,7 @@ impl Fake {
     }
 
     fn activate(&mut self, slot: u8) -> Reply<'static> {
+        self.receiver.abandon();
         let place = usize::from(slot);
         if self.slots[place].state != SlotState::Staged {
             return Reply::Refused(Refusal::State);
@@ -455,9 +396,22 @@ impl Board for Fake {
         if self.script.silent {
             return sent;
         }
+        if now_ms < self.deaf_until_ms {
+            self.waiting.extend(bytes);
+            return sent;
+        }
         while let Some(packet) = self.decoder.feed(&mut bytes) {
             let packet = packet.to_vec();
-            if let Some(answer) = self.packet(&packet) {
+            let Some(answer) = self.packet(&packet) else { continue };
+            if self.executed.last().is_some_and(|name| name == "Verify")
+                && self.script.verifies_ms > 0
+                && self.now_ms >= self.deaf_until_ms
+            {
+                self.deaf_until_ms = now_ms + self.script.verifies_ms;
+                self.late.extend(framed(&answer));
+                self.executed.push("(at work)".to_owned());
+                self.waiting.extend(std::mem::take(&mut bytes));
+            } else {
                 sent.extend((0..self.script.garbage).map(|at| (at * 37 % 251) as u8));
                 sent.extend(framed(&answer));
             }
@@ -467,6 +421,13 @@ impl Board for Fake {
 
     fn tick(&mut self, now_ms: u64) -> Vec<u8> {
         self.pass_time(now_ms);
+        if self.deaf_until_ms > 0 && now_ms >= self.deaf_until_ms {
+            self.deaf_until_ms = 0;
+            let mut sent = std::mem::take(&mut self.late);
+            let waiting = std::mem::take(&mut self.waiting);
+            sent.extend(self.take(&waiting, now_ms));
+            return sent;
+        }
         let every = FRAME_MS * u64::from(self.stream);
         if self.stream == 0 || now_ms < self.streamed_ms + every || !self.responder.is_open() {
             return Vec::new();

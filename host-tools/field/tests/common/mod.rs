@@ -4,13 +4,15 @@
 
 mod bundle;
 mod fake;
+mod script;
 mod server;
 
 use gradgate_field::wire::Wire;
 use gradgate_link::channel::Random;
 
 pub use bundle::{bundle, key, other_key, sized};
-pub use fake::{Fake, NAME, SERIAL, Script};
+pub use fake::Fake;
+pub use script::{NAME, SERIAL, Script};
 pub use server::Server;
 
 /// Whatever is at the other end of a wire: the fake here, or real device code.

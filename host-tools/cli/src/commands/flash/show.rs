@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use gradgate_field::address::Address;
 use gradgate_field::device::{hex, rows};
 use gradgate_field::error::Error;
@@ -30,19 +30,28 @@ impl ShowArgs {
     pub fn check(&self) -> Result<()> {
         self.log.as_deref().map_or(Ok(()), files::check_writable)
     }
+
+    /// Of many boards the table keeps what a log would.
+    pub fn check_for_many(&self) -> Result<()> {
+        match self.log {
+            Some(_) => bail!("--log is for one board: the --table of many has their phases"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Follows one errand.
 pub struct Show<'a> {
     args: &'a ShowArgs,
     address: &'a Address,
-    package: &'a Package,
+    package: Option<&'a Package>,
     timeline: Timeline,
     bar: Option<ProgressBar>,
 }
 
 impl<'a> Show<'a> {
-    pub fn new(args: &'a ShowArgs, address: &'a Address, package: &'a Package) -> Show<'a> {
+    /// `package`: the bundle, where it is here.
+    pub fn new(args: &'a ShowArgs, address: &'a Address, package: Option<&'a Package>) -> Self {
         Show { args, address, package, timeline: Timeline::default(), bar: None }
     }
 
@@ -95,8 +104,8 @@ impl<'a> Show<'a> {
             "serial": flash.identity().map(|identity| hex(&identity.serial)),
             "board": flash.identity().map(|identity| identity.board.as_str()),
             "firmware": flash.identity().map(|identity| identity.firmware.as_str()),
-            "bundle": hex(self.package.identity()),
-            "model": self.package.model(),
+            "bundle": hex(flash.bundle()),
+            "model": self.package.map(Package::model),
             "outcome": if error.is_none() { json!(flash.outcome()) } else { json!("failed") },
             "error": error.map(ToString::to_string),
             "phase": flash.phase(),

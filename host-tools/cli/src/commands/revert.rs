@@ -1,0 +1,39 @@
+//! `gradgate revert`: the bundle on trial is given up.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use gradgate_field::device::rows;
+use gradgate_link::Request;
+use serde_json::json;
+
+use crate::board::{BoardArgs, at};
+use crate::output::print;
+
+/// Give up the bundle that is on trial: the confirmed one runs again.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Example:\n  gradgate revert --device dock-7")]
+pub struct Args {
+    #[command(flatten)]
+    board: BoardArgs,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the subcommand.
+pub fn run(args: Args) -> Result<ExitCode> {
+    let (address, mut client) = args.board.client()?;
+    let mut revert = || {
+        client.order(&Request::Revert)?;
+        client.slots()
+    };
+    let slots = revert().map_err(|error| at(&address, error))?;
+    if args.json {
+        let device = address.to_string();
+        print(&format!("{:#}\n", json!({"device": device, "slots": rows(&slots)})))?;
+    } else {
+        print(&super::slots::text(&slots))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

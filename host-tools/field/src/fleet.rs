@@ -1,0 +1,208 @@
+//! Many boards: canaries first, then so many at a time, and a stop when too many fail.
+//!
+//! What was done stands in a [`Table`], so that a run that was broken off goes on. How one board is
+//! flashed is the caller's.
+
+mod inventory;
+mod table;
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use crate::error::Error;
+use crate::flash::{Outcome, PhaseTime};
+
+pub use inventory::{Board, parse};
+pub use table::{Row, State, Table, csv, name, state_name};
+
+/// How a fleet is flashed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Boards at a time.
+    pub jobs: usize,
+    /// Boards that must all succeed before the rest begins.
+    pub canary: usize,
+    /// Failures that are borne; with more, no further board begins.
+    pub failures_max: usize,
+}
+
+/// What came of one board.
+#[derive(Clone, Debug)]
+pub struct Flashed {
+    /// How it ended.
+    pub result: Result<Outcome, Error>,
+    /// Phases with times.
+    pub phases: Vec<PhaseTime>,
+}
+
+/// Flashes all boards that the table does not know as done; `each` hears of every board that ended.
+/// Boards that were not begun keep the state that they had.
+///
+/// # Errors
+/// Those of `each`, such as a table that cannot be written: no further board begins.
+pub fn run(
+    boards: &[Board],
+    plan: &Plan,
+    table: &mut Table,
+    one: impl Fn(&Board) -> Flashed + Sync,
+    mut each: impl FnMut(&Table, &Row) -> Result<(), Error> + Send,
+) -> Result<(), Error> {
+    let left: Vec<&Board> = boards.iter().filter(|board| !table.is_done(&board.name)).collect();
+    let done = boards.len() - left.len();
+    let canaries = plan.canary.saturating_sub(done).min(left.len());
+    let (first, rest) = left.split_at(canaries);
+    let mut failures = 0;
+    for (boards, limit) in [(first, 0), (rest, plan.failures_max)] {
+        batch(boards, plan.jobs, &one, |board, flashed| {
+            failures += usize::from(flashed.result.is_err());
+            let row = table.note(board, flashed);
+            each(table, &row)?;
+            Ok(failures <= limit)
+        })?;
+        if failures > limit {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// What the threads share.
+struct Shared<'b, E> {
+    left: VecDeque<&'b Board>,
+    ended: E,
+    outcome: Result<(), Error>,
+}
+
+/// Boards in order, `jobs` at a time; `ended` says whether another may begin, and is heard before
+/// the thread takes another.
+fn batch(
+    boards: &[&Board],
+    jobs: usize,
+    one: &(impl Fn(&Board) -> Flashed + Sync),
+    ended: impl FnMut(&Board, Flashed) -> Result<bool, Error> + Send,
+) -> Result<(), Error> {
+    let left = boards.iter().copied().collect();
+    let shared = Mutex::new(Shared { left, ended, outcome: Ok(()) });
+    // A thread that panicked ends the scope with its panic.
+    let lock = || shared.lock().unwrap_or_else(PoisonError::into_inner);
+    let work = || {
+        loop {
+            let Some(board) = lock().left.pop_front() else { return };
+            let flashed = one(board);
+            let mut shared = lock();
+            match (shared.ended)(board, flashed) {
+                Ok(true) => {}
+                Ok(false) => shared.left.clear(),
+                Err(error) => {
+                    shared.left.clear();
+                    shared.outcome = Err(error);
+                }
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.clamp(1, boards.len().max(1)) {
+            scope.spawn(work);
+        }
+    });
+    shared.into_inner().unwrap_or_else(PoisonError::into_inner).outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    fn boards(count: usize) -> Vec<Board> {
+        let text: String = (0..count).map(|at| format!("b{at},tcp://h:{}\n", at + 1)).collect();
+        parse(&format!("name,port\n{text}")).expect("a list")
+    }
+
+    fn flashed(good: bool) -> Flashed {
+        let error = Error::Locked;
+        Flashed { result: if good { Ok(Outcome::Staged) } else { Err(error) }, phases: Vec::new() }
+    }
+
+    fn states(table: &Table, boards: &[Board]) -> String {
+        let letter = |row: Row| match row.state {
+            State::NotTried => '.',
+            State::Done => 'd',
+            State::Failed => 'f',
+        };
+        table.rows(boards).into_iter().map(letter).collect()
+    }
+
+    #[test]
+    fn canaries_go_first_and_failures_stop_the_rest() {
+        // Canaries, failures that are borne, boards that fail, what comes of six.
+        let table = [
+            (0, 0, "", "dddddd"),
+            (0, 0, "b1", "df...."),
+            (0, 1, "b1", "dfdddd"),
+            (0, 1, "b1b3b4", "dfdf.."),
+            (2, 9, "b1", "df...."),
+            (2, 9, "b2", "ddfddd"),
+            (9, 9, "b5", "dddddf"),
+        ];
+        for (canary, failures_max, bad, expected) in table {
+            let boards = boards(6);
+            let mut done = Table::new("x".into(), "staged");
+            let plan = Plan { jobs: 1, canary, failures_max };
+            let one = |board: &Board| flashed(!bad.contains(&board.name));
+            run(&boards, &plan, &mut done, one, |_, _| Ok(())).expect("no error of each");
+            assert_eq!(states(&done, &boards), expected, "{canary} {failures_max} {bad}");
+            let again = Table::parse(&done.text(), "x", "staged").expect("its own file");
+            assert_eq!(states(&again, &boards), expected);
+        }
+    }
+
+    #[test]
+    fn so_many_at_a_time_and_no_more_after_an_error() {
+        let boards = boards(12);
+        let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let one = |_: &Board| {
+            most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            std::thread::sleep(Duration::from_millis(20));
+            now.fetch_sub(1, Ordering::SeqCst);
+            flashed(true)
+        };
+        let plan = Plan { jobs: 3, canary: 0, failures_max: 0 };
+        let mut table = Table::new("x".into(), "staged");
+        run(&boards, &plan, &mut table, one, |_, _| Ok(())).expect("no error of each");
+        assert_eq!((states(&table, &boards).as_str(), most.into_inner()), ("dddddddddddd", 3));
+        let mut table = Table::new("x".into(), "staged");
+        let full = Error::File { message: "the disk is full".into() };
+        let one = |_: &Board| flashed(true);
+        let plan = Plan { jobs: 1, ..plan };
+        let result = run(&boards, &plan, &mut table, one, |_, _| Err(full.clone()));
+        assert_eq!(result, Err(full));
+        assert_eq!(states(&table, &boards), "d...........");
+    }
+
+    #[test]
+    fn a_table_of_another_bundle_or_goal_is_refused() {
+        let text = Table::new("aa".into(), "staged").text();
+        assert!(Table::parse(&text, "aa", "staged").is_ok());
+        for (bundle, goal) in [("bb", "staged"), ("aa", "confirmed")] {
+            let error = Table::parse(&text, bundle, goal).expect_err("another").to_string();
+            assert!(error.contains("--table"), "{error}");
+        }
+        assert!(Table::parse("{}", "aa", "staged").is_err());
+    }
+
+    #[test]
+    fn cells_are_split_and_run_by_no_spreadsheet() {
+        let row = Row {
+            name: "=1+1".into(),
+            port: "a,\"b\"".into(),
+            state: State::Failed,
+            detail: "line\nbreak".into(),
+            took_ms: 1250,
+            phases: Vec::new(),
+        };
+        let expected =
+            "name,port,state,detail,seconds\n'=1+1,\"a,\"\"b\"\"\",failed,line break,1.2\n";
+        assert_eq!(csv(&[row]), expected);
+    }
+}
