@@ -7,6 +7,7 @@
 use embedded_storage::nor_flash::NorFlash;
 
 use crate::record::RECORD_BYTES;
+use crate::settings::SETTINGS_BYTES;
 
 /// Longest word that is programmed at once, in bytes.
 pub const WORD_BYTES_MAX: u32 = 32;
@@ -115,19 +116,20 @@ pub enum LayoutError {
     Word,
     /// A region is empty, too long, or not of whole words.
     Region,
-    /// A journal sector is not one sector, or too short for four records.
+    /// A sector for journal or settings is not one sector, or too short for four records.
     Journal,
     /// Two regions share bytes.
     Overlap,
 }
 
-/// Where journal and slots lie; a value that exists has been checked.
+/// Where journal, slots and settings lie; a value that exists has been checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
     word_bytes: u32,
     erased: u8,
     journal: [Region; 2],
     slots: [Region; 2],
+    settings: Option<[Region; 2]>,
 }
 
 impl Layout {
@@ -144,30 +146,45 @@ impl Layout {
         if !word_bytes.is_power_of_two() || word_bytes > WORD_BYTES_MAX {
             return Err(LayoutError::Word);
         }
-        let [first, second] = journal;
-        let [a, b] = slots;
-        let all = [first, second, a, b];
-        for region in all {
-            let whole = region.sector_bytes.is_multiple_of(word_bytes)
-                && region.address.is_multiple_of(word_bytes);
+        let layout = Self { word_bytes, erased, journal, slots, settings: None };
+        check_log(&journal, RECORD_BYTES)?;
+        layout.check_regions()?;
+        Ok(layout)
+    }
+
+    /// With two sectors for settings.
+    ///
+    /// # Errors
+    /// See [`LayoutError`].
+    pub fn with_settings(self, settings: [Region; 2]) -> Result<Self, LayoutError> {
+        let layout = Self { settings: Some(settings), ..self };
+        check_log(&settings, SETTINGS_BYTES)?;
+        layout.check_regions()?;
+        Ok(layout)
+    }
+
+    /// All of them.
+    pub(crate) fn regions(&self) -> impl Iterator<Item = Region> + Clone {
+        let settings = self.settings.into_iter().flatten();
+        self.journal.into_iter().chain(self.slots).chain(settings)
+    }
+
+    fn check_regions(&self) -> Result<(), LayoutError> {
+        for region in self.regions() {
+            let whole = region.sector_bytes.is_multiple_of(self.word_bytes)
+                && region.address.is_multiple_of(self.word_bytes);
             if !whole || region.bytes() == 0 || region.end().is_none() {
                 return Err(LayoutError::Region);
             }
         }
-        let short = |region: &Region| {
-            crate::journal::positions(region, RECORD_BYTES) < 4 || region.sectors != 1
-        };
-        if journal.iter().any(short) {
-            return Err(LayoutError::Journal);
-        }
-        for (index, one) in all.iter().enumerate() {
-            for other in all.iter().skip(index.saturating_add(1)) {
+        for (index, one) in self.regions().enumerate() {
+            for other in self.regions().skip(index.saturating_add(1)) {
                 if Some(one.address) < other.end() && Some(other.address) < one.end() {
                     return Err(LayoutError::Overlap);
                 }
             }
         }
-        Ok(Self { word_bytes, erased, journal, slots })
+        Ok(())
     }
 
     /// What is programmed at once, in bytes.
@@ -185,6 +202,11 @@ impl Layout {
         &self.journal
     }
 
+    /// The two sectors for settings.
+    pub fn settings(&self) -> Option<&[Region; 2]> {
+        self.settings.as_ref()
+    }
+
     /// Where a slot lies.
     pub fn slot(&self, slot: crate::record::Slot) -> Region {
         let [a, b] = self.slots;
@@ -193,6 +215,14 @@ impl Layout {
             crate::record::Slot::B => b,
         }
     }
+}
+
+/// A journal writes into sectors that hold four records or more.
+fn check_log(sectors: &[Region; 2], record_bytes: usize) -> Result<(), LayoutError> {
+    let short = |sector: &Region| {
+        crate::journal::positions(sector, record_bytes) < 4 || sector.sectors != 1
+    };
+    if sectors.iter().any(short) { Err(LayoutError::Journal) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -219,6 +249,19 @@ mod tests {
         ];
         for (word, journal, slots, error) in cases {
             assert_eq!(Layout::new(word, 0xFF, journal, slots), Err(error));
+        }
+        let layout = Layout::new(32, 0xFF, journal, slots).unwrap();
+        let free = [region(8192, 512, 1), region(8704, 512, 1)];
+        assert_eq!(layout.with_settings(free).unwrap().settings(), Some(&free));
+        let cases = [
+            ([journal[0], free[1]], LayoutError::Overlap),
+            ([free[0], free[0]], LayoutError::Overlap),
+            ([free[0], region(8704, 512, 2)], LayoutError::Journal),
+            ([free[0], region(8704, 480, 1)], LayoutError::Journal),
+            ([free[0], region(8700, 512, 1)], LayoutError::Region),
+        ];
+        for (settings, error) in cases {
+            assert_eq!(layout.with_settings(settings), Err(error));
         }
     }
 }

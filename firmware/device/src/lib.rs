@@ -5,6 +5,7 @@
 //! [`flash`] is the narrow view of NOR flash, [`journal`] a log of states in two sectors, [`slots`]
 //! the life of two bundle slots (`upload` fills one), [`verify`] what a bundle must show before it
 //! runs, [`self_test`] the last of it.
+//! [`settings`] is what a device is given once.
 //! [`camera`] is a source of frames in pieces, [`pipeline`] makes the model's frame of them and
 //! refuses what is [`unfit`]; `arducam` (feature) drives a camera behind a FIFO.
 //! `sim` (feature, host only) is a flash whose power fails at any operation.
@@ -39,6 +40,7 @@ pub mod record;
 pub mod rehash;
 pub mod self_test;
 pub mod session;
+pub mod settings;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod slots;

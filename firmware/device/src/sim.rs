@@ -77,7 +77,7 @@ pub struct Rates {
 pub struct SimFlash {
     /// Faults without a cut.
     pub rates: Rates,
-    regions: [Region; 4],
+    regions: Vec<Region>,
     word_bytes: usize,
     erased: u8,
     bytes: Vec<u8>,
@@ -95,9 +95,7 @@ pub struct SimFlash {
 impl SimFlash {
     /// A flash that holds the layout's regions, all erased.
     pub fn new(layout: &Layout, seed: u64) -> Self {
-        let [first, second] = *layout.journal();
-        let slots = crate::record::Slot::ALL.map(|slot| layout.slot(slot));
-        let regions = [first, second, slots[0], slots[1]];
+        let regions: Vec<_> = layout.regions().collect();
         let ends = regions.iter().map(|region| (region.address + region.bytes()) as usize);
         let length = ends.max().unwrap_or(0);
         let word_bytes = layout.word_bytes() as usize;

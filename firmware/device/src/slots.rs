@@ -12,6 +12,7 @@
 use crate::flash::{Flash, FlashError, Layout, Region};
 use crate::journal::{Health, Journal, JournalError};
 use crate::record::{Content, Identity, RECORD_BYTES, Slot, SlotState, Snapshot};
+use crate::settings::{Given, Settings, SettingsError};
 use crate::upload::Upload;
 use crate::verify::{Admitted, Refusal, SelfTest, SlotBundle, Trust, check_region, read_known};
 
@@ -179,6 +180,19 @@ impl<F: Flash> Slots<F> {
     /// Where everything lies.
     pub fn layout(&self) -> &Layout {
         &self.layout
+    }
+
+    /// Keeps what the device is given, see [`Settings::provision`]; slots and journal are not
+    /// touched.
+    ///
+    /// # Errors
+    /// See [`SettingsError`].
+    pub fn provision(
+        &mut self,
+        settings: &mut Settings,
+        given: Given,
+    ) -> Result<(), SettingsError> {
+        settings.provision(&mut self.flash, given)
     }
 
     /// What it takes.
