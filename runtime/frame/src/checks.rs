@@ -69,15 +69,14 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// Nothing seen yet; `channels` is taken for 1 to 4.
+    /// Nothing seen yet, of 1 to 4 channels; none are taken for one.
     pub const fn new(channels: usize) -> Self {
-        let channels = if channels == 0 { 1 } else { channels };
         Spread { channels, low: [u8::MAX; 4], high: [u8::MIN; 4] }
     }
 
     /// Sees more whole pixels.
     pub fn add(&mut self, pixels: &[u8]) {
-        for pixel in pixels.chunks_exact(self.channels) {
+        for pixel in pixels.chunks_exact(self.channels.max(1)) {
             for ((l, h), &v) in self.low.iter_mut().zip(&mut self.high).zip(pixel) {
                 *l = (*l).min(v);
                 *h = (*h).max(v);

@@ -90,7 +90,12 @@ pub fn convert_row(
         return Err(FormatError::Length);
     }
     match (format, channels) {
-        (PixelFormat::Rgb8, 3) | (PixelFormat::Grey8, 1) => out.copy_from_slice(row),
+        (PixelFormat::Rgb8, 3) | (PixelFormat::Grey8, 1) => {
+            // Of equal length, which only people see: `copy_from_slice` would keep its panic.
+            for (o, &v) in out.iter_mut().zip(row) {
+                *o = v;
+            }
+        }
         (PixelFormat::Grey8, _) => {
             for (o, &v) in pixels_mut(out).iter_mut().zip(row) {
                 *o = [v, v, v];

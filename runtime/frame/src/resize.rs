@@ -263,6 +263,8 @@ impl<'a, S: Sample> Resizer<'a, S> {
 
 /// Horizontal area average of one row: `out` gets sums of weight `from`.
 fn shrink_row<S: Sample>(row: &[S], channels: usize, from: u32, to: u32, out: &mut [S::Sum]) {
+    // A resizer has some; without this a panic is linked for none.
+    let channels = channels.max(1);
     let mut pixels = row.chunks_exact(channels);
     let mut pixel = pixels.next().unwrap_or_default();
     let mut left = to;
@@ -286,6 +288,7 @@ fn shrink_row<S: Sample>(row: &[S], channels: usize, from: u32, to: u32, out: &m
 
 /// Horizontal linear interpolation of one row: `out` gets sums of weight `2 * to`.
 fn enlarge_row<S: Sample>(row: &[S], channels: usize, from: u32, to: u32, out: &mut [S::Sum]) {
+    let channels = channels.max(1);
     let unit = to.saturating_mul(2);
     for (o, sums) in (0_u32..).zip(out.chunks_exact_mut(channels)) {
         let (first, second) = linear_tap(from, to, o);
