@@ -1,10 +1,11 @@
-//! `cargo xtask no-panic`: in loading a bundle and judging a frame, no panic can be reached.
+//! `cargo xtask no-panic`: in loading a bundle, in making a frame of camera bytes and in judging
+//! it, no panic can be reached.
 //!
-//! firmware/boards/probe holds these paths alone. The linker drops what nothing reaches, so a panic
-//! that is left stands among the image's symbols; its callers are found in the machine code.
+//! firmware/boards/probe holds these paths alone, in two images. The linker drops what nothing
+//! reaches, so a panic that is left stands among an image's symbols; its callers are found in the
+//! machine code.
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -12,10 +13,29 @@ use anyhow::{Context, Result, bail};
 use crate::stage::{Outcome, Stage};
 use crate::{qemu, repo, setup, size, test};
 
-/// The probe's package and binary.
+/// The probes' package.
 const PACKAGE: &str = "gradgate-probe";
-/// The image's entries; where one is absent the image is not the probe, or stripped.
-const ENTRIES: [&str; 3] = ["gradgate_probe", "gradgate_probe_load", "gradgate_probe_gate"];
+/// An image that is read.
+struct Probe {
+    binary: &'static str,
+    /// Its entries; where one is absent the image is not the probe, or stripped.
+    entries: &'static [&'static str],
+    /// An image with less code, in bytes, has lost what it is for.
+    text_min: u64,
+}
+const PROBES: [Probe; 2] = [
+    Probe {
+        binary: "gradgate-probe",
+        entries: &["gradgate_probe", "gradgate_probe_load", "gradgate_probe_gate"],
+        // A single convolution of the engine takes 2 KiB.
+        text_min: 32 * 1024,
+    },
+    Probe {
+        binary: "gradgate-probe-camera",
+        entries: &["gradgate_probe_camera", "gradgate_probe_pipeline"],
+        text_min: 2 * 1024,
+    },
+];
 /// Parts of the names of what panics, mangled or not; the probe's handler is among them, so that
 /// a panic under a new name is found as well.
 const PANICS: [&str; 7] = [
@@ -27,9 +47,6 @@ const PANICS: [&str; 7] = [
     "slice_error_fail",
     "mismatch_fail",
 ];
-/// An image with less code, in bytes, has lost the engine: a single convolution takes 2 KiB.
-const TEXT_MIN: u64 = 32 * 1024;
-
 /// What the linker left.
 #[derive(Debug)]
 struct Image {
@@ -51,17 +68,21 @@ pub fn run(args: &[String]) -> Result<bool> {
         bail!("no-panic takes no argument, not '{arg}'");
     }
     setup::step(&mut build())?;
-    let (sizes, panics) = inspect(&image())?;
-    print!("{}", size::table(PACKAGE, sizes));
-    for line in &panics {
-        println!("{line}");
+    let mut passed = true;
+    for probe in &PROBES {
+        let (sizes, panics) = inspect(probe)?;
+        print!("{}", size::table(probe.binary, sizes));
+        for line in &panics {
+            println!("{line}");
+        }
+        println!("panics that can be reached: {}", panics.len());
+        let excess = size::excess(sizes);
+        if let Some(excess) = &excess {
+            println!("FAILED: {excess}");
+        }
+        passed &= panics.is_empty() && excess.is_none();
     }
-    println!("panics that can be reached: {}", panics.len());
-    let excess = size::excess(sizes);
-    if let Some(excess) = &excess {
-        println!("FAILED: {excess}");
-    }
-    Ok(panics.is_empty() && excess.is_none())
+    Ok(passed)
 }
 
 /// The stage of the test command.
@@ -70,34 +91,37 @@ pub fn stage(stage: &Stage) -> Result<Outcome> {
     if outcome != Outcome::Passed {
         return Ok(outcome);
     }
-    let (sizes, panics) = inspect(&image())?;
-    stage.note(&size::table(PACKAGE, sizes))?;
-    if !panics.is_empty() {
-        return Ok(Outcome::Failed(format!("can be reached:\n    {}", panics.join("\n    "))));
+    for probe in &PROBES {
+        let (sizes, panics) = inspect(probe)?;
+        stage.note(&size::table(probe.binary, sizes))?;
+        if !panics.is_empty() {
+            let lines = panics.join("\n    ");
+            return Ok(Outcome::Failed(format!("can be reached:\n    {lines}")));
+        }
+        if let Some(excess) = size::excess(sizes) {
+            return Ok(Outcome::Failed(excess));
+        }
     }
-    Ok(size::excess(sizes).map_or(Outcome::Passed, Outcome::Failed))
+    Ok(Outcome::Passed)
 }
 
 fn build() -> Command {
     test::boards_cargo(&["build", "--release", "--locked", "--package", PACKAGE])
 }
 
-fn image() -> PathBuf {
-    repo::boards_target().join(qemu::TARGET).join("release").join(PACKAGE)
-}
-
-/// Sizes of the image, and one line for each panic in it.
-fn inspect(path: &Path) -> Result<(size::Sizes, Vec<String>)> {
-    let bytes = std::fs::read(path).with_context(|| format!("{}", path.display()))?;
+/// Sizes of an image, and one line for each panic in it.
+fn inspect(probe: &Probe) -> Result<(size::Sizes, Vec<String>)> {
+    let path = repo::boards_target().join(qemu::TARGET).join("release").join(probe.binary);
+    let bytes = std::fs::read(&path).with_context(|| format!("{}", path.display()))?;
     let sizes = size::sum_sections(&bytes).context("not a 32-bit ELF file")?;
     let image = Image::read(&bytes).context("the symbols or the code cannot be read")?;
-    for entry in ENTRIES {
+    for &entry in probe.entries {
         if !image.functions.iter().any(|function| function.name == entry) {
             bail!("{} has no symbol {entry}: nothing was checked", path.display());
         }
     }
-    if sizes.text < TEXT_MIN {
-        bail!("{} has lost the engine: {} bytes of code", path.display(), sizes.text);
+    if sizes.text < probe.text_min {
+        bail!("{} has lost what it is for: {} bytes of code", path.display(), sizes.text);
     }
     Ok((sizes, image.panics()))
 }
@@ -203,7 +227,7 @@ mod tests {
     fn a_panic_is_named_with_its_callers() {
         let mangled = "_RNvNtCs7ldSeZOOJos_4core9panicking18panic_bounds_check";
         let functions = vec![
-            function(ENTRIES[0], 0x100, 8),
+            function("gradgate_probe", 0x100, 8),
             function("_ZN15gradgate_engine4fold17h0E", 0x108, 8),
             function(mangled, 0x110, 4),
             function("gradgate_panicked", 0x114, 4),
@@ -228,7 +252,7 @@ mod tests {
         for name in panics {
             assert!(is_panic(&function(name, 0, 0)), "{name}");
         }
-        for name in [ENTRIES[0], "memcpy", "_ZN15gradgate_engine5check17h0E"] {
+        for name in ["gradgate_probe", "memcpy", "_ZN15gradgate_engine5check17h0E"] {
             assert!(!is_panic(&function(name, 0, 0)), "{name}");
         }
     }
@@ -252,7 +276,7 @@ mod tests {
     fn a_cut_symbol_table_is_no_panic_here() {
         let table = [1, 0, 0, 0, 0x11, 1, 0, 0, 6, 0, 0, 0, 2, 0, 1, 0];
         let names = b"\0gradgate_probe\0";
-        assert_eq!(functions(&table, names), Some(vec![function(ENTRIES[0], 0x110, 6)]));
+        assert_eq!(functions(&table, names), Some(vec![function("gradgate_probe", 0x110, 6)]));
         assert_eq!(functions(&table, b""), None);
         assert_eq!(section(&table, 8), None);
     }
