@@ -197,12 +197,20 @@ impl<'p> Flash<'p> {
         if !reasons.is_empty() {
             return Err(Error::Unsuitable { reasons });
         }
+        let total = self.progress.total;
         let running = slots.running().filter(ours).map(|slot| slot.state);
         match (running, self.options) {
             (Some(SlotState::Confirmed), _) => self.done(Outcome::Already),
             (_, Options { dry_run: true, .. }) => self.done(Outcome::Suits),
             (Some(SlotState::Trial), _) => self.begin_trial(),
-            _ => self.enter(Phase::Erase, State::Upload),
+            _ => match self.staged(&slots) {
+                // It is all there; verifying compares every byte again.
+                Some(slot) => {
+                    (self.progress.sent, self.progress.resumed_at) = (total, total);
+                    self.enter(Phase::Verify, State::Verify(slot));
+                }
+                None => self.enter(Phase::Erase, State::Upload),
+            },
         }
         Ok(())
     }
@@ -247,7 +255,8 @@ impl<'p> Flash<'p> {
             {
                 self.anew += 1;
                 sender.ask();
-                self.phase = Phase::Erase;
+                // What waits there may be whole.
+                self.state = State::Slots;
             }
             Sent::Refused(refusal) => {
                 let doing = request.as_ref().map_or("uploading", doing);
@@ -265,15 +274,17 @@ impl<'p> Flash<'p> {
         (self.phase, self.progress.sent) = (Phase::Upload, offset);
     }
 
+    /// The slot where the bundle waits.
+    fn staged(&self, slots: &Slots) -> Option<u8> {
+        let number = slots.find(&self.bundle)?;
+        (slots.slot(number)?.state == SlotState::Staged).then_some(number)
+    }
+
     fn locate(&mut self, slots: Slots) -> Result<(), Error> {
         self.slots = Some(slots);
-        let found = slots.find(&self.bundle);
-        let staged = found.filter(|&number| {
-            slots.slot(number).is_some_and(|slot| slot.state == SlotState::Staged)
-        });
         let refused =
             Error::Refused { doing: "looking for it in the slots", refusal: Refusal::Digest };
-        self.state = State::Verify(staged.ok_or(refused)?);
+        self.state = State::Verify(self.staged(&slots).ok_or(refused)?);
         Ok(())
     }
 

@@ -64,6 +64,10 @@ impl Sink for Memory {
         if VerifiedManifest::verify(prefix, &key()).is_err() {
             return Err(SinkError::Refused(Refusal::Signature));
         }
+        if self.state == SlotState::Staged && self.digest == upload.digest {
+            // As the device: what waits cannot be read back.
+            return Err(SinkError::Refused(Refusal::Storage));
+        }
         if self.erasing > 0 {
             self.erasing -= 1;
             return Err(SinkError::NotNow);
@@ -193,6 +197,9 @@ impl Fake {
         let slot = self.inactive();
         if let Some(reply) = self.receiver.answer(request, &mut self.slots[slot]) {
             return reply;
+        }
+        if matches!(request, Request::Verify { .. }) {
+            self.receiver.abandon();
         }
         match *request {
             Request::Verify { slot } => match self.script.verify {
