@@ -190,13 +190,20 @@ def peers_least(model, images, labels, classes, searches, steps, first_c):
     import foolbox.attacks as fa
     from cleverhans.torch.attacks.carlini_wagner_l2 import carlini_wagner_l2
 
-    foolbox = fa.L2CarliniWagnerAttack(searches, steps, 1e-2, 0, first_c)
-    cleverhans = carlini_wagner_l2(
-        model, images, classes, y=labels, lr=1e-2, initial_const=first_c,
-        binary_search_steps=searches, max_iterations=steps)
+    # cleverhans ends no round early, so nobody does here.
+    foolbox = fa.L2CarliniWagnerAttack(searches, steps, 1e-2, 0, first_c, abort_early=False)
+    # One image at a time: in a batch it multiplies its constants, a column, with the losses, a row,
+    # so that every image is weighed by the sum of all constants: twenty times the first c that it
+    # was given, for twenty images.
+    cleverhans = [
+        carlini_wagner_l2(
+            model, images[n : n + 1], classes, y=labels[n : n + 1], lr=1e-2,
+            initial_const=first_c, binary_search_steps=searches, max_iterations=steps)
+        for n in range(len(images))
+    ]
     return {
         "foolbox": foolbox(foolbox_model(model), images, labels, epsilons=None)[1],
-        "cleverhans": cleverhans.detach(),
+        "cleverhans": torch.cat(cleverhans).detach(),
     }
 
 
@@ -390,7 +397,7 @@ def compare_least(table, command, model, images, labels, searches, steps):
     first_c = 1e-2
     right = predict(model, images) == labels
     images, labels = images[right], labels[right]
-    options = ["--searches", searches, "--steps", steps, "--initial-c", first_c]
+    options = ["--searches", searches, "--steps", steps, "--initial-c", first_c, "--no-abort"]
     ours, columns = command.run(images, labels, "--method", "cw", *options)
     found = columns["status"] == 1
     least = norms(ours - images)

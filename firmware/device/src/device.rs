@@ -4,8 +4,11 @@
 //! [`Device::run`] runs a bundle until a [`Change`] ends it, makes the change with the memory that
 //! is free then, and begins again with what the slots say. The gate starts CLOSED each time.
 
+use gradgate_bundle::manifest::DeviceClass;
+use gradgate_bundle::signature::VerifyingKey;
 use gradgate_frame::CheckLimits;
 use gradgate_gate::Reason;
+use gradgate_link::mac::UNPROVISIONED;
 use gradgate_link::message::Reply;
 use gradgate_link::session::Ticket;
 use gradgate_link::{Key, Refusal};
@@ -17,7 +20,8 @@ use crate::log::{Code, refusal_number};
 use crate::pipeline::{self, Buffers, FrameShape, Pipeline, Polled};
 use crate::rehash::Rehash;
 use crate::self_test::EngineTest;
-use crate::session::{Change, Context, Judging, LinkCounts, Session, Who, refusal};
+use crate::session::{Change, Context, Judging, LinkCounts, Session, refusal};
+use crate::settings::Settings;
 use crate::slots::Slots;
 use crate::upload::Progress;
 use crate::verify::Trust;
@@ -48,18 +52,20 @@ pub struct CameraMemory<'m> {
     pub frame: &'m mut [u8],
 }
 
-/// What a device is told at its start.
+/// What a board's firmware fixes.
 pub struct Setup {
     /// Who the board is.
     pub description: Description,
-    /// Name and boot number.
-    pub who: Who,
-    /// Key of the link.
-    pub key: Key,
-    /// What bundles it takes.
-    pub trust: Trust,
-    /// Where journal and slots lie.
+    /// Where settings, journal and slots lie.
     pub layout: Layout,
+    /// Hardware that bundles are planned for.
+    pub device_class: DeviceClass,
+    /// Smallest security counter, whatever the journal says: from fuses or from the firmware.
+    pub counter_floor: u64,
+    /// Working memory that there is for a verdict.
+    pub arena_bytes_max: u32,
+    /// First boot number of a device without settings; random where the chip has a source.
+    pub seed: u32,
 }
 
 /// Why [`Device::run`] came back.
@@ -82,9 +88,10 @@ pub struct Device<'m, B, F> {
 struct Core<'m, B, F> {
     board: B,
     description: Description,
-    who: Who,
+    settings: Settings,
     slots: Slots<F>,
-    wire: Wire,
+    /// `None` without a boot number: sessions could come twice, so the link stays silent.
+    wire: Option<Wire>,
     session: Session,
     watch: Watch<'m>,
     rehash: Rehash,
@@ -103,11 +110,16 @@ enum Stop {
 
 impl<'m, B: Board, F: Flash> Device<'m, B, F> {
     /// Decides what runs. The pin is closed before anything is read.
-    pub fn start(mut board: B, flash: F, setup: Setup, memory: Memory<'m>) -> Self {
+    pub fn start(mut board: B, mut flash: F, setup: Setup, memory: Memory<'m>) -> Self {
         board.set_pin(Level::Closed);
         board.feed_watchdog();
         let Memory { bundle, arena, camera, evidence } = memory;
-        let Setup { description, who, key, trust, layout } = setup;
+        let Setup { description, layout, .. } = setup;
+        let settings = Settings::open(&mut flash, &layout, setup.seed);
+        let trust = trust(&setup, &settings);
+        let link_key = settings.given().map_or(UNPROVISIONED, |given| given.link_key);
+        let wire =
+            settings.boot().map(|boot| Wire::new(Key::new(&link_key), boot, description.serial));
         let mut test = EngineTest::new(bundle, arena);
         let slots = Slots::boot(flash, layout, trust, &mut test);
         let mut watch = Watch::new(evidence);
@@ -119,9 +131,9 @@ impl<'m, B: Board, F: Flash> Device<'m, B, F> {
         let core = Core {
             board,
             description,
-            who,
+            settings,
             slots,
-            wire: Wire::new(key, who.boots, description.serial),
+            wire,
             session: Session::new(),
             watch,
             rehash: Rehash::default(),
@@ -162,8 +174,8 @@ impl<'m, B: Board, F: Flash> Core<'m, B, F> {
     /// Sends what waits before a restart: the answer to who asked for it.
     fn drain(&mut self, go_on: &mut impl FnMut(&mut B, &Watch<'m>) -> bool) -> End {
         self.board.set_pin(Level::Closed);
-        while !self.wire.is_idle() {
-            self.wire.flush(&mut self.board, || None);
+        while let Some(wire) = self.wire.as_mut().filter(|wire| !wire.is_idle()) {
+            wire.flush(&mut self.board, || None);
             if !go_on(&mut self.board, &self.watch) {
                 return End::Stopped;
             }
@@ -218,7 +230,9 @@ impl<'m, B: Board, F: Flash> Core<'m, B, F> {
                 self.board.set_pin(Level::Closed);
                 return Stop::Damaged;
             }
-            self.wire.flush(&mut self.board, || self.watch.telemetry());
+            if let Some(wire) = &mut self.wire {
+                wire.flush(&mut self.board, || self.watch.telemetry());
+            }
             if !go_on(&mut self.board, &self.watch) {
                 return Stop::Stopped;
             }
@@ -230,16 +244,17 @@ impl<'m, B: Board, F: Flash> Core<'m, B, F> {
         &mut self,
         judging: &mut Option<(&Running<'e>, &mut Pipeline<'e>)>,
     ) -> Option<(Ticket, Change)> {
-        let counts = self.wire.counts();
+        let wire = self.wire.as_mut()?;
+        let counts = wire.counts();
         let bad = counts.long.saturating_add(counts.cut).saturating_add(counts.crc);
-        let link = LinkCounts { good: counts.good, bad, refused: self.wire.refused() };
-        let Self { board, description, who, slots, wire, session, watch, rehash, arena } = self;
+        let link = LinkCounts { good: counts.good, bad, refused: wire.refused() };
+        let Self { board, description, settings, slots, session, watch, rehash, arena, .. } = self;
         wire.receive(board, |board, answer, request| {
             let rehashes = rehash.found_whole();
             let judging =
                 judging.as_mut().map(|(running, pipeline)| Judging { running, pipeline, arena });
             let mut context =
-                Context { board, description, who, slots, watch, judging, link, rehashes };
+                Context { board, description, settings, slots, watch, judging, link, rehashes };
             session.execute(&mut context, answer, request)
         })
     }
@@ -311,7 +326,21 @@ impl<'m, B: Board, F: Flash> Core<'m, B, F> {
                 Reply::Refused(refused)
             }
         };
-        self.wire.answer(ticket, &reply);
+        if let Some(wire) = &mut self.wire {
+            wire.answer(ticket, &reply);
+        }
+    }
+}
+
+/// Whose bundles the device takes; before it was told, nobody's: verification refuses the key of
+/// low order.
+fn trust(setup: &Setup, settings: &Settings) -> Trust {
+    let signer = settings.given().map(|given| VerifyingKey::from_bytes(&given.signer));
+    Trust {
+        key: signer.and_then(Result::ok).unwrap_or_default(),
+        device_class: setup.device_class,
+        counter_floor: setup.counter_floor,
+        arena_bytes_max: setup.arena_bytes_max,
     }
 }
 

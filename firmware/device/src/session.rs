@@ -20,6 +20,7 @@ use crate::judge::{Running, judge_frame, judge_unfit, unknown};
 use crate::log::Code;
 use crate::pipeline::Pipeline;
 use crate::record::{Slot, SlotState};
+use crate::settings::{Given, Name, Settings, SettingsError};
 use crate::slots::Slots;
 use crate::watch::Watch;
 
@@ -71,7 +72,7 @@ pub struct Context<'c, 'm, 'e, B, F> {
     /// Who it is.
     pub description: &'c Description,
     /// Its name and boot number.
-    pub who: &'c Who,
+    pub settings: &'c mut Settings,
     /// The slots.
     pub slots: &'c mut Slots<F>,
     /// Gate, log, evidence.
@@ -92,36 +93,6 @@ pub struct Judging<'c, 'e> {
     pub pipeline: &'c mut Pipeline<'e>,
     /// Working memory.
     pub arena: &'c mut [f32],
-}
-
-/// Who a device is, from its settings.
-#[derive(Clone, Copy, Debug)]
-pub struct Who {
-    name: [u8; 32],
-    length: u8,
-    /// Starts so far.
-    pub boots: u32,
-    /// Whether it has keys of its own.
-    pub provisioned: bool,
-}
-
-impl Who {
-    /// A name is cut after 32 bytes.
-    pub fn new(name: &str, boots: u32, provisioned: bool) -> Self {
-        let mut end = name.len().min(32);
-        while !name.is_char_boundary(end) {
-            end = end.saturating_sub(1);
-        }
-        let mut bytes = [0; 32];
-        bytes.iter_mut().zip(name.bytes().take(end)).for_each(|(to, from)| *to = from);
-        Self { name: bytes, length: end as u8, boots, provisioned }
-    }
-
-    /// Its name.
-    pub fn name(&self) -> &str {
-        let bytes = self.name.get(..usize::from(self.length)).unwrap_or_default();
-        core::str::from_utf8(bytes).unwrap_or_default()
-    }
 }
 
 /// What came over the link.
@@ -209,6 +180,9 @@ impl Session {
                 self.upload(context, &request)
             }
             Request::Confirm => done(confirm(context)),
+            Request::Provision { name, public_key, link_key } => {
+                done(provision(context, name, public_key, link_key))
+            }
             Request::EraseInactive => done(self.erase(context)),
             Request::SendFrame { frame, offset, total_bytes, bytes } => {
                 self.frame(context, (frame, offset, total_bytes), bytes)
@@ -392,7 +366,11 @@ fn read<B: Board, F: Flash>(
             }
             None => Reply::Refused(Refusal::Range),
         },
-        Request::ReadStatus => Reply::Status(status(context)),
+        Request::ReadStatus => {
+            let name = context.settings.given().map(|given| given.name);
+            let name = name.as_ref().map_or("", Name::text);
+            return answer(&Reply::Status(status(context, name)));
+        }
         _ => Reply::Refused(Refusal::Unknown),
     };
     answer(&reply);
@@ -421,5 +399,25 @@ fn confirm<B: Board, F: Flash>(context: &mut Context<'_, '_, '_, B, F>) -> Resul
     let slot = context.slots.active().map_or(0, |active| active.slot as u32);
     let now_us = context.board.now_us();
     context.watch.event(now_us, Code::Confirmed, slot);
+    Ok(())
+}
+
+/// Takes effect at the next start: this session goes on under the key that it began with.
+fn provision<B: Board, F: Flash>(
+    context: &mut Context<'_, '_, '_, B, F>,
+    name: &str,
+    signer: [u8; 32],
+    link_key: [u8; 32],
+) -> Result<(), Refusal> {
+    let name = Name::new(name).filter(|_| !name.is_empty()).ok_or(Refusal::Range)?;
+    let given = Given { name, signer, link_key };
+    match context.slots.provision(context.settings, given) {
+        Ok(()) => {}
+        Err(SettingsError::NoPlace) => return Err(Refusal::State),
+        Err(SettingsError::Signer | SettingsError::LinkKey) => return Err(Refusal::Range),
+        Err(SettingsError::Journal(_)) => return Err(Refusal::Storage),
+    }
+    let now_us = context.board.now_us();
+    context.watch.event(now_us, Code::Provisioned, 0);
     Ok(())
 }

@@ -4,17 +4,19 @@ mod host;
 
 use gradgate_bundle::align::AlignedBytes;
 use gradgate_bundle::read::Bundle;
+use gradgate_bundle::signature::VerifyingKey;
 use gradgate_device::board::Level;
 use gradgate_device::log::Code;
-use gradgate_device::sim::SimFlash;
+use gradgate_device::sim::{SimFlash, sim_key};
 use gradgate_device::unfit::Unfit;
 use gradgate_engine::{Engine, Frame};
 use gradgate_frame::{Intake, Size};
+use gradgate_link::mac::UNPROVISIONED;
 use gradgate_link::message::{Judged, Reply, SlotState, Verdict, events};
 use gradgate_link::upload::{Progress, Sender};
 use gradgate_link::{Refusal, Request};
 
-use host::{Bench, CAMERA, layout, shipped};
+use host::{Bench, CAMERA, LINK_KEY, layout, provisioned, shipped};
 
 const FRAME_BYTES: u32 = 32 * 32 * 3;
 
@@ -77,7 +79,7 @@ fn states(bench: &mut Bench) -> (Option<u8>, [SlotState; 2]) {
 
 #[test]
 fn a_bundle_goes_in_and_judges_as_the_engine_does() {
-    let mut bench = Bench::start(SimFlash::new(&layout(), 1), 1);
+    let mut bench = Bench::start(provisioned(), LINK_KEY);
     let image = shipped();
     assert_eq!(states(&mut bench), (None, [SlotState::Empty; 2]));
     assert_eq!(bench.shared.world().pin, Some(Level::Closed), "no bundle: the fail state");
@@ -114,7 +116,7 @@ fn a_bundle_goes_in_and_judges_as_the_engine_does() {
     assert_eq!(done(&mut bench, &Request::Confirm), Err(Refusal::State));
 
     // After a power cut the same bundle runs, and nothing else is needed.
-    let mut bench = Bench::start(bench.stop(), 2);
+    let mut bench = Bench::start(bench.stop(), LINK_KEY);
     let confirmed = [SlotState::Confirmed, SlotState::Empty];
     assert_eq!(states(&mut bench), (Some(0), confirmed));
     let judged = judge(&mut bench, 9, &frame(0));
@@ -125,7 +127,7 @@ fn a_bundle_goes_in_and_judges_as_the_engine_does() {
 
 #[test]
 fn frames_that_cannot_be_are_refused() {
-    let mut bench = Bench::start(SimFlash::new(&layout(), 1), 1);
+    let mut bench = Bench::start(provisioned(), LINK_KEY);
     let piece = |frame, offset, total_bytes, bytes| Request::SendFrame {
         frame,
         offset,
@@ -154,7 +156,7 @@ fn frames_that_cannot_be_are_refused() {
 
 #[test]
 fn a_whole_pass_over_the_bundle_in_use_is_counted() {
-    let mut bench = Bench::start(SimFlash::new(&layout(), 1), 1);
+    let mut bench = Bench::start(provisioned(), LINK_KEY);
     assert_eq!(upload(&mut bench, &shipped()), Progress::Done);
     assert_eq!(done(&mut bench, &Request::Activate { slot: 0 }), Ok(()));
     (0..30_000).for_each(|_| bench.round());
@@ -206,7 +208,7 @@ fn camera_frame(seed: u32) -> Vec<u8> {
 
 #[test]
 fn a_camera_s_frame_is_made_the_model_s_as_on_the_host() {
-    let mut bench = Bench::start(SimFlash::new(&layout(), 1), 1);
+    let mut bench = Bench::start(provisioned(), LINK_KEY);
     let image = shipped();
     assert_eq!(upload(&mut bench, &image), Progress::Done);
     assert_eq!(done(&mut bench, &Request::Activate { slot: 0 }), Ok(()));
@@ -232,7 +234,7 @@ fn a_camera_s_frame_is_made_the_model_s_as_on_the_host() {
 
 #[test]
 fn unfit_frames_are_unknown_and_the_log_says_why() {
-    let mut bench = Bench::start(SimFlash::new(&layout(), 1), 1);
+    let mut bench = Bench::start(provisioned(), LINK_KEY);
     assert_eq!(upload(&mut bench, &shipped()), Progress::Done);
     assert_eq!(done(&mut bench, &Request::Activate { slot: 0 }), Ok(()));
     let (good, size) = (camera_frame(1), (80, 60));
@@ -254,4 +256,34 @@ fn unfit_frames_are_unknown_and_the_log_says_why() {
         let unknown = judged.verdict == Verdict::Unknown && judged.score.is_nan();
         assert_eq!(unknown, wanted.is_some(), "{name}");
     }
+}
+
+#[test]
+fn a_device_takes_no_bundle_before_it_was_told_whose() {
+    let mut bench = Bench::start(SimFlash::new(&layout(), 1), UNPROVISIONED);
+    let status = |bench: &mut Bench| {
+        bench.ask(&Request::ReadStatus, |reply| match reply {
+            Reply::Status(status) => (status.name.to_owned(), status.provisioned, status.boots),
+            other => panic!("{other:?}"),
+        })
+    };
+    assert_eq!(status(&mut bench), (String::new(), false, 1));
+    let refused = upload(&mut bench, &shipped());
+    assert_eq!(refused, Progress::Refused(Refusal::Signature));
+    let public_key = VerifyingKey::from(&sim_key()).to_bytes();
+    let give = |name, public_key, link_key| Request::Provision { name, public_key, link_key };
+    let cases = [
+        ("no name", give("", public_key, LINK_KEY)),
+        ("a long name", give("a name of more than thirty-two bytes", public_key, LINK_KEY)),
+        ("a key of low order", give("dock", [0; 32], LINK_KEY)),
+        ("the key that everybody knows", give("dock", public_key, UNPROVISIONED)),
+    ];
+    for (name, request) in cases {
+        assert_eq!(done(&mut bench, &request), Err(Refusal::Range), "{name}");
+    }
+    assert_eq!(done(&mut bench, &give("dock", public_key, LINK_KEY)), Ok(()));
+
+    let mut bench = Bench::start(bench.stop(), LINK_KEY);
+    assert_eq!(status(&mut bench), ("dock".to_owned(), true, 2));
+    assert_eq!(upload(&mut bench, &shipped()), Progress::Done);
 }

@@ -19,7 +19,7 @@ const ERASED: u8 = 0xFF;
 /// The flash.
 pub struct Psram;
 
-/// Journal and slots, behind the settings.
+/// Settings, journal, slots.
 pub fn layout() -> Result<Layout, LayoutError> {
     let region = |sector: u32, sectors| Region {
         address: sector * FLASH_SECTOR_BYTES,
@@ -28,12 +28,13 @@ pub fn layout() -> Result<Layout, LayoutError> {
     };
     let journal = FLASH_SETTINGS_SECTORS;
     let slots = journal + FLASH_JOURNAL_SECTORS;
-    Layout::new(
+    let layout = Layout::new(
         FLASH_WORD_BYTES,
         ERASED,
         [region(journal, 1), region(journal + 1, 1)],
         [region(slots, FLASH_SLOT_SECTORS), region(slots + FLASH_SLOT_SECTORS, FLASH_SLOT_SECTORS)],
-    )
+    )?;
+    layout.with_settings([region(0, 1), region(1, 1)])
 }
 
 /// A pointer to `length` bytes of the flash.
@@ -73,16 +74,5 @@ impl Flash for Psram {
             unsafe { ptr::write_volatile(place.add(index), ERASED) };
         }
         Ok(())
-    }
-}
-
-/// TEMP
-pub fn count_boot() -> u32 {
-    let address: *mut u32 = ptr::with_exposed_provenance_mut(FLASH_ORIGIN as usize);
-    // SAFETY: the settings' first word.
-    unsafe {
-        let boots = ptr::read_volatile(address).wrapping_add(1);
-        ptr::write_volatile(address, boots);
-        boots
     }
 }

@@ -21,14 +21,10 @@ mod watchdog;
 
 use cortex_m_rt::entry;
 use gradgate_bundle::manifest::DeviceClass;
-use gradgate_bundle::signature::VerifyingKey;
 use gradgate_device::board::{Board, Description, Level, Parts};
 use gradgate_device::camera::NoCamera;
 use gradgate_device::device::{Device, Setup};
 use gradgate_device::log::Reset;
-use gradgate_device::session::Who;
-use gradgate_device::verify::Trust;
-use gradgate_link::Key;
 
 /// The board, with the stack's figures.
 struct An500(BoardParts);
@@ -101,23 +97,13 @@ fn setup(reset: Reset) -> Setup {
         camera: memory::CAMERA,
         age_periods: 2,
     };
-    let key = VerifyingKey::from_bytes(&[
-        0x8a, 0x88, 0xe3, 0xdd, 0x74, 0x09, 0xf1, 0x95, 0xfd, 0x52, 0xdb, 0x2d, 0x3c, 0xba, 0x5d,
-        0x72, 0xca, 0x67, 0x09, 0xbf, 0x1d, 0x94, 0x12, 0x1b, 0xf3, 0x74, 0x88, 0x01, 0xb4, 0x0f,
-        0x6f, 0x5c,
-    ]);
-    let Ok(key) = key else { crash::restart(Reset::Fault) };
-    let boots = flash::count_boot();
     Setup {
         description,
-        who: Who::new("", boots, false),
-        key: Key::new(&[0; 32]),
-        trust: Trust {
-            key,
-            device_class: DeviceClass::CortexM7,
-            counter_floor: 0,
-            arena_bytes_max: budget::MEMORY_ARENA_BYTES,
-        },
+        device_class: DeviceClass::CortexM7,
+        counter_floor: 0,
+        arena_bytes_max: budget::MEMORY_ARENA_BYTES,
+        // QEMU's board has no source of randomness: see the settings' page for what that means.
+        seed: 1,
         layout: flash::layout().unwrap_or_else(|_| crash::restart(Reset::Fault)),
     }
 }

@@ -64,8 +64,10 @@ pub fn counters<B: Board, F: Flash>(context: &mut Context<'_, '_, '_, B, F>) -> 
 }
 
 /// How the device is.
-pub fn status<'r, B: Board, F: Flash>(context: &mut Context<'r, '_, '_, B, F>) -> Status<'r> {
-    let who = context.who;
+pub fn status<'n, B: Board, F: Flash>(
+    context: &mut Context<'_, '_, '_, B, F>,
+    name: &'n str,
+) -> Status<'n> {
     let state = context.watch.state();
     let (enforce, frame_period_us) = context
         .watch
@@ -74,10 +76,10 @@ pub fn status<'r, B: Board, F: Flash>(context: &mut Context<'r, '_, '_, B, F>) -
     let (stack_bytes, stack_used) = context.board.stack();
     Status {
         time_us: context.board.now_us(),
-        name: who.name(),
-        provisioned: who.provisioned,
+        name,
+        provisioned: context.settings.given().is_some(),
         key_id: key_id(&context.slots.trust().key),
-        boots: who.boots,
+        boots: context.settings.boot().unwrap_or(0),
         reset: context.description.reset as u8,
         open: state.is_open(),
         reason: reason_number(state),

@@ -15,9 +15,8 @@ use gradgate_device::camera::{Geometry, NoCamera};
 use gradgate_device::device::{CameraMemory, Device, Memory, Setup};
 use gradgate_device::flash::{Layout, Region};
 use gradgate_device::log::Reset;
-use gradgate_device::session::Who;
+use gradgate_device::settings::{Given, Name, Settings};
 use gradgate_device::sim::{SimFlash, sim_key};
-use gradgate_device::verify::Trust;
 use gradgate_frame::PixelFormat;
 use gradgate_link::frame::{FRAME_BYTES_MAX, encode};
 use gradgate_link::message::Reply;
@@ -26,6 +25,8 @@ use gradgate_link::{Decoder, Key, Request, Requester, Telemetry};
 
 /// What a camera in the place of this board's would send.
 pub const CAMERA: Geometry = Geometry { format: PixelFormat::Yuyv, width: 80, height: 60 };
+/// Key of the link once it was given.
+pub const LINK_KEY: [u8; 32] = [0x5A; 32];
 /// Time that a round of the event loop takes.
 pub const ROUND_US: u64 = 200;
 
@@ -85,14 +86,27 @@ pub fn shipped() -> Vec<u8> {
     bundle
 }
 
-/// Journal of 2 x 4 KiB, slots of 2 x 512 KiB.
+/// Journal and settings of 2 x 4 KiB, slots of 2 x 512 KiB.
 pub fn layout() -> Layout {
     let region = |address, sectors| Region { address, sector_bytes: 4096, sectors };
     let slots = [region(8192, 128), region(8192 + 128 * 4096, 128)];
-    Layout::new(32, 0xFF, [region(0, 1), region(4096, 1)], slots).expect("a layout")
+    let layout = Layout::new(32, 0xFF, [region(0, 1), region(4096, 1)], slots);
+    let settings = [257, 258].map(|sector| region((sector + 1) * 4096, 1));
+    layout.and_then(|layout| layout.with_settings(settings)).expect("a layout")
 }
 
-pub fn setup(boots: u32) -> Setup {
+/// Flash of a device that was given name and keys.
+pub fn provisioned() -> SimFlash {
+    let mut flash = SimFlash::new(&layout(), 1);
+    let mut settings = Settings::open(&mut flash, &layout(), 1);
+    let name = Name::new("bench").expect("short");
+    let signer = VerifyingKey::from(&sim_key()).to_bytes();
+    let given = Given { name, signer, link_key: LINK_KEY };
+    settings.provision(&mut flash, given).expect("flash without faults");
+    flash
+}
+
+pub fn setup() -> Setup {
     Setup {
         description: Description {
             board: "test",
@@ -103,15 +117,11 @@ pub fn setup(boots: u32) -> Setup {
             camera: CAMERA,
             age_periods: 2,
         },
-        who: Who::new("bench", boots, true),
-        key: Key::new(&[0x5A; 32]),
-        trust: Trust {
-            key: VerifyingKey::from(&sim_key()),
-            device_class: DeviceClass::CortexM7,
-            counter_floor: 0,
-            arena_bytes_max: 512 * 1024,
-        },
         layout: layout(),
+        device_class: DeviceClass::CortexM7,
+        counter_floor: 0,
+        arena_bytes_max: 512 * 1024,
+        seed: 1,
     }
 }
 
@@ -126,13 +136,7 @@ pub struct Bench {
     pub telemetry: Vec<Telemetry>,
 }
 
-fn run(
-    shared: Shared,
-    flash: SimFlash,
-    boots: u32,
-    rounds: &Sender<()>,
-    go: &Receiver<bool>,
-) -> SimFlash {
+fn run(shared: Shared, flash: SimFlash, rounds: &Sender<()>, go: &Receiver<bool>) -> SimFlash {
     let mut bundle = Box::new(Aligned([0; 512 * 1024]));
     let (mut arena, mut frame) = (vec![0.0; 128 * 1024], vec![0; 4096]);
     let (mut line, mut row, mut sums) = ([0; 512], [0; 512], [0; 512]);
@@ -143,7 +147,7 @@ fn run(
         camera: CameraMemory { line: &mut line, row: &mut row, sums: &mut sums, frame: &mut frame },
         evidence: &mut evidence,
     };
-    let mut device = Device::start(shared, flash, setup(boots), memory);
+    let mut device = Device::start(shared, flash, setup(), memory);
     device.run(|board, _| {
         board.world().now_us += ROUND_US;
         rounds.send(()).is_ok() && go.recv() == Ok(true)
@@ -153,15 +157,14 @@ fn run(
 
 impl Bench {
     /// Power on, and the host says hello.
-    pub fn start(flash: SimFlash, boots: u32) -> Self {
+    pub fn start(flash: SimFlash, link_key: [u8; 32]) -> Self {
         let shared = Shared::default();
         let (go, may_go) = channel();
         let (done, rounds) = channel();
         let board = shared.clone();
-        let thread = thread::spawn(move || run(board, flash, boots, &done, &may_go));
+        let thread = thread::spawn(move || run(board, flash, &done, &may_go));
         rounds.recv().expect("the first round");
-        let requester =
-            Requester::new(Key::new(&[0x5A; 32]), Timing { timeout_ms: 1000, tries: 3 });
+        let requester = Requester::new(Key::new(&link_key), Timing { timeout_ms: 1000, tries: 3 });
         let (decoder, telemetry) = (Decoder::new(), Vec::new());
         let mut bench = Self { shared, go, rounds, thread, requester, decoder, telemetry };
         bench.hello();
