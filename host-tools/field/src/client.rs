@@ -13,6 +13,9 @@ use crate::wire::Wire;
 /// Bytes taken at once.
 const READ_BYTES: usize = 4096;
 
+/// More entries than any device keeps.
+const LOG_ENTRIES_MAX: usize = 1 << 16;
+
 /// Takes telemetry as it comes: its sequence number, whose gaps tell of losses, and what is told.
 pub type Listener = Box<dyn FnMut(u32, &Telemetry)>;
 
@@ -184,8 +187,8 @@ impl<W: Wire> Client<W> {
         let (mut from, mut entries) = (0, Vec::new());
         loop {
             let (_, next, more) = self.log(from)?;
-            // A log that does not go on would be read for ever.
-            if more.is_empty() || next <= from {
+            // A log that never ends would be read for ever.
+            if more.is_empty() || next <= from || entries.len() > LOG_ENTRIES_MAX {
                 return Ok(entries);
             }
             (from, entries) = (next, [entries, more].concat());

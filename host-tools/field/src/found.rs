@@ -26,7 +26,7 @@ pub struct Answered {
 }
 
 /// A port and who is there.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Found {
     /// Where.
     pub address: Address,

@@ -13,6 +13,9 @@ use crate::words;
 
 /// Between two rounds, in milliseconds.
 const EVERY_MS: u64 = 500;
+/// Answers of the log in one round: a log that fills faster than it is read must not hold the rest
+/// up.
+const LOG_ANSWERS: u32 = 32;
 /// The value of a start that was asked for over the link.
 const ASKED: u32 = 2;
 
@@ -55,6 +58,7 @@ pub(super) struct Trial {
     /// What to ask the log for; `None`: what was before the trial is not known yet.
     log_from: Option<u32>,
     log_seen: u32,
+    log_answers: u32,
     counters: Option<Counters>,
     judged: u32,
     unknown: u32,
@@ -76,6 +80,7 @@ impl Trial {
             ask: Ask::Slots,
             log_from: None,
             log_seen: 0,
+            log_answers: 0,
             counters: None,
             judged: 0,
             unknown: 0,
@@ -115,9 +120,18 @@ impl Trial {
                 self.ask = Ask::Log;
                 Ok(self.runs(Slots { active, slots }))
             }
-            (Ask::Log, Reply::Log { next, events: bytes, .. }) => Ok(self.read(next, bytes)),
+            (Ask::Log, Reply::Log { next, events: bytes, .. }) => {
+                let round = self.read(next, bytes);
+                self.log_answers += 1;
+                if self.log_answers >= LOG_ANSWERS && self.ask == Ask::Log {
+                    self.log_from.get_or_insert(next);
+                    self.ask = Ask::Counters;
+                }
+                Ok(round)
+            }
             (Ask::Counters, Reply::Counters(counters)) => {
                 self.count(counters);
+                self.log_answers = 0;
                 self.ask = Ask::Pause { until_ms: now_ms + EVERY_MS };
                 Ok(self.decide(now_ms.saturating_sub(since_ms)))
             }

@@ -1,7 +1,7 @@
 //! A device in memory that misbehaves as it is told.
 
 use gradgate_bundle::digest::sha256;
-use gradgate_bundle::signature::{VerifiedManifest, key_id};
+use gradgate_bundle::signature::{VerifiedManifest, VerifyingKey, key_id};
 use gradgate_field::keys::LinkKey;
 use gradgate_link::frame::{FRAME_BYTES_MAX, PACKET_BYTES_MAX, encode};
 use gradgate_link::message::{
@@ -107,6 +107,8 @@ pub struct Fake {
     pub boots: u32,
     pub provisioned: Option<(String, [u8; 32], [u8; 32])>,
     pub stream: u16,
+    /// Of whom it takes bundles, as it says; the check is always of the tests' key.
+    pub key_id: [u8; 8],
     decoder: Decoder,
     responder: Responder,
     receiver: Receiver,
@@ -139,6 +141,7 @@ impl Fake {
             boots: 1,
             provisioned: None,
             stream: 0,
+            key_id: key_id(&key()),
             decoder: Decoder::new(),
             receiver: Receiver::new(),
             chunks: 0,
@@ -156,7 +159,8 @@ impl Fake {
     /// Starts anew: session, upload and counters are gone, slots stay.
     pub fn restart(&mut self) {
         self.boots += 1;
-        if let Some((name, _, link_key)) = self.provisioned.clone() {
+        if let Some((name, public, link_key)) = self.provisioned.clone() {
+            self.key_id = key_id(&VerifyingKey::from_bytes(&public).expect("a key"));
             (self.script.name, self.script.key) = (name, LinkKey::new(link_key));
         }
         self.responder = responder(&self.script, self.boots);
@@ -260,7 +264,7 @@ impl Fake {
                 time_us: self.now_ms * 1000,
                 name: self.script.name.clone().leak(),
                 provisioned: self.script.key != LinkKey::UNPROVISIONED,
-                key_id: key_id(&key()),
+                key_id: self.key_id,
                 boots: self.boots,
                 reset: 1,
                 open: true,

@@ -13,6 +13,8 @@ use super::Board;
 pub struct Server<B: Board + 'static> {
     pub address: String,
     pub board: Arc<Mutex<B>>,
+    /// Ends the connection that is open, once.
+    pub hang_up: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -23,17 +25,18 @@ impl<B: Board + 'static> Server<B> {
         let address = format!("tcp://{}", listener.local_addr().expect("bound"));
         listener.set_nonblocking(true).expect("set");
         let (board, stop) = (Arc::new(Mutex::new(board)), Arc::new(AtomicBool::new(false)));
-        let shared = (Arc::clone(&board), Arc::clone(&stop));
+        let hang_up = Arc::new(AtomicBool::new(false));
+        let shared = (Arc::clone(&board), Arc::clone(&stop), Arc::clone(&hang_up));
         let thread = std::thread::spawn(move || {
-            let (start, (board, stop)) = (Instant::now(), shared);
+            let (start, (board, stop, hang_up)) = (Instant::now(), shared);
             while !stop.load(Ordering::Relaxed) {
                 match listener.accept() {
-                    Ok((stream, _)) => serve(stream, &board, &stop, start),
+                    Ok((stream, _)) => serve(stream, &board, [&stop, &hang_up], start),
                     Err(_) => std::thread::sleep(Duration::from_millis(2)),
                 }
             }
         });
-        Server { address, board, stop, thread: Some(thread) }
+        Server { address, board, hang_up, stop, thread: Some(thread) }
     }
 }
 
@@ -46,10 +49,15 @@ impl<B: Board + 'static> Drop for Server<B> {
     }
 }
 
-fn serve<B: Board>(mut stream: TcpStream, board: &Mutex<B>, stop: &AtomicBool, start: Instant) {
+fn serve<B: Board>(
+    mut stream: TcpStream,
+    board: &Mutex<B>,
+    [stop, hang_up]: [&AtomicBool; 2],
+    start: Instant,
+) {
     let mut bytes = [0; 4096];
     stream.set_read_timeout(Some(Duration::from_millis(5))).expect("set");
-    while !stop.load(Ordering::Relaxed) {
+    while !stop.load(Ordering::Relaxed) && !hang_up.swap(false, Ordering::Relaxed) {
         let length = match stream.read(&mut bytes) {
             Ok(0) => return,
             Ok(length) => length,

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use gradgate_field::address::Address;
 use gradgate_field::device::{hex, rows};
 use gradgate_field::error::Error;
-use gradgate_field::flash::{Flash, Outcome, Package, Phase, Timeline};
+use gradgate_field::flash::{Flash, Outcome, Package, Phase, Progress, Timeline};
 use gradgate_field::link::Effort;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
@@ -58,8 +58,14 @@ impl<'a> Show<'a> {
     /// Shows what is new.
     pub fn see(&mut self, flash: &Flash<'_>, now_ms: u64) {
         let (phase, now) = (flash.phase(), flash.progress());
+        let before = self.timeline.phases.last().map(|last| last.phase);
         if self.timeline.see(phase, now_ms) {
             self.bar = None;
+            if let (Some(Phase::Upload), Some(rate), false) =
+                (before, self.rate(now), self.args.json)
+            {
+                eprintln!("           {} bytes, {rate:.0} bytes/s", now.sent - now.resumed_at);
+            }
             if !self.args.json && phase != Phase::Done {
                 eprintln!("{:>7.1} s  {}", self.seconds(), words(phase));
             }
@@ -79,6 +85,13 @@ impl<'a> Show<'a> {
         }
     }
 
+    /// Of the upload, in bytes a second.
+    fn rate(&self, now: Progress) -> Option<f64> {
+        let took_ms = self.timeline.took_ms(Phase::Upload);
+        let sent = f64::from(now.sent.saturating_sub(now.resumed_at));
+        (took_ms > 0).then(|| sent * 1000.0 / took_ms as f64)
+    }
+
     fn seconds(&self) -> f64 {
         self.timeline.phases.last().map_or(0.0, |last| last.at_ms as f64 / 1000.0)
     }
@@ -96,8 +109,6 @@ impl<'a> Show<'a> {
 
     fn json(&self, flash: &Flash<'_>, effort: Effort, error: Option<&Error>) -> Value {
         let now = flash.progress();
-        let upload_ms = self.timeline.took_ms(Phase::Upload);
-        let rate = f64::from(now.sent.saturating_sub(now.resumed_at)) * 1000.0;
         json!({
             "device": self.address.to_string(),
             "name": flash.status().map(|status| status.name.as_str()),
@@ -110,7 +121,7 @@ impl<'a> Show<'a> {
             "error": error.map(ToString::to_string),
             "phase": flash.phase(),
             "progress": now,
-            "bytes_per_second": (upload_ms > 0).then(|| (rate / upload_ms as f64).round()),
+            "bytes_per_second": self.rate(now).map(f64::round),
             "phases": self.timeline.phases,
             "resent": effort.resent,
             "sessions": effort.sessions,
