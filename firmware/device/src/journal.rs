@@ -37,6 +37,9 @@ pub enum Health {
     Blank,
     /// There is a whole record.
     Whole,
+    /// There is one, but several places of the other sector are used and none of them can be read:
+    /// the state may be an older one.
+    Doubtful,
     /// Something, but no whole record: what was remembered is forgotten.
     Lost,
 }
@@ -50,6 +53,8 @@ pub struct Found<S> {
     pub settled: bool,
     /// What the sectors hold.
     pub health: Health,
+    /// Places that are neither erased nor a whole record; each may hold a newer state.
+    pub unread: u32,
 }
 
 /// Where the next record goes. `BYTES` is the length of a record: whole words of every length.
@@ -92,7 +97,7 @@ impl<const BYTES: usize> Journal<BYTES> {
         let mut journal = Self { sectors, current: None, position: 0, sequence };
         let Some((index, record)) = newest else {
             let health = if used { Health::Lost } else { Health::Blank };
-            return (journal, Found { state: S::default(), settled: true, health });
+            return (journal, Found { state: S::default(), settled: true, health, unread: bad });
         };
         journal.current = Some(index);
         let [first, second] = &scans;
@@ -102,7 +107,10 @@ impl<const BYTES: usize> Journal<BYTES> {
         let full = scan.next >= positions(&scan.sector, BYTES);
         let hidden = scan.bad_behind || (full || other.newest.is_none()) && other.bad > 0;
         let settled = record.copy && !hidden;
-        (journal, Found { state: record.state, settled, health: Health::Whole })
+        // One such place is what a power cut leaves.
+        let unread = other.newest.is_none() && other.bad > 1;
+        let health = if unread { Health::Doubtful } else { Health::Whole };
+        (journal, Found { state: record.state, settled, health, unread: bad })
     }
 
     /// Remembers a state. Once this returns without an error every later start sees it, or a newer.

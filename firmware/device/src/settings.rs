@@ -16,6 +16,10 @@
 //! from a random source makes that a matter of chance, a fixed seed a certainty. Bundles stay safe:
 //! their signature and counter depend on nothing here but the signer's key.
 //!
+//! Where some records cannot be read, numbers are raised past all that these can hold. A link key
+//! that stood in them alone, flash having failed after it was acknowledged, is lost, and the one
+//! before counts again; [`Health::Doubtful`] tells.
+//!
 //! A record is 128 bytes, little-endian:
 //!
 //! | byte | field | meaning |
@@ -134,8 +138,11 @@ impl Settings {
         };
         let (mut journal, found) = Journal::open::<Kept, F>(flash, *sectors, layout.erased());
         let next = match found.health {
-            Health::Whole => {
-                found.state.boot.checked_add(1).map(|boot| Kept { boot, ..found.state })
+            // Each record that cannot be read may hold one number more.
+            Health::Whole | Health::Doubtful => {
+                let boot =
+                    found.unread.checked_add(1).and_then(|add| found.state.boot.checked_add(add));
+                boot.map(|boot| Kept { boot, ..found.state })
             }
             Health::Blank | Health::Lost => Some(first),
         };

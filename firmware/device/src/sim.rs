@@ -72,12 +72,22 @@ pub struct Rates {
     pub erase: u32,
 }
 
+/// How a sector fails for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// Nothing can be read.
+    Reads,
+    /// No program and no erase succeeds; what was there stays.
+    Writes,
+}
+
 /// The flash.
 #[derive(Clone)]
 pub struct SimFlash {
     /// Faults without a cut.
     pub rates: Rates,
     regions: Vec<Region>,
+    broken: Vec<(Range<u32>, Broken)>,
     word_bytes: usize,
     erased: u8,
     bytes: Vec<u8>,
@@ -102,6 +112,7 @@ impl SimFlash {
         Self {
             rates: Rates::default(),
             regions,
+            broken: Vec::new(),
             word_bytes,
             erased: layout.erased(),
             bytes: vec![layout.erased(); length],
@@ -160,6 +171,15 @@ impl SimFlash {
         let words = range.start / self.word_bytes..range.end.div_ceil(self.word_bytes);
         let whole = |word: &Word| matches!(word, Word::Erased | Word::Programmed);
         self.words[words].iter().all(whole).then(|| &self.bytes[range])
+    }
+
+    /// From now on these bytes, whole sectors, fail for good.
+    pub fn break_sectors(&mut self, region: Region, how: Broken) {
+        self.broken.push((region.address..region.address + region.bytes(), how));
+    }
+
+    fn fails(&self, address: u32, how: Broken) -> bool {
+        self.broken.iter().any(|(bytes, which)| *which == how && bytes.contains(&address))
     }
 
     /// Fills a region with noise, some of it torn.
@@ -328,7 +348,7 @@ impl Flash for SimFlash {
             self.violations += 1;
             return Err(FlashError::Read);
         };
-        if self.dead {
+        if self.dead || self.fails(address, Broken::Reads) {
             return Err(FlashError::Read);
         }
         for (index, word) in (first..).zip(bytes.chunks_mut(self.word_bytes)) {
@@ -343,6 +363,9 @@ impl Flash for SimFlash {
             return Err(FlashError::Program);
         };
         if self.dead || !self.touch(address as usize, bytes.len()) {
+            return Err(FlashError::Program);
+        }
+        if self.fails(address, Broken::Writes) {
             return Err(FlashError::Program);
         }
         for (index, word) in (first..).zip(bytes.chunks(self.word_bytes)) {
@@ -362,6 +385,9 @@ impl Flash for SimFlash {
             return Err(FlashError::Erase);
         }
         if self.dead || !self.touch(address as usize, length as usize) {
+            return Err(FlashError::Erase);
+        }
+        if self.fails(address, Broken::Writes) {
             return Err(FlashError::Erase);
         }
         let first = address as usize / self.word_bytes;

@@ -95,6 +95,7 @@ pub struct Slots<F> {
     pub(crate) upload: Option<Upload>,
     journal: Journal<RECORD_BYTES>,
     health: Health,
+    journal_error: Option<JournalError>,
     active: Option<Active>,
     refusal: Option<Refusal>,
 }
@@ -111,6 +112,7 @@ impl<F: Flash> Slots<F> {
             upload: None,
             journal,
             health: found.health,
+            journal_error: None,
             active: None,
             refusal: None,
         };
@@ -118,6 +120,7 @@ impl<F: Flash> Slots<F> {
         // passed every check.
         if !found.settled {
             let _ = slots.record(found.state);
+            slots.health = found.health;
         }
         slots.choose(test);
         slots
@@ -138,9 +141,14 @@ impl<F: Flash> Slots<F> {
         &self.state
     }
 
-    /// How the journal was found.
+    /// How the journal was found at the start; whole once it took another state.
     pub fn health(&self) -> Health {
         self.health
+    }
+
+    /// Why the last state could not be remembered; `None` once one was.
+    pub fn journal_error(&self) -> Option<JournalError> {
+        self.journal_error
     }
 
     /// Smallest security counter that is taken.
@@ -322,7 +330,9 @@ impl<F: Flash> Slots<F> {
     }
 
     pub(crate) fn record(&mut self, next: Snapshot) -> Result<(), SlotError> {
-        self.journal.append(&mut self.flash, next)?;
+        let outcome = self.journal.append(&mut self.flash, next);
+        self.journal_error = outcome.err();
+        outcome?;
         self.state = next;
         self.health = Health::Whole;
         Ok(())

@@ -3,7 +3,7 @@
 mod common;
 
 use common::tally::Tally;
-use common::{Case, Flaw, SCRIPTS, STARTS, Script, Start, layout, sizes};
+use common::{Case, Flaw, RESNET_8_BYTES, SCRIPTS, STARTS, Script, Start, layout, sizes};
 use gradgate_device::flash::Layout;
 use gradgate_device::sim::Torn;
 
@@ -62,6 +62,32 @@ fn several_cuts_in_a_row_are_survived() {
         for script in [Script::Confirm, Script::Revert] {
             tally.spread(&Case { seed: 7, ..case(layout, start, script, 513) }, 30);
         }
+    }
+    eprintln!("{} cuts, {} runs of several", tally.cuts, tally.runs);
+    tally.assert_whole();
+}
+
+/// Strides without a common factor with the seven outcomes. All pairs: the example's `pairs`.
+#[test]
+fn pairs_of_cuts_are_survived() {
+    let layout = layout(32, 0xFF, 512, 512, [1, 1]);
+    let mut tally = Tally::default();
+    for start in [Start::Blank, Start::ConfirmedA] {
+        let case = Case { old_bytes: 320, ..case(layout, start, Script::Confirm, 320) };
+        tally.pairs(&case, (17, 19));
+    }
+    eprintln!("{} pairs of cuts", tally.runs);
+    tally.assert_whole();
+}
+
+/// Sectors of 128 KiB and words of 32 bytes, as on an STM32H7, and a bundle as long as a
+/// ResNet-8's.
+#[test]
+fn large_sectors_and_whole_networks_are_survived() {
+    let layout = layout(32, 0xFF, 128 << 10, 128 << 10, [3, 3]);
+    let mut tally = Tally::default();
+    for start in [Start::ConfirmedA, Start::HalfUploaded] {
+        tally.spread(&case(layout, start, Script::Confirm, RESNET_8_BYTES), 6);
     }
     eprintln!("{} cuts, {} runs of several", tally.cuts, tally.runs);
     tally.assert_whole();

@@ -53,6 +53,9 @@ pub const NEW: u64 = 5;
 pub const LAST: u64 = 6;
 pub const LEFT: u64 = 4;
 
+/// Length of the shipped bundle, a ResNet-8.
+pub const RESNET_8_BYTES: u32 = 350_936;
+
 /// What the flash holds before the update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {

@@ -21,6 +21,25 @@ impl Tally {
         self.sample(case, flaw, &start, operations, (first, stride));
     }
 
+    /// Two cuts in a row: every `strides.0`th first one, and after each every `strides.1`th that
+    /// the update begun anew can meet.
+    pub fn pairs(&mut self, case: &Case, strides: (usize, usize)) {
+        let start = case.prepare();
+        let operations = case.operations(&start, Flaw::None);
+        // What was interrupted is written again: a record, or a sector from its beginning.
+        let cuts = |count: u64, stride| {
+            (0..count).flat_map(|at| Torn::ALL.map(|torn| (at, torn))).step_by(stride)
+        };
+        for first in cuts(operations, strides.0) {
+            for second in cuts(operations + 2 * 96 / 8, strides.1) {
+                self.runs += 1;
+                if let Err(error) = case.cut(&start, first, Flaw::None, &[second]) {
+                    self.broken.push(format!("{first:?}, {second:?}, {case:?}: {error}"));
+                }
+            }
+        }
+    }
+
     /// About so many cuts of a case, evenly spread, and a tenth as many runs of up to six cuts.
     pub fn spread(&mut self, case: &Case, cuts: u64) {
         let start = case.prepare();
