@@ -158,6 +158,12 @@ fn keys_of_sites_are_given_used_and_changed() {
         bench.good(&format!("keygen --site -o {name}"));
     }
     bench.good("keygen -o release");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(bench.path("site.key")).expect("made").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
     let give = format!("provision {on} --name dock-9 --key release.pub");
     assert!(bench.bad(&give).contains("--site-key"));
     let long = "x".repeat(33);
