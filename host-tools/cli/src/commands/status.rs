@@ -73,6 +73,7 @@ fn text(seen: &Seen) -> String {
     let name = if status.name.is_empty() { "(no name)" } else { &status.name };
     let mut text = format!(
         "{name}: {}, firmware {}, chip {}\n\
+         keys      {} of its own; takes bundles of key {}\n\
          gate      {}; {mode}\n\
          verdicts  {} PASS, {} BLOCK, {} UNKNOWN; closed {} times; {} frames missed\n\
          timing    a frame every {:.1} ms, the last verdict took {:.1} ms\n\
@@ -81,6 +82,8 @@ fn text(seen: &Seen) -> String {
         identity.board,
         identity.firmware,
         hex(&identity.serial),
+        if status.provisioned { "one" } else { "none" },
+        hex(&status.key_id),
         gate(status),
         counters.passed,
         counters.blocked,
