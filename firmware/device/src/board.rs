@@ -52,6 +52,10 @@ pub trait Board {
     fn read(&mut self, bytes: &mut [u8]) -> usize;
     /// Sends as many bytes as there is room for; how many that were.
     fn write(&mut self, bytes: &[u8]) -> usize;
+    /// Bytes that the port lost since the last call, as more came than were taken.
+    fn lost(&mut self) -> u32 {
+        0
+    }
     /// The camera.
     fn camera(&mut self) -> &mut Self::Camera;
     /// Sets the pin.

@@ -214,6 +214,10 @@ impl<'m, B: Board, F: Flash> Core<'m, B, F> {
             self.watch.tick(now_us);
             self.board.set_pin(self.watch.level());
             self.board.feed_watchdog();
+            match self.board.lost() {
+                0 => {}
+                lost => self.watch.event(now_us, Code::Overflow, lost),
+            }
             let mut judging = running.as_ref().zip(pipeline.as_mut());
             if let Some((ticket, change)) = self.receive(&mut judging) {
                 return Stop::Change(ticket, change);

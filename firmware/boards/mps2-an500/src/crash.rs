@@ -7,7 +7,7 @@ use cortex_m::peripheral::SCB;
 use cortex_m_rt::{ExceptionFrame, exception};
 use gradgate_device::log::Reset;
 
-use crate::{pin, stack};
+use crate::{pin, stack, uart};
 
 /// Says that [`REASON`] was written before the last restart.
 const MARK: u32 = 0x4352_4153;
@@ -56,8 +56,12 @@ unsafe fn NonMaskableInt() -> ! {
     restart(Reset::Watchdog)
 }
 
-// SAFETY: the handler never returns to what it interrupted.
+/// Every interrupt; the board enables one.
+// SAFETY: takes bytes into a buffer behind a critical section, or never returns.
 #[exception]
-unsafe fn DefaultHandler(_: i16) {
-    restart(Reset::Fault)
+unsafe fn DefaultHandler(number: i16) {
+    match number {
+        uart::INTERRUPT_NUMBER => uart::received(),
+        _ => restart(Reset::Fault),
+    }
 }

@@ -52,6 +52,9 @@ impl Board for An500 {
     fn feed_watchdog(&mut self) {
         self.0.feed_watchdog();
     }
+    fn lost(&mut self) -> u32 {
+        uart::lost()
+    }
     fn stack(&mut self) -> (u32, u32) {
         stack::used()
     }
@@ -71,7 +74,11 @@ fn run(reset: Reset) -> ! {
     let Some(memory) = memory::take() else { crash::restart(Reset::Fault) };
     let setup = setup(reset);
     let mut device = Device::start(An500(parts), flash::Psram, setup, memory);
-    device.run(|_, _| true);
+    device.run(|_, _| {
+        // The clock's interrupt, each millisecond, is the longest sleep.
+        uart::sleep();
+        true
+    });
     crash::restart(Reset::Request)
 }
 

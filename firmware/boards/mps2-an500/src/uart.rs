@@ -1,8 +1,13 @@
-//! CMSDK UART 0. One byte in each direction: the other side waits, nothing is lost in QEMU; on a
-//! real part an interrupt or DMA fills a buffer here.
+//! CMSDK UART 0: an interrupt moves what arrives into a buffer, so that the loop may sleep.
+//!
+//! A full buffer leaves the byte in the UART: QEMU then holds the sender up, a real part overruns,
+//! and what is lost is counted.
 
+use core::cell::RefCell;
 use core::convert::Infallible;
 
+use cortex_m::interrupt::{self, Mutex};
+use cortex_m::peripheral::NVIC;
 use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
 
 use crate::registers::Register;
@@ -14,13 +19,44 @@ const STATE: Register = unsafe { Register::at(0x4000_4004) };
 // SAFETY: as above.
 const CONTROL: Register = unsafe { Register::at(0x4000_4008) };
 // SAFETY: as above.
+const INTERRUPT: Register = unsafe { Register::at(0x4000_400c) };
+// SAFETY: as above.
 const DIVIDER: Register = unsafe { Register::at(0x4000_4010) };
 
 const SEND_FULL: u32 = 1;
 const RECEIVE_FULL: u32 = 2;
-const ENABLE: u32 = 3;
+const RECEIVE_OVERRUN: u32 = 8;
+/// Send, receive, and an interrupt for each byte received.
+const ENABLE: u32 = 0b1011;
+/// As written to the interrupt's register: received.
+const RECEIVED: u32 = 2;
 /// The smallest that the part takes: as fast as it can.
 const FASTEST: u32 = 16;
+
+/// Number of the interrupt "UART 0 received".
+pub const INTERRUPT_NUMBER: i16 = 0;
+/// A frame of the link, whole.
+const BUFFER_BYTES: usize = 4608;
+
+#[derive(Clone, Copy)]
+struct Number(i16);
+
+// SAFETY: the number is that of an interrupt of this board.
+unsafe impl cortex_m::interrupt::InterruptNumber for Number {
+    fn number(self) -> u16 {
+        self.0 as u16
+    }
+}
+
+struct Arrived {
+    bytes: [u8; BUFFER_BYTES],
+    first: usize,
+    length: usize,
+    lost: u32,
+}
+
+static ARRIVED: Mutex<RefCell<Arrived>> =
+    Mutex::new(RefCell::new(Arrived { bytes: [0; BUFFER_BYTES], first: 0, length: 0, lost: 0 }));
 
 /// The port.
 pub struct Uart(());
@@ -29,7 +65,54 @@ pub struct Uart(());
 pub fn start() -> Uart {
     DIVIDER.write(FASTEST);
     CONTROL.write(ENABLE);
+    // SAFETY: no critical section depends on this interrupt being masked.
+    unsafe { NVIC::unmask(Number(INTERRUPT_NUMBER)) };
     Uart(())
+}
+
+/// The interrupt: takes what is there while there is room.
+pub fn received() {
+    interrupt::free(|token| {
+        let mut arrived = ARRIVED.borrow(token).borrow_mut();
+        arrived.take();
+        if arrived.length == BUFFER_BYTES {
+            // `read` lets it come again.
+            NVIC::mask(Number(INTERRUPT_NUMBER));
+        }
+    });
+}
+
+/// Bytes that the UART lost since the last call.
+pub fn lost() -> u32 {
+    interrupt::free(|token| core::mem::take(&mut ARRIVED.borrow(token).borrow_mut().lost))
+}
+
+/// Sleeps until something happens, unless bytes wait.
+pub fn sleep() {
+    interrupt::free(|token| {
+        if ARRIVED.borrow(token).borrow().length == 0 {
+            // An interrupt that is pending ends it at once, and is served after this section.
+            cortex_m::asm::wfi();
+        }
+    });
+}
+
+impl Arrived {
+    fn take(&mut self) {
+        let state = STATE.read();
+        if state & RECEIVE_OVERRUN != 0 {
+            STATE.write(RECEIVE_OVERRUN);
+            self.lost = self.lost.saturating_add(1);
+        }
+        while STATE.read() & RECEIVE_FULL != 0 && self.length < BUFFER_BYTES {
+            INTERRUPT.write(RECEIVED);
+            let byte = DATA.read() as u8;
+            if let Some(place) = self.bytes.get_mut((self.first + self.length) % BUFFER_BYTES) {
+                *place = byte;
+                self.length += 1;
+            }
+        }
+    }
 }
 
 impl ErrorType for Uart {
@@ -38,7 +121,7 @@ impl ErrorType for Uart {
 
 impl ReadReady for Uart {
     fn read_ready(&mut self) -> Result<bool, Infallible> {
-        Ok(STATE.read() & RECEIVE_FULL != 0)
+        Ok(interrupt::free(|token| ARRIVED.borrow(token).borrow().length > 0))
     }
 }
 
@@ -49,16 +132,20 @@ impl WriteReady for Uart {
 }
 
 impl Read for Uart {
-    /// Takes what is there; waits for nothing.
+    /// Takes what has arrived; waits for nothing.
     fn read(&mut self, bytes: &mut [u8]) -> Result<usize, Infallible> {
-        let mut count = 0;
-        for byte in bytes {
-            if STATE.read() & RECEIVE_FULL == 0 {
-                break;
+        let count = interrupt::free(|token| {
+            let mut arrived = ARRIVED.borrow(token).borrow_mut();
+            let count = bytes.len().min(arrived.length);
+            for place in bytes.iter_mut().take(count) {
+                *place = arrived.bytes.get(arrived.first).copied().unwrap_or(0);
+                arrived.first = (arrived.first + 1) % BUFFER_BYTES;
             }
-            *byte = DATA.read() as u8;
-            count += 1;
-        }
+            arrived.length -= count;
+            count
+        });
+        // SAFETY: as in `start`.
+        unsafe { NVIC::unmask(Number(INTERRUPT_NUMBER)) };
         Ok(count)
     }
 }
