@@ -9,6 +9,8 @@
 //! seemed undone would come back by itself. So where a place behind the newest record reads as
 //! neither a record nor erased, the state counts as not settled either, and is written again with a
 //! number above all that such places can hold.
+//! Not where no record is read at all: erasing then could destroy what a passing fault hides. So
+//! the very first record, torn, may still appear at a later start.
 //!
 //! Records go into one sector until it is full; then the other is erased and takes the next one.
 //! The sector with the newest record is never erased. A record that is torn, unreadable or fails
