@@ -2,89 +2,10 @@
 
 use gradgate_link::message::{Event, push_event};
 
+pub use gradgate_link::events::{Code, Reset};
+
 /// Events that are kept.
 pub const LOG_EVENTS: usize = 64;
-
-/// What happened. Numbers are frozen and append-only; the field guide has a row for each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u16)]
-pub enum Code {
-    /// The device started; value: [`Reset`].
-    Started = 1,
-    /// A bundle runs; value: its slot.
-    Runs = 2,
-    /// No bundle runs: the fail state.
-    FailState = 3,
-    /// A bundle was refused; value: [`refusal_number`].
-    Refused = 4,
-    /// The gate opened.
-    Opened = 5,
-    /// The gate closed; value: [`reason_number`].
-    Closed = 6,
-    /// An upload began; value: its length.
-    Upload = 7,
-    /// A bundle waits; value: its length.
-    Staged = 8,
-    /// A bundle is on trial; value: its slot.
-    Trial = 9,
-    /// A bundle was confirmed; value: its slot.
-    Confirmed = 10,
-    /// The device went back to the confirmed bundle.
-    Reverted = 11,
-    /// A slot was erased.
-    Erased = 12,
-    /// Flash or journal failed.
-    Storage = 13,
-    /// A frame was unfit before the network saw it; value: the fault's number.
-    Unfit = 14,
-    /// The numbers of a frame are at fault; value: the frame.
-    Fault = 15,
-    /// The bundle in memory is no longer the one that was loaded.
-    Damaged = 16,
-    /// The device was given its name and keys.
-    Provisioned = 17,
-    /// Bytes of the link were lost, as more came than were taken; value: how many.
-    Overflow = 18,
-}
-
-/// Why a device started. Numbers are frozen and append-only.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Reset {
-    /// Not known.
-    #[default]
-    Unknown = 0,
-    /// Power.
-    Power = 1,
-    /// Asked for over the link.
-    Request = 2,
-    /// The watchdog bit: the event loop stood still.
-    Watchdog = 3,
-    /// Code panicked.
-    Panic = 4,
-    /// The processor faulted: bus, memory or usage.
-    Fault = 5,
-    /// The stack reached its end.
-    Stack = 6,
-    /// The reset pin.
-    Pin = 7,
-}
-
-impl Reset {
-    /// The reset with this number.
-    pub fn from_number(number: u8) -> Self {
-        let all = [
-            Self::Power,
-            Self::Request,
-            Self::Watchdog,
-            Self::Panic,
-            Self::Fault,
-            Self::Stack,
-            Self::Pin,
-        ];
-        all.into_iter().find(|reset| *reset as u8 == number).unwrap_or(Self::Unknown)
-    }
-}
 
 /// A ring of the last events.
 pub struct Log {
@@ -209,13 +130,5 @@ mod tests {
         (0..80).for_each(|value| log.push(0, Code::Closed, value));
         let told: Vec<u32> = std::iter::from_fn(|| log.tell()).map(|event| event.value).collect();
         assert_eq!((told.len(), told[0]), (64, 16), "what was lost is not told");
-    }
-
-    #[test]
-    fn resets_have_their_numbers() {
-        for number in 0..=255 {
-            let reset = Reset::from_number(number);
-            assert!(reset as u8 == number || (reset == Reset::Unknown && number > 7));
-        }
     }
 }

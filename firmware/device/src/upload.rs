@@ -173,17 +173,24 @@ impl<F: Flash> Slots<F> {
         self.upload.as_ref().map(|upload| upload.admitted.total_bytes())
     }
 
-    /// Reads bytes of the upload back; `offset` begins a word.
+    /// Reads bytes of the upload back, or of the bundle that waits; `offset` begins a word.
     ///
     /// # Errors
-    /// [`SlotError::NotReady`] without an upload or beyond what was taken, flash.
+    /// [`SlotError::NotReady`] without either or beyond what was taken, flash.
     pub fn read_upload(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), SlotError> {
-        let upload = self.upload.filter(|upload| upload.ready).ok_or(SlotError::NotReady)?;
+        let (slot, taken) = match self.upload.filter(|upload| upload.ready) {
+            Some(upload) => (upload.slot, upload.position),
+            None => {
+                let staged = self.state.find(SlotState::Staged).ok_or(SlotError::NotReady)?;
+                let described = self.describe(staged).ok_or(SlotError::NotReady)?;
+                (staged, described.total_bytes)
+            }
+        };
         let end = offset.saturating_add(bytes.len() as u32);
-        if end > upload.position {
+        if end > taken {
             return Err(SlotError::NotReady);
         }
-        let region = self.layout.slot(upload.slot);
+        let region = self.layout.slot(slot);
         let mut rest = bytes;
         blocks(&mut self.flash, &self.layout, &region, offset, end, |block| {
             let (now, later) = core::mem::take(&mut rest)

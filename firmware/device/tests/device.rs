@@ -287,3 +287,17 @@ fn a_device_takes_no_bundle_before_it_was_told_whose() {
     assert_eq!(status(&mut bench), ("dock".to_owned(), true, 2));
     assert_eq!(upload(&mut bench, &shipped()), Progress::Done);
 }
+
+/// A host that lost its connection after the last piece announces the bundle anew.
+#[test]
+fn a_bundle_that_waits_is_there_when_it_is_announced_again() {
+    let mut bench = Bench::start(provisioned(), LINK_KEY);
+    let image = shipped();
+    assert_eq!(upload(&mut bench, &image), Progress::Done);
+    assert_eq!(upload(&mut bench, &image), Progress::Done, "in the same session");
+    assert_eq!(done(&mut bench, &Request::Verify { slot: 0 }), Ok(()));
+    assert_eq!(upload(&mut bench, &image), Progress::Done, "after a check");
+    let mut bench = Bench::start(bench.stop(), LINK_KEY);
+    assert_eq!(upload(&mut bench, &image), Progress::Done, "after a power cut");
+    assert_eq!(states(&mut bench), (None, [SlotState::Staged, SlotState::Empty]));
+}

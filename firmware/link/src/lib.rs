@@ -24,6 +24,7 @@ extern crate alloc;
 #[cfg(feature = "channel")]
 pub mod channel;
 pub mod decoder;
+pub mod events;
 pub mod frame;
 pub mod mac;
 pub mod message;

@@ -1,42 +1,8 @@
 //! Numbers of a device in words. All are frozen and append-only on the device; one that is newer
 //! than this table is shown as a number.
 
+use gradgate_link::events::{Code, Reset};
 use gradgate_link::message::{Event, Verdict};
-
-/// Codes of the log, from 1 on.
-const LOG: [&str; 18] = [
-    "started",
-    "bundle runs",
-    "fail state: no bundle runs",
-    "bundle refused",
-    "gate opened",
-    "gate closed",
-    "upload began",
-    "bundle staged",
-    "bundle on trial",
-    "bundle confirmed",
-    "back to the confirmed bundle",
-    "slot erased",
-    "flash failed",
-    "frame unfit",
-    "numbers at fault",
-    "bundle damaged in memory",
-    "provisioned",
-    "link overflow",
-];
-
-/// Log code: the device started.
-pub const STARTED: u16 = 1;
-/// Log code: flash or journal failed.
-pub const STORAGE: u16 = 13;
-/// Log code: the numbers of a frame are at fault.
-pub const FAULT: u16 = 15;
-/// Log code: the bundle in memory is no longer the one that was loaded.
-pub const DAMAGED: u16 = 16;
-
-/// Why a device started, from 0 on.
-const RESETS: [&str; 8] =
-    ["unknown", "power", "request", "watchdog", "panic", "processor fault", "stack", "reset pin"];
 
 /// Why the gate is closed, from 0 on.
 const CLOSED: [&str; 7] = ["OPEN", "START", "BLOCKS", "LEASE", "CLOCK", "FAULT", "UPDATE"];
@@ -55,14 +21,16 @@ fn word(table: &[&str], number: usize, what: &str) -> String {
 
 /// What happened, by the log's code.
 pub fn event(event: &Event) -> String {
-    let at = usize::from(event.code).checked_sub(1);
-    let known = at.and_then(|at| LOG.get(at));
-    known.map_or_else(|| format!("code {}", event.code), |&word| word.to_owned())
+    let known = Code::from_number(event.code);
+    known.map_or_else(|| format!("code {}", event.code), |code| code.name().to_owned())
 }
 
 /// Why a device started.
 pub fn reset(number: u8) -> String {
-    word(&RESETS, usize::from(number), "reset")
+    match Reset::from_number(number) {
+        Reset::Unknown if number > 0 => format!("reset {number}"),
+        reset => reset.name().to_owned(),
+    }
 }
 
 /// Why the gate is closed.

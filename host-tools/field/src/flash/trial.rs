@@ -3,6 +3,7 @@
 //! It stands its trial when it judged so many frames and nothing went wrong: no fault in the
 //! numbers, no damage, no restart that nobody asked for.
 
+use gradgate_link::events::{Code, Reset};
 use gradgate_link::message::{Counters, Digest, Event, SlotState, events};
 use gradgate_link::{Reply, Request};
 
@@ -16,8 +17,6 @@ const EVERY_MS: u64 = 500;
 /// Answers of the log in one round: a log that fills faster than it is read must not hold the rest
 /// up.
 const LOG_ANSWERS: u32 = 32;
-/// The value of a start that was asked for over the link.
-const ASKED: u32 = 2;
 
 /// When a trial is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,9 +204,9 @@ impl Trial {
 }
 
 fn is_bad(event: &Event) -> bool {
-    match event.code {
-        words::FAULT | words::DAMAGED | words::STORAGE => true,
-        words::STARTED => event.value != ASKED,
+    match Code::from_number(event.code) {
+        Some(Code::Fault | Code::Damaged | Code::Storage) => true,
+        Some(Code::Started) => event.value != Reset::Request as u32,
         _ => false,
     }
 }
