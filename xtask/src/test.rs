@@ -182,7 +182,7 @@ fn bare_stage(stage: &Stage) -> Result<Outcome> {
             command.args(["--package", name]);
             commands.push(command);
         }
-        let drivers = ["build", "--locked", "--target", target, "--features", "arducam"];
+        let drivers = ["build", "--locked", "--target", target, "--features", "arducam,defmt"];
         let mut command = cargo(&drivers);
         command.args(["--package", "gradgate-device"]);
         commands.push(command);

@@ -30,6 +30,8 @@ impl Log {
 
     /// Appends an event; the oldest is lost where the log is full.
     pub fn push(&mut self, time_us: u64, code: Code, value: u32) {
+        #[cfg(feature = "defmt")]
+        defmt::info!("{=u64} us: {=str} ({=u32})", time_us, code.name(), value);
         let place = self.next as usize % LOG_EVENTS;
         if let Some(event) = self.events.get_mut(place) {
             *event = Event { time_us, code: code as u16, value };

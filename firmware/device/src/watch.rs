@@ -134,6 +134,16 @@ impl<'m> Watch<'m> {
             gate::Verdict::Unknown { .. } => &mut self.counters.unknown,
         };
         *count = count.saturating_add(1);
+        #[cfg(feature = "defmt")]
+        defmt::debug!(
+            "frame {=u32}: verdict {=u8}, class {=u16}, score {=f32} of {=f32}, {=u32} us",
+            outcome.judged.frame,
+            outcome.judged.verdict as u8,
+            outcome.judged.class,
+            outcome.judged.score,
+            self.threshold,
+            self.verdict_us
+        );
         let change = self.gate.as_mut().and_then(|gate| gate.observe(now_us, outcome.verdict));
         self.changed(change);
         if self.stream_every > 0 {
