@@ -395,6 +395,10 @@ fn on_trial<F: Flash>(slots: &Slots<F>) -> Result<Slot, Refusal> {
 }
 
 fn confirm<B: Board, F: Flash>(context: &mut Context<'_, '_, '_, B, F>) -> Result<(), Refusal> {
+    // On trial in its slot, and yet nothing runs: it could not be loaded, or its frames not made.
+    if context.judging.is_none() {
+        return Err(Refusal::State);
+    }
     context.slots.confirm().map_err(refusal)?;
     let slot = context.slots.active().map_or(0, |active| active.slot as u32);
     let now_us = context.board.now_us();

@@ -16,7 +16,7 @@ use gradgate_link::message::{Judged, Reply, SlotState, Verdict, events};
 use gradgate_link::upload::{Progress, Sender};
 use gradgate_link::{Refusal, Request};
 
-use host::{Bench, CAMERA, LINK_KEY, layout, provisioned, shipped};
+use host::{Bench, CAMERA, LINK_KEY, layout, provisioned, setup, shipped};
 
 const FRAME_BYTES: u32 = 32 * 32 * 3;
 
@@ -300,4 +300,18 @@ fn a_bundle_that_waits_is_there_when_it_is_announced_again() {
     let mut bench = Bench::start(bench.stop(), LINK_KEY);
     assert_eq!(upload(&mut bench, &image), Progress::Done, "after a power cut");
     assert_eq!(states(&mut bench), (None, [SlotState::Staged, SlotState::Empty]));
+}
+
+#[test]
+fn a_bundle_that_does_not_run_is_not_confirmed() {
+    let mut setup = setup();
+    // A row of this camera does not fit into the board's memory.
+    setup.description.camera.width = 1000;
+    let mut bench = Bench::start_as(provisioned(), LINK_KEY, setup);
+    assert_eq!(upload(&mut bench, &shipped()), Progress::Done);
+    assert_eq!(done(&mut bench, &Request::Activate { slot: 0 }), Ok(()));
+    assert_eq!(bench.shared.world().pin, Some(Level::Closed));
+    assert_eq!(done(&mut bench, &Request::Confirm), Err(Refusal::State));
+    assert_eq!(states(&mut bench).1, [SlotState::Trial, SlotState::Empty]);
+    assert_eq!(done(&mut bench, &Request::Revert), Ok(()));
 }

@@ -136,7 +136,13 @@ pub struct Bench {
     pub telemetry: Vec<Telemetry>,
 }
 
-fn run(shared: Shared, flash: SimFlash, rounds: &Sender<()>, go: &Receiver<bool>) -> SimFlash {
+fn run(
+    shared: Shared,
+    flash: SimFlash,
+    setup: Setup,
+    rounds: &Sender<()>,
+    go: &Receiver<bool>,
+) -> SimFlash {
     let mut bundle = Box::new(Aligned([0; 512 * 1024]));
     let (mut arena, mut frame) = (vec![0.0; 128 * 1024], vec![0; 4096]);
     let (mut line, mut row, mut sums) = ([0; 512], [0; 512], [0; 512]);
@@ -147,7 +153,7 @@ fn run(shared: Shared, flash: SimFlash, rounds: &Sender<()>, go: &Receiver<bool>
         camera: CameraMemory { line: &mut line, row: &mut row, sums: &mut sums, frame: &mut frame },
         evidence: &mut evidence,
     };
-    let mut device = Device::start(shared, flash, setup(), memory);
+    let mut device = Device::start(shared, flash, setup, memory);
     device.run(|board, _| {
         board.world().now_us += ROUND_US;
         rounds.send(()).is_ok() && go.recv() == Ok(true)
@@ -158,11 +164,16 @@ fn run(shared: Shared, flash: SimFlash, rounds: &Sender<()>, go: &Receiver<bool>
 impl Bench {
     /// Power on, and the host says hello.
     pub fn start(flash: SimFlash, link_key: [u8; 32]) -> Self {
+        Self::start_as(flash, link_key, setup())
+    }
+
+    /// The same with another board.
+    pub fn start_as(flash: SimFlash, link_key: [u8; 32], setup: Setup) -> Self {
         let shared = Shared::default();
         let (go, may_go) = channel();
         let (done, rounds) = channel();
         let board = shared.clone();
-        let thread = thread::spawn(move || run(board, flash, &done, &may_go));
+        let thread = thread::spawn(move || run(board, flash, setup, &done, &may_go));
         rounds.recv().expect("the first round");
         let requester = Requester::new(Key::new(&link_key), Timing { timeout_ms: 1000, tries: 3 });
         let (decoder, telemetry) = (Decoder::new(), Vec::new());
