@@ -1,0 +1,548 @@
+//! What must hold at every moment, judged by what the simulation itself knows.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use gradgate_bundle::digest::sha256;
+use gradgate_bundle::header::Policy;
+use gradgate_bundle::manifest::PREFIX_BYTES;
+use gradgate_device::board::Level;
+use gradgate_device::flash::Layout;
+use gradgate_device::log::Code;
+use gradgate_device::record::{Identity, Slot, SlotState};
+use gradgate_device::sim::SimFlash;
+use gradgate_device::slots::Slots;
+use gradgate_device::watch::Watch;
+use gradgate_gate::{Cause, Verdict};
+use gradgate_link::Telemetry;
+use gradgate_link::message::{self, Event, Judged};
+
+use super::board::{Chip, PinCall, SimBoard};
+use super::camera::{CAMERA_BIT, Fault};
+use super::catalog::{Catalog, Expected, Kind};
+use super::errand::picture;
+use super::gate::GateModel;
+use super::ledger::{Deed, Ledger, Said};
+use super::{Flaw, Seen};
+
+/// Rounds without a feeding.
+const STARVED_ROUNDS: u32 = 20;
+/// Telemetry that a device may hold back: its queue, and what waits in its sending buffer.
+const HELD_BACK: u32 = 16 + 3;
+
+struct Running {
+    item: usize,
+    /// Device time in microseconds.
+    began_us: u64,
+    gate: GateModel,
+}
+
+/// What is counted since the device started.
+#[derive(Default)]
+struct Counts {
+    passed: u32,
+    blocked: u32,
+    unknown: u32,
+    missed: u32,
+    closed: u32,
+    /// In this round a slot was erased at a host's wish, which sets the pin once more.
+    erased: bool,
+    changes: Vec<(u64, bool)>,
+    told_changes: usize,
+    told_number: u32,
+    told: u32,
+    /// Frame, verdict, bits of the score.
+    judged: Vec<(u32, Verdict, u32)>,
+    log_next: u32,
+}
+
+/// Everything known.
+pub struct Checker {
+    catalog: &'static Catalog,
+    layout: Layout,
+    flash: Rc<RefCell<SimFlash>>,
+    /// Flash may fail without a power cut, so that a start may find no bundle that reads whole.
+    pub flash_fails: bool,
+    flaw: Flaw,
+    ledger: Ledger,
+    running: Option<Running>,
+    counts: Counts,
+    confirmed: Option<Identity>,
+    /// A confirmation that was asked for may have been made.
+    possible: Vec<Identity>,
+    floor: u64,
+    starved: u32,
+    staged: Option<usize>,
+    /// What was seen.
+    pub seen: Seen,
+}
+
+impl Checker {
+    /// A new device.
+    pub fn new(layout: Layout, flash: Rc<RefCell<SimFlash>>, flaw: Flaw) -> Checker {
+        Checker {
+            catalog: Catalog::get(),
+            layout,
+            flash,
+            flash_fails: false,
+            flaw,
+            ledger: Ledger::new(),
+            running: None,
+            counts: Counts::default(),
+            confirmed: None,
+            possible: Vec::new(),
+            floor: 0,
+            starved: 0,
+            staged: None,
+            seen: Seen::default(),
+        }
+    }
+
+    /// The item whose bytes lie whole in a slot.
+    fn lies(&self, slot: Slot) -> Option<usize> {
+        let flash = self.flash.borrow();
+        let address = self.layout.slot(slot).address;
+        let prefix = flash.solid(address, PREFIX_BYTES as u32)?;
+        let item = self.catalog.find(&sha256(prefix))?;
+        let image = &self.catalog.items[item].image;
+        (flash.solid(address, image.len() as u32)? == image.as_slice()).then_some(item)
+    }
+
+    /// The device has decided what runs.
+    ///
+    /// # Errors
+    /// A promise that is broken.
+    pub fn started(&mut self, slots: &Slots<Chip>) -> Result<(), String> {
+        let state = slots.state();
+        let confirmed = state.find(SlotState::Confirmed);
+        let found = confirmed.map(|slot| state.content(slot).identity);
+        let allowed = found == self.confirmed
+            || found.is_some_and(|identity| self.possible.contains(&identity));
+        if !allowed {
+            return Err(format!("the confirmed bundle is lost: {:?}", state));
+        }
+        self.confirmed = found;
+        self.possible.clear();
+        let floor = slots.counter_floor();
+        let confirmed_counter = found
+            .and_then(|identity| self.catalog.find(&identity))
+            .map(|item| self.catalog.items[item].counter);
+        self.floor = self.floor.max(confirmed_counter.unwrap_or(0));
+        if floor < self.floor {
+            return Err(format!("the floor fell from {} to {floor}", self.floor));
+        }
+        match slots.active() {
+            Some(active) => {
+                self.may_run(active.slot)?;
+                let state = state.content(active.slot).state;
+                if state != SlotState::Trial && state != SlotState::Confirmed {
+                    return Err(format!("a bundle runs that is {state:?}"));
+                }
+            }
+            None if found.is_some() && !self.flash_fails => {
+                return Err(format!("the confirmed bundle does not run: {:?}", slots.refusal()));
+            }
+            None => {}
+        }
+        self.seen.starts += 1;
+        self.guard(slots.active().map(|active| active.slot).or(confirmed));
+        Ok(())
+    }
+
+    /// Writing into a slot that runs breaks a rule of the flash from now on.
+    fn guard(&self, slot: Option<Slot>) {
+        self.flash.borrow().guard(slot.map(|slot| self.layout.slot(slot)));
+    }
+
+    fn may_run(&self, slot: Slot) -> Result<usize, String> {
+        let item = self.lies(slot).ok_or("bytes run that nobody sent as they are")?;
+        let Item { kind, counter, .. } = self.item(item);
+        if kind != Kind::Good {
+            return Err(format!("a bundle runs that is {kind:?}"));
+        }
+        if counter < self.floor {
+            return Err(format!("a bundle of counter {counter} runs below {}", self.floor));
+        }
+        Ok(item)
+    }
+
+    fn item(&self, item: usize) -> Item<'_> {
+        let item = &self.catalog.items[item];
+        let policy = match self.flaw {
+            // Another way to have a device whose lease is longer than its bundle says.
+            Flaw::LongLease => Policy { lease_periods: 1, ..item.policy },
+            _ => item.policy,
+        };
+        Item { kind: item.kind, counter: item.counter, policy, expected: &item.expected }
+    }
+
+    /// Before a start.
+    pub fn restart(&mut self) {
+        self.running = None;
+        self.counts = Counts::default();
+        self.ledger.restart();
+        self.starved = 0;
+        self.flash.borrow().guard(None);
+    }
+
+    /// The device ended because a command asked it to.
+    ///
+    /// # Errors
+    /// No command did.
+    pub fn rebooted(&mut self) -> Result<(), String> {
+        self.ledger.spend(Deed::Reboot)
+    }
+
+    /// The operator sends a frame.
+    pub fn host_sent(&mut self, frame: &[u8]) {
+        let deed = self.ledger.host_sent(frame);
+        if deed == Some(Deed::Confirm)
+            && let Some(running) = &self.running
+        {
+            self.possible.push(self.catalog.items[running.item].identity);
+        }
+    }
+
+    /// An errand says that an item lies in its slot.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn uploaded(&mut self, item: usize) -> Result<(), String> {
+        match self.staged {
+            Some(staged) if staged == item => Ok(()),
+            staged => Err(format!("{item} was uploaded, {staged:?} was staged")),
+        }
+    }
+
+    /// All faults are over, and the newest bundle was flashed and confirmed.
+    ///
+    /// # Errors
+    /// It is not there, or did not open the gate.
+    pub fn finished(&self) -> Result<(), String> {
+        let last = self.catalog.last();
+        let running = self.running.as_ref().map(|running| running.item);
+        let confirmed = self.confirmed.and_then(|identity| self.catalog.find(&identity));
+        if (running, confirmed) != (Some(last), Some(last)) {
+            return Err(format!("{running:?} runs, {confirmed:?} is confirmed, not {last}"));
+        }
+        let opened = self.running.as_ref().is_some_and(|running| running.gate.opened > 0);
+        if opened { Ok(()) } else { Err("the gate of a device that is well never opens".into()) }
+    }
+
+    /// A round has ended.
+    ///
+    /// # Errors
+    /// A promise that is broken.
+    pub fn round(&mut self, board: &mut SimBoard, watch: &Watch<'_>) -> Result<(), String> {
+        self.starved = if board.fed > 0 { 0 } else { self.starved + 1 };
+        board.fed = 0;
+        if self.starved > STARVED_ROUNDS {
+            return Err("the watchdog starves".into());
+        }
+        let pins = std::mem::take(&mut board.pins);
+        let open_before = self.running.as_ref().and_then(|running| running.gate.until_us());
+        let began_us = self.events(watch)?;
+        let verdict = self.verdict(board, watch)?;
+        self.gate(&pins, began_us, verdict);
+        self.compare(&pins, watch)?;
+        self.add_up(watch)?;
+        let allowed_us = self.running.as_ref().and_then(|running| running.gate.until_us());
+        for pin in &pins {
+            if let Level::Open { until_us } = pin.level {
+                let allowed = [open_before, allowed_us].into_iter().flatten().max();
+                // The timer closes the pin in the first microsecond behind the lease.
+                if allowed.is_none_or(|allowed| until_us > allowed + 1) {
+                    return Err(format!("{pin:?}, allowed until {allowed:?}"));
+                }
+            }
+        }
+        self.pin(board)?;
+        match self.flash.borrow().violations() {
+            0 => Ok(()),
+            count => Err(format!("{count} rules of the flash are broken")),
+        }
+    }
+
+    /// The pin itself, at any time.
+    ///
+    /// # Errors
+    /// It is OPEN and must not be.
+    pub fn pin(&mut self, board: &SimBoard) -> Result<(), String> {
+        if !board.is_open() {
+            return Ok(());
+        }
+        let now_us = board.supply.now_us();
+        let allowed = self.running.as_ref().and_then(|running| running.gate.until_us());
+        self.seen.open_rounds += 1;
+        match allowed {
+            Some(until_us) if now_us <= until_us => Ok(()),
+            allowed => Err(format!("the pin is OPEN at {now_us} us, allowed until {allowed:?}")),
+        }
+    }
+
+    /// Takes new entries of the log; the time since when another bundle runs, if so.
+    fn events(&mut self, watch: &Watch<'_>) -> Result<Option<u64>, String> {
+        let mut began_us = None;
+        for number in self.counts.log_next..watch.log.next() {
+            let event = *watch.log.get(number).ok_or("too many events in a round")?;
+            if self.event(&event)? {
+                began_us = Some(event.time_us);
+            }
+        }
+        self.counts.log_next = watch.log.next();
+        Ok(began_us)
+    }
+
+    /// Whether another bundle runs, or none.
+    fn event(&mut self, event: &Event) -> Result<bool, String> {
+        let is = |code: Code| event.code == code as u16;
+        let deeds = [
+            (Code::Upload, Deed::Upload),
+            (Code::Staged, Deed::Finish),
+            (Code::Trial, Deed::Activate),
+            (Code::Confirmed, Deed::Confirm),
+            (Code::Reverted, Deed::Revert),
+            (Code::Erased, Deed::Erase),
+        ];
+        if let Some((_, deed)) = deeds.into_iter().find(|(code, _)| is(*code)) {
+            self.ledger.spend(deed)?;
+        }
+        self.counts.erased |= is(Code::Erased);
+        if is(Code::Opened) || is(Code::Closed) {
+            self.counts.changes.push((event.time_us, is(Code::Opened)));
+        }
+        if is(Code::Staged) {
+            self.staged = Some(self.find_staged()?);
+            self.seen.uploads += 1;
+        }
+        if is(Code::Confirmed) {
+            let running = self.running.as_ref().ok_or("confirmed, and nothing runs")?;
+            let item = &self.catalog.items[running.item];
+            (self.confirmed, self.floor) = (Some(item.identity), self.floor.max(item.counter));
+            self.seen.confirmed += 1;
+        }
+        if is(Code::Runs) || is(Code::FailState) {
+            self.close();
+            self.running = None;
+            self.guard(None);
+        }
+        if is(Code::Runs) {
+            let slot = if event.value == 0 { Slot::A } else { Slot::B };
+            let item = self.may_run(slot)?;
+            self.guard(Some(slot));
+            let gate = GateModel::new(self.item(item).policy);
+            self.running = Some(Running { item, began_us: event.time_us, gate });
+        }
+        Ok(is(Code::Runs) || is(Code::FailState))
+    }
+
+    /// The item announced last must lie in a slot.
+    fn find_staged(&self) -> Result<usize, String> {
+        let prefix = self.ledger.announced.as_deref().ok_or("staged, and nothing was announced")?;
+        let item = self.catalog.find(&sha256(prefix)).ok_or("staged, and not signed")?;
+        let lies = Slot::ALL.into_iter().any(|slot| self.lies(slot) == Some(item));
+        lies.then_some(item).ok_or_else(|| "staged, and other bytes lie in the slots".into())
+    }
+
+    fn close(&mut self) {
+        if let Some(running) = &mut self.running {
+            let before = running.gate.closed;
+            running.gate.close();
+            self.counts.closed += running.gate.closed - before;
+        }
+    }
+
+    /// The verdict of this round, as it must be.
+    fn verdict(&mut self, board: &SimBoard, watch: &Watch<'_>) -> Result<Option<Verdict>, String> {
+        let found = watch.counters();
+        let Counts { passed, blocked, unknown, missed, .. } = self.counts;
+        match found.passed + found.blocked + found.unknown - passed - blocked - unknown {
+            0 => return Ok(None),
+            1 => {}
+            count => return Err(format!("{count} verdicts in a round")),
+        }
+        let running = self.running.as_ref().ok_or("a verdict, and nothing runs")?;
+        let verdict = if found.missed == missed {
+            let (frame, ..) = watch.history.features(0, 0).ok_or("a verdict on nothing")?;
+            let Expected { verdict, score } = self.item(running.item).expected[picture(frame)];
+            if frame & CAMERA_BIT != 0 {
+                self.fit(board, running, frame)?;
+                self.seen.camera_verdicts += 1;
+            } else {
+                self.ledger.spend(Deed::Judge(frame))?;
+            }
+            self.counts.judged.push((frame, verdict, score));
+            verdict
+        } else {
+            if board.camera.faults.is_empty() {
+                return Err("a frame of no camera is unfit".into());
+            }
+            self.counts.missed += 1;
+            self.seen.unfit += 1;
+            Verdict::Unknown { cause: Cause::Sensor }
+        };
+        let count = match verdict {
+            Verdict::Pass => &mut self.counts.passed,
+            Verdict::Block => &mut self.counts.blocked,
+            Verdict::Unknown { .. } => &mut self.counts.unknown,
+        };
+        *count += 1;
+        self.seen.verdicts += 1;
+        Ok(Some(verdict))
+    }
+
+    /// Whether the network may see that frame of the camera.
+    fn fit(&self, board: &SimBoard, running: &Running, frame: u32) -> Result<(), String> {
+        let sent = board.camera.faults.get(&frame).ok_or("a frame that no camera sent")?;
+        // A frame cannot be compared with one before the bundle, or before a host's frames.
+        let alone = sent.since_us > running.began_us && sent.since_us > board.read_us;
+        let policy = self.item(running.item).policy;
+        let unfit = match sent.fault {
+            Fault::None => false,
+            Fault::Frozen(times) => alone && times >= u32::from(policy.frozen_frames),
+            Fault::Duplicate | Fault::OutOfOrder => alone,
+            Fault::Constant
+            | Fault::Short
+            | Fault::Long
+            | Fault::Geometry
+            | Fault::Late
+            | Fault::Future
+            | Fault::Error => true,
+        };
+        if unfit { Err(format!("a frame was judged with {sent:?}")) } else { Ok(()) }
+    }
+
+    /// Lets the model see what the device saw, at the times that the device was told.
+    fn gate(&mut self, pins: &[PinCall], began_us: Option<u64>, verdict: Option<Verdict>) {
+        let Some(running) = &mut self.running else { return };
+        let before = (running.gate.opened, running.gate.closed);
+        let since_us = began_us.unwrap_or(0);
+        let times = pins.iter().map(|pin| pin.now_us).filter(|&now_us| now_us >= since_us);
+        let mut calls = times.collect::<Vec<u64>>().into_iter();
+        // Calls in their order: after the gate's tick, the erasing of a slot at a host's wish, the
+        // verdict, and the erasing of a sector; both close the gate where that takes long.
+        if let Some(now_us) = calls.next() {
+            running.gate.tick(now_us);
+        }
+        let asked =
+            calls.len() > usize::from(verdict.is_some()) && self.ledger.is_open(Deed::Erase);
+        if std::mem::take(&mut self.counts.erased) || asked {
+            calls.next();
+            running.gate.close();
+        }
+        if let Some(verdict) = verdict
+            && let Some(now_us) = calls.next()
+        {
+            running.gate.observe(now_us, verdict);
+        }
+        if calls.next().is_some() {
+            running.gate.close();
+        }
+        self.counts.closed += running.gate.closed - before.1;
+        self.seen.opened += u64::from(running.gate.opened - before.0);
+    }
+
+    fn compare(&self, pins: &[PinCall], watch: &Watch<'_>) -> Result<(), String> {
+        let (state, may) = (watch.state(), self.running.as_ref().is_some_and(|r| r.gate.is_open()));
+        // Before a restart that was asked for the pin is closed and the gate left as it was.
+        let ending = pins.last().is_some_and(|pin| pin.level == Level::Closed);
+        if state.is_open() && !may && !ending {
+            return Err("the gate is OPEN and must not be".into());
+        }
+        if !state.is_open() && may {
+            let reason = state.reason().map_or("", gradgate_gate::Reason::name);
+            return Err(format!("the gate is CLOSED for {reason}, and nothing is wrong"));
+        }
+        let found = watch.counters();
+        let Counts { passed, blocked, unknown, closed, missed, .. } = self.counts;
+        let closed = if state.is_open() && ending { found.closed } else { closed };
+        let expected = (passed, blocked, unknown, closed, missed);
+        let found = (found.passed, found.blocked, found.unknown, found.closed, found.missed);
+        if found != expected {
+            return Err(format!(
+                "passed, blocked, unknown, closed, missed are {found:?}, should be {expected:?}"
+            ));
+        }
+        Ok(())
+    }
+
+    /// A frame leaves the device.
+    ///
+    /// # Errors
+    /// It says what was not so.
+    pub fn device_sent(&mut self, frame: &[u8]) -> Result<(), String> {
+        for said in self.ledger.device_sent(frame) {
+            match said {
+                Said::Answer(Some(deed), false) if deed != Deed::Reboot => {
+                    return Err(format!("{deed:?} was answered, and was not done"));
+                }
+                Said::Answer(..) => self.seen.answers += 1,
+                Said::Judged(judged) => self.judged(&judged)?,
+                Said::Telemetry(number, telemetry) => self.told(number, &telemetry)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn judged(&self, judged: &Judged) -> Result<(), String> {
+        let verdict = |verdict: Verdict| match verdict {
+            Verdict::Pass => message::Verdict::Pass,
+            Verdict::Block => message::Verdict::Block,
+            Verdict::Unknown { .. } => message::Verdict::Unknown,
+        };
+        let unfit = judged.verdict == message::Verdict::Unknown && judged.score.is_nan();
+        if unfit && self.counts.missed > 0 {
+            return Ok(());
+        }
+        let said = (judged.frame, judged.verdict, judged.score.to_bits());
+        let mut all = self.counts.judged.iter();
+        match all.any(|&(frame, seen, score)| (frame, verdict(seen), score) == said) {
+            true => Ok(()),
+            false => Err(format!("{judged:?} was not so")),
+        }
+    }
+
+    fn told(&mut self, number: u32, telemetry: &Telemetry) -> Result<(), String> {
+        self.seen.telemetry += 1;
+        if number != self.counts.told_number + 1 {
+            return Err(format!("telemetry {number} follows {}", self.counts.told_number));
+        }
+        self.counts.told_number = number;
+        match telemetry {
+            Telemetry::Gate { time_us, open, .. } => {
+                let rest = &self.counts.changes[self.counts.told_changes..];
+                let place = rest.iter().position(|change| *change == (*time_us, *open));
+                let place = place.ok_or_else(|| format!("{telemetry:?} was not so"))?;
+                self.counts.told_changes += place + 1;
+                self.counts.told += 1;
+            }
+            Telemetry::Judged(judged) => self.judged(judged)?,
+            Telemetry::Dropped { .. } | Telemetry::Logged(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Every change of the gate was told, dropped and counted, or waits.
+    ///
+    /// # Errors
+    /// Some are missing.
+    fn add_up(&self, watch: &Watch<'_>) -> Result<(), String> {
+        let Counts { told, changes, .. } = &self.counts;
+        let dropped = watch.counters().telemetry_dropped;
+        let missing = (changes.len() as u32).saturating_sub(told.saturating_add(dropped));
+        if missing > HELD_BACK {
+            return Err(format!(
+                "{} changes of the gate, {told} told, {dropped} dropped",
+                changes.len()
+            ));
+        }
+        Ok(())
+    }
+}
+
+struct Item<'a> {
+    kind: Kind,
+    counter: u64,
+    policy: Policy,
+    expected: &'a [Expected],
+}

@@ -1,0 +1,185 @@
+//! Commands that the operator gave, and what the device made of them: nothing is done that nobody
+//! asked for, nothing twice, nothing of a session that is over.
+
+use gradgate_link::message::{Judged, Reply, Request};
+use gradgate_link::packet::{Kind as PacketKind, Packet, message};
+use gradgate_link::{Decoder, Telemetry};
+
+use super::catalog::FRAME_BYTES;
+
+/// What a device does for a command and tells in its log, or shows otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deed {
+    Upload,
+    Finish,
+    Activate,
+    Confirm,
+    Revert,
+    Erase,
+    Reboot,
+    /// A verdict on the frame of that number.
+    Judge(u32),
+}
+
+fn deed(request: &Request<'_>) -> Option<Deed> {
+    Some(match *request {
+        Request::UploadBegin { .. } => Deed::Upload,
+        Request::UploadFinish => Deed::Finish,
+        Request::Activate { .. } => Deed::Activate,
+        Request::Confirm => Deed::Confirm,
+        Request::Revert => Deed::Revert,
+        Request::EraseInactive => Deed::Erase,
+        Request::Reboot => Deed::Reboot,
+        Request::SendFrame { frame, offset, bytes, .. }
+            if offset as usize + bytes.len() == FRAME_BYTES =>
+        {
+            Deed::Judge(frame)
+        }
+        _ => return None,
+    })
+}
+
+struct Issued {
+    session: u64,
+    sequence: u32,
+    deed: Deed,
+    spent: bool,
+}
+
+/// What the device sends, as it leaves the port.
+#[derive(Debug)]
+pub enum Said {
+    /// An answer for the first time; whether it was "refused".
+    Answer(Option<Deed>, bool),
+    /// The verdict that an answer or the stream tells.
+    Judged(Judged),
+    /// With its number.
+    Telemetry(u32, Telemetry),
+}
+
+/// The books.
+pub struct Ledger {
+    issued: Vec<Issued>,
+    answered: Vec<(u64, u32)>,
+    host: Decoder,
+    device: Decoder,
+    /// The bundle announced last, by its prefix.
+    pub announced: Option<Vec<u8>>,
+}
+
+impl Ledger {
+    /// Empty.
+    pub fn new() -> Ledger {
+        let (host, device) = (Decoder::new(), Decoder::new());
+        Ledger { issued: Vec::new(), answered: Vec::new(), host, device, announced: None }
+    }
+
+    /// Another start: sessions of before are over.
+    pub fn restart(&mut self) {
+        self.issued.clear();
+        self.answered.clear();
+        self.device = Decoder::new();
+    }
+
+    /// A frame that the operator sends; what it asks for, once for each command.
+    pub fn host_sent(&mut self, mut frame: &[u8]) -> Option<Deed> {
+        let packet = Packet::parse(self.host.feed(&mut frame)?)?;
+        if packet.kind != PacketKind::Command {
+            return None;
+        }
+        let (session, sequence) = (packet.session, packet.sequence);
+        let known = |issued: &Issued| (issued.session, issued.sequence) == (session, sequence);
+        let request: Request<'_> = message(packet.body)?;
+        let deed = deed(&request)?;
+        if self.issued.iter().any(known) {
+            return None;
+        }
+        if let Request::UploadBegin { prefix, .. } = request {
+            self.announced = Some(prefix.to_vec());
+        }
+        self.issued.push(Issued { session, sequence, deed, spent: false });
+        Some(deed)
+    }
+
+    /// A frame that the device sends.
+    pub fn device_sent(&mut self, mut frame: &[u8]) -> Vec<Said> {
+        let mut said = Vec::new();
+        let bytes = self.device.feed(&mut frame).map(<[u8]>::to_vec);
+        let Some(packet) = bytes.as_deref().and_then(Packet::parse) else {
+            return said;
+        };
+        let (session, sequence) = (packet.session, packet.sequence);
+        match packet.kind {
+            PacketKind::Reply => {
+                let Some(reply) = message::<Reply<'_>>(packet.body) else { return said };
+                if reply == Reply::Busy || self.answered.contains(&(session, sequence)) {
+                    return said;
+                }
+                self.answered.push((session, sequence));
+                // A command of this session was taken: the ones before are over.
+                self.issued.retain(|issued| issued.session >= session);
+                let known =
+                    |issued: &&mut Issued| (issued.session, issued.sequence) == (session, sequence);
+                let refused = matches!(reply, Reply::Refused(_));
+                if !refused {
+                    self.swap(session, sequence);
+                }
+                let open = self.issued.iter_mut().find(known).filter(|issued| !issued.spent);
+                let deed = open.map(|issued| {
+                    // A restart comes after its answer.
+                    issued.spent = refused || issued.deed != Deed::Reboot;
+                    issued.deed
+                });
+                said.push(Said::Answer(deed, refused));
+                if let Reply::Judged(judged) = reply {
+                    said.push(Said::Judged(judged));
+                }
+            }
+            PacketKind::Telemetry => {
+                if let Some(telemetry) = message(packet.body) {
+                    said.push(Said::Telemetry(sequence, telemetry));
+                }
+            }
+            PacketKind::Hello | PacketKind::Welcome | PacketKind::Command => {}
+        }
+        said
+    }
+
+    /// What was asked in one session and again in the next may have been done in either: the one
+    /// that is answered was it.
+    fn swap(&mut self, session: u64, sequence: u32) {
+        let numbers = |issued: &Issued| (issued.session, issued.sequence);
+        let place = |wanted| self.issued.iter().position(|issued| numbers(issued) == wanted);
+        let Some(this) = place((session, sequence)).filter(|&this| !self.issued[this].spent) else {
+            return;
+        };
+        let deed = self.issued[this].deed;
+        let other = self.issued.iter().position(|issued| {
+            issued.spent && issued.deed == deed && !self.answered.contains(&numbers(issued))
+        });
+        if let Some(other) = other {
+            (self.issued[this].spent, self.issued[other].spent) = (true, false);
+        }
+    }
+
+    /// Whether it was asked for and not done.
+    pub fn is_open(&self, deed: Deed) -> bool {
+        self.issued.iter().any(|issued| issued.deed == deed && !issued.spent)
+    }
+
+    /// The device did something.
+    ///
+    /// # Errors
+    /// Nobody asked for it, or not once more.
+    pub fn spend(&mut self, deed: Deed) -> Result<(), String> {
+        let open = |issued: &&mut Issued| issued.deed == deed && !issued.spent;
+        // The newest: what was asked in a session before is asked again in the next.
+        match self.issued.iter_mut().rev().find(open) {
+            Some(issued) => {
+                issued.spent = true;
+                Ok(())
+            }
+            None => Err(format!("{deed:?} without a command, or once more")),
+        }
+    }
+}
