@@ -208,7 +208,8 @@ impl<'m, B: Board, F: Flash> Core<'m, B, F> {
             (Some(_), Some(slot)) => self.watch.event(now_us, Code::Runs, slot),
             _ => self.watch.event(now_us, Code::FailState, 0),
         }
-        self.rehash = Rehash::new(now_us);
+        let period_us = self.watch.policy().map_or(0, |policy| policy.frame_period_us);
+        self.rehash = Rehash::new(now_us, period_us);
         loop {
             let now_us = self.board.now_us();
             self.watch.tick(now_us);

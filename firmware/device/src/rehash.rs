@@ -1,19 +1,25 @@
-//! The bundle in use is hashed again and again, a piece a round: memory that loses a bit is found
-//! before the next lease after the pass that sees it.
+//! The bundle in use is hashed again and again, a piece a round: memory that loses a bit closes the
+//! gate.
+//!
+//! A pass takes half a frame period and, as a verdict may come between two pieces, a verdict longer
+//! at most: a bit which changes right behind the hash is found by the end of the next pass, within
+//! two periods where a verdict takes up to half of one. Where verdicts leave less time, passes take
+//! longer, a piece a frame at least.
 
 use gradgate_bundle::manifest::PREFIX_BYTES;
 use gradgate_bundle::signature::StreamCheck;
 
 use crate::verify::Admitted;
 
-/// Time for one pass.
-pub const PASS_US: u64 = 5_000_000;
+/// Longest time for one pass: half of the longest period that a policy may have.
+pub const PASS_US_MAX: u64 = 5_000_000;
 /// Bytes hashed in one round at most, so that a round stays short.
-const PIECE_BYTES: usize = 1024;
+const PIECE_BYTES: usize = 4096;
 
 /// Where the pass is.
 #[derive(Default)]
 pub struct Rehash {
+    pass_us: u64,
     began_us: u64,
     stream: Option<StreamCheck>,
     position: usize,
@@ -21,9 +27,10 @@ pub struct Rehash {
 }
 
 impl Rehash {
-    /// A first pass begins now.
-    pub fn new(now_us: u64) -> Self {
-        Self { began_us: now_us, ..Self::default() }
+    /// A first pass begins now; each takes half a frame period.
+    pub fn new(now_us: u64, frame_period_us: u32) -> Self {
+        let pass_us = u64::from(frame_period_us / 2).min(PASS_US_MAX);
+        Self { pass_us, began_us: now_us, ..Self::default() }
     }
 
     /// Passes that found the bundle whole.
@@ -42,8 +49,9 @@ impl Rehash {
                 admitted.stream()
             }
         };
-        let elapsed = now_us.saturating_sub(self.began_us).min(PASS_US);
-        let due = (bytes.len() as u64).saturating_mul(elapsed).checked_div(PASS_US).unwrap_or(0);
+        let elapsed = now_us.saturating_sub(self.began_us).min(self.pass_us);
+        let all = bytes.len() as u64;
+        let due = all.saturating_mul(elapsed).checked_div(self.pass_us).unwrap_or(all);
         if (self.position as u64) < due {
             let rest = bytes.get(self.position..).unwrap_or_default();
             let piece = rest.get(..PIECE_BYTES).unwrap_or(rest);

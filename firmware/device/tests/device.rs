@@ -159,7 +159,8 @@ fn a_whole_pass_over_the_bundle_in_use_is_counted() {
     let mut bench = Bench::start(provisioned(), LINK_KEY);
     assert_eq!(upload(&mut bench, &shipped()), Progress::Done);
     assert_eq!(done(&mut bench, &Request::Activate { slot: 0 }), Ok(()));
-    (0..30_000).for_each(|_| bench.round());
+    // Three quarters of the bundle's frame period, at 200 microseconds a round.
+    (0..375).for_each(|_| bench.round());
     let rehashes = bench.ask(&Request::ReadStatus, |reply| match reply {
         Reply::Status(status) => status.rehashes,
         other => panic!("{other:?}"),

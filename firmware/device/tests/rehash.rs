@@ -2,7 +2,7 @@
 
 use gradgate_bundle::manifest::PREFIX_BYTES;
 use gradgate_bundle::signature::VerifyingKey;
-use gradgate_device::rehash::{PASS_US, Rehash};
+use gradgate_device::rehash::{PASS_US_MAX, Rehash};
 use gradgate_device::sim::{SIM_CLASS, sim_bundle, sim_key};
 use gradgate_device::verify::{Admitted, Trust};
 
@@ -19,9 +19,9 @@ fn admitted(bundle: &[u8]) -> Admitted {
 
 /// Whether a pass of this length, a round each `round_us`, finds the bundle whole.
 fn pass(bundle: &[u8], admitted: &Admitted, round_us: u64) -> bool {
-    let mut rehash = Rehash::new(0);
+    let mut rehash = Rehash::new(0, u32::MAX);
     let mut now_us = 0;
-    while rehash.found_whole() == 0 && now_us <= 2 * PASS_US {
+    while rehash.found_whole() == 0 && now_us <= 2 * PASS_US_MAX {
         if !rehash.step(now_us, admitted, bundle) {
             return false;
         }
@@ -42,5 +42,32 @@ fn one_wrong_bit_anywhere_is_found_within_a_pass() {
         let mut wrong = bundle.clone();
         wrong[at] ^= 1 << (at % 8);
         assert!(!pass(&wrong, &admitted, 50_000), "byte {at}");
+    }
+}
+
+#[test]
+fn a_bit_that_changes_at_any_time_is_found_within_two_frame_periods() {
+    const PERIOD_US: u64 = 50_000;
+    // A verdict of a tenth of it in every round.
+    const ROUND_US: u64 = PERIOD_US / 10;
+    let bundle = sim_bundle(9000, 1, SIM_CLASS, &sim_key());
+    let admitted = admitted(&bundle);
+    for at in (PREFIX_BYTES..bundle.len()).step_by(97) {
+        for changes_us in (0..12).map(|round| round * ROUND_US) {
+            let mut memory = bundle.clone();
+            let mut rehash = Rehash::new(0, PERIOD_US as u32);
+            let mut now_us = 0;
+            loop {
+                if now_us == changes_us {
+                    memory[at] ^= 4;
+                }
+                if !rehash.step(now_us, &admitted, &memory) {
+                    break;
+                }
+                now_us += ROUND_US;
+                let late = now_us.saturating_sub(changes_us);
+                assert!(late < 2 * PERIOD_US, "byte {at}, changed at {changes_us}");
+            }
+        }
     }
 }
