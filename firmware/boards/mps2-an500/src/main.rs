@@ -14,6 +14,8 @@ mod crash;
 mod flash;
 mod memory;
 mod pin;
+#[cfg(feature = "provoke")]
+mod provoke;
 mod registers;
 mod stack;
 mod uart;
@@ -41,15 +43,24 @@ impl Board for An500 {
         self.0.now_us()
     }
     fn read(&mut self, bytes: &mut [u8]) -> usize {
-        self.0.read(bytes)
+        let count = self.0.read(bytes);
+        #[cfg(feature = "provoke")]
+        provoke::heard(count);
+        count
     }
     fn write(&mut self, bytes: &[u8]) -> usize {
+        #[cfg(feature = "provoke")]
+        if provoke::is_mute() {
+            return 0;
+        }
         self.0.write(bytes)
     }
     fn set_pin(&mut self, level: Level) {
         self.0.set_pin(level);
     }
     fn feed_watchdog(&mut self) {
+        #[cfg(feature = "provoke")]
+        provoke::act();
         self.0.feed_watchdog();
     }
     fn lost(&mut self) -> u32 {
@@ -84,7 +95,11 @@ fn run(reset: Reset) -> ! {
 
 fn start() -> Option<BoardParts> {
     let peripherals = cortex_m::Peripherals::take()?;
+    #[cfg(feature = "provoke")]
+    provoke::set_float_mode(&peripherals.FPU, provoke::Moment::Before);
     registers::set_float_mode(&peripherals.FPU);
+    #[cfg(feature = "provoke")]
+    provoke::set_float_mode(&peripherals.FPU, provoke::Moment::After);
     Some(Parts {
         clock: clock::start(peripherals.SYST),
         port: uart::start(),

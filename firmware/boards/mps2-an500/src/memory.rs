@@ -31,6 +31,8 @@ struct Once<T>(UnsafeCell<T>);
 // SAFETY: `take` below is the only access, and it succeeds once.
 unsafe impl<T> Sync for Once<T> {}
 
+/// In this order, so that a debugger finds the bundle at its beginning.
+#[repr(C)]
 struct All {
     bundle: Aligned<[u8; MEMORY_BUNDLE_BYTES as usize]>,
     arena: [f32; MEMORY_ARENA_BYTES as usize / 4],
