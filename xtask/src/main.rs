@@ -4,6 +4,7 @@
 //! Depends on no crate of the workspace, so that it builds when they do not.
 
 mod attack_peers;
+mod device;
 mod families;
 mod fuzz;
 mod golden;
@@ -55,8 +56,8 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "qemu",
-        arguments: "[--bundle B.gate [--frame F.bin]]",
-        about: "run the board under QEMU, compare its bits with the host's",
+        arguments: "[--device [--flash F] | --bits N | --bundle B.gate]",
+        about: "boards under QEMU: bits beside the host's, or the whole device by hand",
         run: qemu::run,
     },
     Command {

@@ -1,5 +1,6 @@
 //! `cargo xtask qemu`: the emulated Cortex-M4F board against the host, bit for bit.
 //!
+//! `--device` boots the whole device instead, and `--bits N` compares N frames on it (device.rs).
 //! The board reads a bundle and a frame through semihosting, so one image serves every model. A
 //! case is a folder with `bundle.gate`, `frame.bin` and `expected.txt`, written by the engine on
 //! the host; lines that open with `#` are not compared. Counts are instructions, never cycles; a
@@ -14,7 +15,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::process::{self, End};
 use crate::stage::{Outcome, Stage};
-use crate::{repo, setup, size, test};
+use crate::{device, repo, setup, size, test};
 
 /// The board's package and binary.
 pub const PACKAGE: &str = "gradgate-mps2-an386";
@@ -47,6 +48,10 @@ enum Request {
     One(Case),
     /// The table of kernels.
     Kernels,
+    /// The whole device, by hand, with this flash.
+    Device(Option<PathBuf>),
+    /// The bits of so many frames on the whole device.
+    Bits(String),
 }
 
 /// What a run is given.
@@ -63,8 +68,14 @@ pub fn run(args: &[String]) -> Result<bool> {
     if !process::is_installed(EMULATOR) {
         bail!("no {EMULATOR}: run `cargo xtask setup`");
     }
+    match request {
+        Request::Device(flash) => return device::boot(flash.as_deref()),
+        Request::Bits(frames) => return device::bits(&frames),
+        Request::All | Request::One(_) | Request::Kernels => {}
+    }
     let image = build()?;
     let cases = match request {
+        Request::Device(_) | Request::Bits(_) => return Ok(false),
         Request::Kernels => return kernels(&image.with_file_name(KERNELS)),
         Request::One(case) => vec![case],
         Request::All => write_cases()?,
@@ -152,8 +163,16 @@ fn image() -> PathBuf {
     repo::boards_target().join(TARGET).join("release").join(PACKAGE)
 }
 
-fn cases_folder() -> PathBuf {
+/// Where the cases are.
+pub fn cases_folder() -> PathBuf {
     repo::target().join("board-cases")
+}
+
+/// What writes the cases, where no stage before did.
+pub fn missing_cases() -> Option<Command> {
+    let mut writer = Command::new("cargo");
+    writer.args(CASE_WRITER).arg(cases_folder()).current_dir(repo::root());
+    (!cases_folder().is_dir()).then_some(writer)
 }
 
 fn write_cases() -> Result<Vec<Case>> {
@@ -272,6 +291,14 @@ fn parse(args: &[String]) -> Result<Request> {
     if args == ["--kernels"] {
         return Ok(Request::Kernels);
     }
+    match args {
+        [device] if device == "--device" => return Ok(Request::Device(None)),
+        [device, option, file] if device == "--device" && option == "--flash" => {
+            return Ok(Request::Device(Some(file.into())));
+        }
+        [bits, frames] if bits == "--bits" => return Ok(Request::Bits(frames.clone())),
+        _ => {}
+    }
     let (mut bundle, mut frame) = (None, None);
     let mut rest = args.iter();
     while let Some(option) = rest.next() {
@@ -280,7 +307,10 @@ fn parse(args: &[String]) -> Result<Request> {
             "--bundle" => bundle = Some(PathBuf::from(value)),
             "--frame" => frame = Some(PathBuf::from(value)),
             other => {
-                bail!("qemu takes --kernels, or --bundle FILE and --frame FILE, not '{other}'")
+                bail!(
+                    "qemu takes --kernels, --device, --bits N, or --bundle FILE and --frame FILE, \
+                     not '{other}'"
+                )
             }
         }
     }
@@ -332,7 +362,11 @@ mod tests {
         let request = parse(&words("--bundle a --frame b")).expect("valid");
         assert_eq!(request, Request::One(case));
         assert_eq!(parse(&words("--kernels")).expect("valid"), Request::Kernels);
-        for bad in ["--frame b", "--bundle", "--image x", "--kernels x"] {
+        let kept = Request::Device(Some("f".into()));
+        assert_eq!(parse(&words("--device")).expect("valid"), Request::Device(None));
+        assert_eq!(parse(&words("--device --flash f")).expect("valid"), kept);
+        assert_eq!(parse(&words("--bits 7")).expect("valid"), Request::Bits("7".to_owned()));
+        for bad in ["--device --flash", "--frame b", "--bundle", "--image x", "--kernels x"] {
             assert!(parse(&words(bad)).is_err(), "{bad}");
         }
         assert_eq!(parse(&[]).expect("valid"), Request::All);

@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::stage::{self, Outcome, Report, Stage};
-use crate::{no_panic, oracle, peers, process, qemu, repo, setup, tidy};
+use crate::{device, no_panic, oracle, peers, process, qemu, repo, setup, tidy};
 
 /// Crates that run on a device.
 const DEVICE_CRATES: [&str; 6] = [
@@ -46,6 +46,7 @@ const STAGES: &[Entry] = &[
     ("fetch", false, fetch_stage),
     ("lab", false, lab_stage),
     ("board in QEMU", false, qemu::stage),
+    ("device in QEMU", false, device::stage),
     ("python oracles", true, oracle::stage),
     ("peers", true, peers::stage),
     ("dependencies", true, deny_stage),
