@@ -3,7 +3,7 @@
 mod common;
 
 use common::tally::Tally;
-use common::{Case, Flaw, RESNET_8_BYTES, SCRIPTS, STARTS, Script, Start, layout, sizes};
+use common::{Case, Flaw, ONE_OF, RESNET_8_BYTES, SCRIPTS, STARTS, Script, Start, layout, sizes};
 use gradgate_device::flash::Layout;
 use gradgate_device::sim::Torn;
 
@@ -18,7 +18,7 @@ fn sweep(starts: &[Start]) {
     let mut tally = Tally::default();
     for &start in starts {
         for script in SCRIPTS {
-            tally.sweep(&case(layout, start, script, 513), Flaw::None, 0, 2);
+            tally.sweep(&case(layout, start, script, 513), Flaw::None, 0, 2 * ONE_OF);
         }
     }
     eprintln!("{} cuts", tally.cuts);
@@ -47,7 +47,7 @@ fn awkward_lengths_are_survived() {
     let mut tally = Tally::default();
     for size in sizes(&layout) {
         for start in [Start::ConfirmedA, Start::ConfirmedB] {
-            tally.sweep(&case(layout, start, Script::Confirm, size), Flaw::None, 0, 7);
+            tally.sweep(&case(layout, start, Script::Confirm, size), Flaw::None, 0, 5 * ONE_OF);
         }
     }
     eprintln!("{} cuts", tally.cuts);
@@ -60,7 +60,7 @@ fn several_cuts_in_a_row_are_survived() {
     let mut tally = Tally::default();
     for start in STARTS {
         for script in [Script::Confirm, Script::Revert] {
-            tally.spread(&Case { seed: 7, ..case(layout, start, script, 513) }, 30);
+            tally.spread(&Case { seed: 7, ..case(layout, start, script, 513) }, 30 / ONE_OF);
         }
     }
     eprintln!("{} cuts, {} runs of several", tally.cuts, tally.runs);
@@ -74,7 +74,7 @@ fn pairs_of_cuts_are_survived() {
     let mut tally = Tally::default();
     for start in [Start::Blank, Start::ConfirmedA] {
         let case = Case { old_bytes: 320, ..case(layout, start, Script::Confirm, 320) };
-        tally.pairs(&case, (17, 19));
+        tally.pairs(&case, (17 * ONE_OF as usize, 19));
     }
     eprintln!("{} pairs of cuts", tally.runs);
     tally.assert_whole();
@@ -102,7 +102,7 @@ fn what_a_start_finds_stays() {
         for script in [Script::Confirm, Script::Revert, Script::Erase] {
             let case = case(layout, start, script, 513);
             let flash = case.prepare();
-            for operation in 0..case.operations(&flash, Flaw::None) {
+            for operation in (0..case.operations(&flash, Flaw::None)).step_by(ONE_OF as usize) {
                 if let Err(error) = case.stays(&flash, (operation, Torn::Unstable)) {
                     broken.push(format!("{operation}, {start:?}, {script:?}: {error}"));
                 }
