@@ -1,5 +1,5 @@
-//! The whole-system simulation by any number of seeds, `-- --seeds 1000 [--from S] [--rounds N]`, or
-//! one of them in words, `-- --seed S --verbose`. Exit status 1 for a broken promise.
+//! The whole-system simulation by any number of seeds, `-- --seeds 1000 [--from S] [--rounds N]`,
+//! or one of them in words, `-- --seed S --verbose`. Exit status 1 for a broken promise.
 
 #![allow(missing_docs)]
 
