@@ -11,7 +11,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::stage::{Outcome, Stage};
-use crate::{process, qemu, repo, setup, size, test};
+use crate::{no_panic, process, qemu, repo, setup, size, test};
 
 /// The board's package and binary.
 pub const PACKAGE: &str = "gradgate-mps2-an500";
@@ -97,6 +97,10 @@ pub fn stage(stage: &Stage) -> Result<Outcome> {
         return Ok(outcome);
     }
     stage.note(&size::table(PACKAGE, size::read(&image())?))?;
+    let panics = no_panic::unknown_callers(&image())?;
+    if !panics.is_empty() {
+        return Ok(Outcome::Failed(format!("can panic:\n    {}", panics.join("\n    "))));
+    }
     let mut commands = Vec::from_iter(qemu::missing_cases());
     let mut program = Command::new("cargo");
     program.args(PROGRAM).arg(image()).arg(provoke_image()).arg(qemu::cases_folder());

@@ -3,6 +3,8 @@
 
 use gradgate_link::message::{Evidence, HISTOGRAM_BINS, Judged};
 
+use crate::copy;
+
 /// Closings of the gate that are kept.
 pub const EVENTS_KEPT: usize = 8;
 
@@ -82,7 +84,11 @@ impl<'m> History<'m> {
         let start = self.part_bytes.saturating_mul(place.saturating_add(1));
         let end = start.saturating_add(self.part_bytes);
         if end <= self.memory.len() && self.part_bytes > 0 {
-            self.memory.copy_within(..self.part_bytes, start);
+            // Parts do not overlap: the first is the last frame.
+            let (last, kept) = self.memory.split_at_mut(self.part_bytes.min(self.memory.len()));
+            let from = start.saturating_sub(last.len());
+            let part = kept.get_mut(from..).unwrap_or_default();
+            copy(part, last);
             if let Some(closing) = self.closings.get_mut(place) {
                 *closing = Some(Closing { number, time_us, reason, frame });
             }

@@ -14,6 +14,7 @@ use gradgate_link::upload::Receiver;
 
 use crate::board::{Board, Description};
 use crate::camera::{Geometry, Stamp};
+use crate::copy;
 use crate::flash::Flash;
 use crate::history::Histogram;
 use crate::judge::{Running, judge_frame, judge_unfit, unknown};
@@ -294,7 +295,7 @@ impl Session {
                 let memory = judging.pipeline.frame_mut();
                 let place = memory.get_mut(offset as usize..next as usize).filter(|_| wanted);
                 let Some(place) = place else { return Reply::Refused(Refusal::Range) };
-                place.copy_from_slice(bytes);
+                copy(place, bytes);
             }
         }
         if next < total {

@@ -41,6 +41,7 @@ use core::fmt;
 
 use gradgate_bundle::signature::VerifyingKey;
 
+use crate::copy;
 use crate::flash::{Flash, Layout};
 use crate::journal::{Health, Journal, JournalError};
 use crate::record::{Record, State, sealed, unsealed};
@@ -64,7 +65,7 @@ impl Name {
     /// `None` for a name that is too long.
     pub fn new(name: &str) -> Option<Self> {
         let mut bytes = [0; NAME_BYTES_MAX];
-        bytes.get_mut(..name.len())?.copy_from_slice(name.as_bytes());
+        copy(bytes.get_mut(..name.len())?, name.as_bytes());
         Some(Self { bytes, length: name.len() as u8 })
     }
 

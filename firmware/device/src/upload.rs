@@ -7,6 +7,7 @@
 
 use gradgate_bundle::manifest::PREFIX_BYTES;
 
+use crate::copy;
 use crate::flash::{Flash, FlashError, Region, WORD_BYTES_MAX};
 use crate::record::{Slot, SlotState};
 use crate::slots::{SlotError, Slots};
@@ -148,14 +149,15 @@ impl<F: Flash> Slots<F> {
         let word = self.layout.word_bytes();
         let mut rest = bytes;
         while !rest.is_empty() {
-            let start = upload.position.next_multiple_of(word);
+            let next = upload.position.checked_next_multiple_of(word);
+            let start = next.unwrap_or(upload.position);
             let start = if start == upload.position { start } else { start.saturating_sub(word) };
             let filled = upload.position.saturating_sub(start);
             let taken = rest.len().min(word.saturating_sub(filled) as usize);
             let (now, later) = rest.split_at_checked(taken).ok_or(FlashError::Program)?;
             let end = (filled as usize).saturating_add(taken);
             let place = upload.tail.get_mut(filled as usize..end).ok_or(FlashError::Program)?;
-            place.copy_from_slice(now);
+            copy(place, now);
             rest = later;
             upload.position = upload.position.saturating_add(taken as u32);
             if end == word as usize || upload.position == total {
@@ -196,7 +198,7 @@ impl<F: Flash> Slots<F> {
             let (now, later) = core::mem::take(&mut rest)
                 .split_at_mut_checked(block.len())
                 .ok_or(FlashError::Read)?;
-            now.copy_from_slice(block);
+            copy(now, block);
             rest = later;
             Ok::<(), FlashError>(())
         })?;

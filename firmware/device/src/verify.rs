@@ -11,6 +11,7 @@ use gradgate_bundle::error::{ParseError, VerifyError};
 use gradgate_bundle::manifest::{DeviceClass, Manifest, PREFIX_BYTES, check_device_class};
 use gradgate_bundle::signature::{StreamCheck, Verified, VerifiedManifest, VerifyingKey};
 
+use crate::copy;
 use crate::flash::{Flash, FlashError, Layout, Region};
 use crate::record::{Identity, Slot};
 
@@ -207,7 +208,7 @@ pub(crate) fn blocks<F: Flash, E: From<FlashError>>(
     while offset < end {
         let wanted = end.saturating_sub(offset).min(BLOCK_BYTES as u32);
         // A region holds whole words, so that the last one is inside.
-        let whole = wanted.next_multiple_of(layout.word_bytes());
+        let whole = wanted.checked_next_multiple_of(layout.word_bytes()).unwrap_or(wanted);
         let mut block = [0; BLOCK_BYTES];
         let words = block.get_mut(..whole as usize).ok_or(FlashError::Read)?;
         flash.read(region.at(offset), words)?;
@@ -254,7 +255,7 @@ impl<F: Flash> SlotBundle<'_, F> {
             let (now, later) = core::mem::take(&mut rest)
                 .split_at_mut_checked(block.len())
                 .ok_or(Refusal::Length { bytes })?;
-            now.copy_from_slice(block);
+            copy(now, block);
             rest = later;
             Ok::<(), Refusal>(())
         })?;

@@ -6,7 +6,7 @@
 use core::cell::RefCell;
 use core::convert::Infallible;
 
-use cortex_m::interrupt::{self, Mutex};
+use cortex_m::interrupt::{self, CriticalSection, Mutex};
 use cortex_m::peripheral::NVIC;
 use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
 
@@ -73,7 +73,8 @@ pub fn start() -> Uart {
 /// The interrupt: takes what is there while there is room.
 pub fn received() {
     interrupt::free(|token| {
-        let mut arrived = ARRIVED.borrow(token).borrow_mut();
+        // Never taken twice: no interrupt comes in between. Without a panic all the same.
+        let Ok(mut arrived) = ARRIVED.borrow(token).try_borrow_mut() else { return };
         arrived.take();
         if arrived.length == BUFFER_BYTES {
             // `read` lets it come again.
@@ -84,13 +85,21 @@ pub fn received() {
 
 /// Bytes that the UART lost since the last call.
 pub fn lost() -> u32 {
-    interrupt::free(|token| core::mem::take(&mut ARRIVED.borrow(token).borrow_mut().lost))
+    interrupt::free(|token| {
+        let arrived = ARRIVED.borrow(token).try_borrow_mut();
+        arrived.map_or(0, |mut arrived| core::mem::take(&mut arrived.lost))
+    })
+}
+
+/// Bytes that nobody took yet.
+fn waiting(token: &CriticalSection) -> usize {
+    ARRIVED.borrow(token).try_borrow().map_or(0, |arrived| arrived.length)
 }
 
 /// Sleeps until something happens, unless bytes wait.
 pub fn sleep() {
     interrupt::free(|token| {
-        if ARRIVED.borrow(token).borrow().length == 0 {
+        if waiting(token) == 0 {
             // An interrupt that is pending ends it at once, and is served after this section.
             cortex_m::asm::wfi();
         }
@@ -121,7 +130,7 @@ impl ErrorType for Uart {
 
 impl ReadReady for Uart {
     fn read_ready(&mut self) -> Result<bool, Infallible> {
-        Ok(interrupt::free(|token| ARRIVED.borrow(token).borrow().length > 0))
+        Ok(interrupt::free(|token| waiting(token) > 0))
     }
 }
 
@@ -135,7 +144,7 @@ impl Read for Uart {
     /// Takes what has arrived; waits for nothing.
     fn read(&mut self, bytes: &mut [u8]) -> Result<usize, Infallible> {
         let count = interrupt::free(|token| {
-            let mut arrived = ARRIVED.borrow(token).borrow_mut();
+            let Ok(mut arrived) = ARRIVED.borrow(token).try_borrow_mut() else { return 0 };
             let count = bytes.len().min(arrived.length);
             for place in bytes.iter_mut().take(count) {
                 *place = arrived.bytes.get(arrived.first).copied().unwrap_or(0);
