@@ -1,4 +1,4 @@
-//! `cargo xtask qemu`: the emulated Cortex-M4F board against the host, bit for bit.
+//! `cargo xtask qemu`: one image on an emulated Cortex-M4F and M7 against the host, bit for bit.
 //!
 //! `--device` boots the whole device instead, and `--bits N` compares N frames on it (device.rs).
 //! The board reads a bundle and a frame through semihosting, so one image serves every model. A
@@ -22,6 +22,8 @@ pub const PACKAGE: &str = "gradgate-mps2-an386";
 /// What it is built for.
 pub const TARGET: &str = "thumbv7em-none-eabihf";
 const EMULATOR: &str = "qemu-system-arm";
+/// The machines that a case runs on: a Cortex-M4F and a Cortex-M7, whose memories lie alike.
+const MACHINES: [&str; 2] = ["mps2-an386", "mps2-an500"];
 /// One frame of ResNet-20 takes some ten seconds of emulation.
 const RUN_LIMIT: Duration = Duration::from_secs(300);
 /// Instructions that a case's frame may take: some of these are for growth, none for a kernel that
@@ -81,12 +83,12 @@ pub fn run(args: &[String]) -> Result<bool> {
         Request::All => write_cases()?,
     };
     let mut good = true;
-    for case in cases {
-        let output = execute(&image, &case)?;
+    for (machine, case) in on_machines(&cases) {
+        let output = execute(machine, &image, case)?;
         match case.expected {
             // A person asked for this one.
             None => print!("{}", output.text),
-            Some(_) => println!("{}", summary(&case, &output)),
+            Some(_) => println!("{machine}, {}", summary(case, &output)),
         }
         good &= output.verdict.is_none();
         if let Some(difference) = output.verdict {
@@ -99,9 +101,15 @@ pub fn run(args: &[String]) -> Result<bool> {
 /// Prints instructions per multiply-add of each convolution kernel.
 fn kernels(image: &Path) -> Result<bool> {
     let semihosting = "enable=on,target=native,arg=kernels";
-    let (end, text) = process::run_captured(&mut emulator(image, semihosting), RUN_LIMIT)?;
+    let (end, text) =
+        process::run_captured(&mut emulator(MACHINES[0], image, semihosting), RUN_LIMIT)?;
     print!("{text}");
     Ok(matches!(end, End::Exited(status) if status.success()))
+}
+
+/// Every case on every machine.
+fn on_machines(cases: &[Case]) -> impl Iterator<Item = (&'static str, &Case)> {
+    MACHINES.into_iter().flat_map(move |machine| cases.iter().map(move |case| (machine, case)))
 }
 
 /// The case's name and the board's remarks.
@@ -135,12 +143,12 @@ pub fn stage(stage: &Stage) -> Result<Outcome> {
     let sizes = size::read(&image())?;
     stage.note(&size::table(PACKAGE, sizes))?;
     let mut failures = Vec::from_iter(size::excess(sizes));
-    for case in find_cases(&cases_folder())? {
-        let output = execute(&image(), &case)?;
-        stage.note(&format!("{}\n", summary(&case, &output)))?;
+    for (machine, case) in on_machines(&find_cases(&cases_folder())?) {
+        let output = execute(machine, &image(), case)?;
+        stage.note(&format!("{machine}, {}\n", summary(case, &output)))?;
         if let Some(difference) = output.verdict {
             stage.note(&output.text)?;
-            failures.push(format!("{}: {difference}", case.bundle.display()));
+            failures.push(format!("{machine}, {}: {difference}", case.bundle.display()));
         }
     }
     match failures.is_empty() {
@@ -216,14 +224,14 @@ struct Output {
     verdict: Option<String>,
 }
 
-fn execute(image: &Path, case: &Case) -> Result<Output> {
+fn execute(machine: &str, image: &Path, case: &Case) -> Result<Output> {
     let expected = match &case.expected {
         Some(file) => {
             Some(fs::read_to_string(file).with_context(|| format!("{}", file.display()))?)
         }
         None => None,
     };
-    let mut emulator = emulator(image, &semihosting(case)?);
+    let mut emulator = emulator(machine, image, &semihosting(case)?);
     let (end, text) = process::run_captured(&mut emulator, RUN_LIMIT)?;
     let verdict = match end {
         End::TimedOut => Some(format!("no end within {} s", RUN_LIMIT.as_secs())),
@@ -259,9 +267,9 @@ fn semihosting(case: &Case) -> Result<String> {
     Ok(semihosting)
 }
 
-fn emulator(image: &Path, semihosting: &str) -> Command {
+fn emulator(machine: &str, image: &Path, semihosting: &str) -> Command {
     let mut emulator = Command::new(EMULATOR);
-    emulator.args(["-M", "mps2-an386", "-display", "none", "-monitor", "none", "-serial", "none"]);
+    emulator.args(["-M", machine, "-display", "none", "-monitor", "none", "-serial", "none"]);
     // One instruction a nanosecond of the board's clock: the count is exact and repeatable.
     emulator.args(["-icount", "shift=0", "-semihosting-config", semihosting]);
     emulator.arg("-kernel").arg(image);
