@@ -39,10 +39,12 @@ fn deed(request: &Request<'_>) -> Option<Deed> {
     })
 }
 
+/// A hello after a hello that was lost is offered the same session, so that its numbers may stand
+/// for two commands, of which one arrives.
 struct Issued {
     session: u64,
     sequence: u32,
-    deed: Deed,
+    deed: Option<Deed>,
     spent: bool,
 }
 
@@ -88,9 +90,11 @@ impl Ledger {
             return None;
         }
         let (session, sequence) = (packet.session, packet.sequence);
-        let known = |issued: &Issued| (issued.session, issued.sequence) == (session, sequence);
         let request: Request<'_> = message(packet.body)?;
-        let deed = deed(&request)?;
+        let deed = deed(&request);
+        let known = |issued: &Issued| {
+            (issued.session, issued.sequence, issued.deed) == (session, sequence, deed)
+        };
         if self.issued.iter().any(known) {
             return None;
         }
@@ -98,7 +102,7 @@ impl Ledger {
             self.announced = Some(prefix.to_vec());
         }
         self.issued.push(Issued { session, sequence, deed, spent: false });
-        Some(deed)
+        deed
     }
 
     /// A frame that the device sends.
@@ -118,18 +122,11 @@ impl Ledger {
                 self.answered.push((session, sequence));
                 // A command of this session was taken: the ones before are over.
                 self.issued.retain(|issued| issued.session >= session);
-                let known =
-                    |issued: &&mut Issued| (issued.session, issued.sequence) == (session, sequence);
                 let refused = matches!(reply, Reply::Refused(_));
                 if !refused {
                     self.swap(session, sequence);
                 }
-                let open = self.issued.iter_mut().find(known).filter(|issued| !issued.spent);
-                let deed = open.map(|issued| {
-                    // A restart comes after its answer.
-                    issued.spent = refused || issued.deed != Deed::Reboot;
-                    issued.deed
-                });
+                let deed = self.answer(session, sequence, refused);
                 said.push(Said::Answer(deed, refused));
                 if let Reply::Judged(judged) = reply {
                     said.push(Said::Judged(judged));
@@ -145,6 +142,20 @@ impl Ledger {
         said
     }
 
+    /// Ends the command that is answered; what it asked for, unless it was seen to be done.
+    fn answer(&mut self, session: u64, sequence: u32, refused: bool) -> Option<Deed> {
+        let known = |issued: &&mut Issued| (issued.session, issued.sequence) == (session, sequence);
+        let mut undone = None;
+        let mut done = false;
+        for issued in self.issued.iter_mut().filter(known) {
+            done |= issued.spent || issued.deed.is_none();
+            undone = issued.deed;
+            // A restart comes after its answer.
+            issued.spent = refused || issued.deed != Some(Deed::Reboot);
+        }
+        undone.filter(|_| !done)
+    }
+
     /// What was asked in one session and again in the next may have been done in either: the one
     /// that is answered was it.
     fn swap(&mut self, session: u64, sequence: u32) {
@@ -154,6 +165,9 @@ impl Ledger {
             return;
         };
         let deed = self.issued[this].deed;
+        if deed.is_none() {
+            return;
+        }
         let other = self.issued.iter().position(|issued| {
             issued.spent && issued.deed == deed && !self.answered.contains(&numbers(issued))
         });
@@ -164,7 +178,7 @@ impl Ledger {
 
     /// Whether it was asked for and not done.
     pub fn is_open(&self, deed: Deed) -> bool {
-        self.issued.iter().any(|issued| issued.deed == deed && !issued.spent)
+        self.issued.iter().any(|issued| issued.deed == Some(deed) && !issued.spent)
     }
 
     /// The device did something.
@@ -172,7 +186,7 @@ impl Ledger {
     /// # Errors
     /// Nobody asked for it, or not once more.
     pub fn spend(&mut self, deed: Deed) -> Result<(), String> {
-        let open = |issued: &&mut Issued| issued.deed == deed && !issued.spent;
+        let open = |issued: &&mut Issued| issued.deed == Some(deed) && !issued.spent;
         // The newest: what was asked in a session before is asked again in the next.
         match self.issued.iter_mut().rev().find(open) {
             Some(issued) => {

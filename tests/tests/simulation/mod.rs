@@ -370,6 +370,12 @@ impl World {
         if !self.act(board, now_ms) {
             return Ok(false);
         }
+        if !self.finishing && self.random.below(1500) == 0 {
+            // In the middle of whatever the operator does.
+            let ms = 1 + self.random.below(1400);
+            self.trace.say(self.now_us(), || format!("the cable is out for {ms} ms"));
+            self.cable.pull(now_ms + ms);
+        }
         let busy = !said.is_empty() || !board.to_device.is_empty();
         self.pass(board, busy, until_ms);
         self.checker.pin(board)?;
