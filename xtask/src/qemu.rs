@@ -22,8 +22,23 @@ pub const PACKAGE: &str = "gradgate-mps2-an386";
 /// What it is built for.
 pub const TARGET: &str = "thumbv7em-none-eabihf";
 const EMULATOR: &str = "qemu-system-arm";
-/// The machines that a case runs on: a Cortex-M4F and a Cortex-M7, whose memories lie alike.
-const MACHINES: [&str; 2] = ["mps2-an386", "mps2-an500"];
+/// What it is built for on a Cortex-M55, without Helium.
+const TARGET_ARMV8: &str = "thumbv8m.main-none-eabihf";
+
+/// A machine that a case runs on.
+#[derive(Clone, Copy)]
+struct Machine {
+    /// Its name in QEMU.
+    name: &'static str,
+    target: &'static str,
+}
+
+/// Cortex-M4F and M7, whose memories lie alike, and M55, whose image is another.
+const MACHINES: [Machine; 3] = [
+    Machine { name: "mps2-an386", target: TARGET },
+    Machine { name: "mps2-an500", target: TARGET },
+    Machine { name: "mps3-an547", target: TARGET_ARMV8 },
+];
 /// One frame of ResNet-20 takes some ten seconds of emulation.
 const RUN_LIMIT: Duration = Duration::from_secs(300);
 /// Instructions that a case's frame may take: some of these are for growth, none for a kernel that
@@ -84,11 +99,11 @@ pub fn run(args: &[String]) -> Result<bool> {
     };
     let mut good = true;
     for (machine, case) in on_machines(&cases) {
-        let output = execute(machine, &image, case)?;
+        let output = execute(machine, case)?;
         match case.expected {
             // A person asked for this one.
             None => print!("{}", output.text),
-            Some(_) => println!("{machine}, {}", summary(case, &output)),
+            Some(_) => println!("{}, {}", machine.name, summary(case, &output)),
         }
         good &= output.verdict.is_none();
         if let Some(difference) = output.verdict {
@@ -102,13 +117,13 @@ pub fn run(args: &[String]) -> Result<bool> {
 fn kernels(image: &Path) -> Result<bool> {
     let semihosting = "enable=on,target=native,arg=kernels";
     let (end, text) =
-        process::run_captured(&mut emulator(MACHINES[0], image, semihosting), RUN_LIMIT)?;
+        process::run_captured(&mut emulator(MACHINES[0].name, image, semihosting), RUN_LIMIT)?;
     print!("{text}");
     Ok(matches!(end, End::Exited(status) if status.success()))
 }
 
 /// Every case on every machine.
-fn on_machines(cases: &[Case]) -> impl Iterator<Item = (&'static str, &Case)> {
+fn on_machines(cases: &[Case]) -> impl Iterator<Item = (Machine, &Case)> {
     MACHINES.into_iter().flat_map(move |machine| cases.iter().map(move |case| (machine, case)))
 }
 
@@ -136,19 +151,20 @@ pub fn stage(stage: &Stage) -> Result<Outcome> {
     clear(&cases_folder())?;
     let mut writer = Command::new("cargo");
     writer.args(CASE_WRITER).arg(cases_folder()).current_dir(repo::root());
-    let outcome = stage.run(&mut [board_build(), writer])?;
+    let outcome = stage.run(&mut [board_build(TARGET), board_build(TARGET_ARMV8), writer])?;
     if outcome != Outcome::Passed {
         return Ok(outcome);
     }
-    let sizes = size::read(&image())?;
+    let sizes = size::read(&image(TARGET))?;
     stage.note(&size::table(PACKAGE, sizes))?;
     let mut failures = Vec::from_iter(size::excess(sizes));
     for (machine, case) in on_machines(&find_cases(&cases_folder())?) {
-        let output = execute(machine, &image(), case)?;
-        stage.note(&format!("{machine}, {}\n", summary(case, &output)))?;
+        let output = execute(machine, case)?;
+        stage.note(&format!("{}, {}\n", machine.name, summary(case, &output)))?;
         if let Some(difference) = output.verdict {
             stage.note(&output.text)?;
-            failures.push(format!("{machine}, {}: {difference}", case.bundle.display()));
+            let name = machine.name;
+            failures.push(format!("{name}, {}: {difference}", case.bundle.display()));
         }
     }
     match failures.is_empty() {
@@ -159,16 +175,25 @@ pub fn stage(stage: &Stage) -> Result<Outcome> {
 
 /// Builds the board and returns its image.
 pub fn build() -> Result<PathBuf> {
-    setup::step(&mut board_build())?;
-    Ok(image())
+    setup::step(&mut board_build(TARGET_ARMV8))?;
+    setup::step(&mut board_build(TARGET))?;
+    Ok(image(TARGET))
 }
 
-fn board_build() -> Command {
-    test::boards_cargo(&["build", "--release", "--locked", "--package", PACKAGE])
+fn board_build(target: &str) -> Command {
+    test::boards_cargo(&[
+        "build",
+        "--release",
+        "--locked",
+        "--package",
+        PACKAGE,
+        "--target",
+        target,
+    ])
 }
 
-fn image() -> PathBuf {
-    repo::boards_target().join(TARGET).join("release").join(PACKAGE)
+fn image(target: &str) -> PathBuf {
+    repo::boards_target().join(target).join("release").join(PACKAGE)
 }
 
 /// Where the cases are.
@@ -224,14 +249,14 @@ struct Output {
     verdict: Option<String>,
 }
 
-fn execute(machine: &str, image: &Path, case: &Case) -> Result<Output> {
+fn execute(machine: Machine, case: &Case) -> Result<Output> {
     let expected = match &case.expected {
         Some(file) => {
             Some(fs::read_to_string(file).with_context(|| format!("{}", file.display()))?)
         }
         None => None,
     };
-    let mut emulator = emulator(machine, image, &semihosting(case)?);
+    let mut emulator = emulator(machine.name, &image(machine.target), &semihosting(case)?);
     let (end, text) = process::run_captured(&mut emulator, RUN_LIMIT)?;
     let verdict = match end {
         End::TimedOut => Some(format!("no end within {} s", RUN_LIMIT.as_secs())),

@@ -1,7 +1,7 @@
 //! Counts instructions: under `qemu -icount shift=0` one instruction takes one nanosecond of the
-//! board's clock, which SysTick counts at 25 MHz.
+//! board's clock, which SysTick counts at 25 MHz, or 32 MHz on the mps3-an547.
 //!
-//! These are instructions of the emulator, not cycles of a Cortex-M4F.
+//! These are instructions of the emulator, not cycles of any core.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -11,8 +11,8 @@ use cortex_m_rt::exception;
 
 /// SysTick counts down from here: its largest value.
 const RELOAD: u32 = 0x00FF_FFFF;
-/// Instructions a tick, at one instruction a nanosecond and 25 MHz.
-const INSTRUCTIONS_PER_TICK: u64 = 40;
+/// Instructions in four ticks, at one instruction a nanosecond.
+const INSTRUCTIONS_PER_4_TICKS: u64 = if cfg!(mps3_an547) { 125 } else { 160 };
 
 static WRAPS: AtomicU32 = AtomicU32::new(0);
 
@@ -36,7 +36,8 @@ pub fn instructions() -> u64 {
         // A wrap in between would pair the old count with the new ticks.
         if wraps == WRAPS.load(Ordering::SeqCst) {
             return (u64::from(wraps) * (u64::from(RELOAD) + 1) + u64::from(ticks))
-                * INSTRUCTIONS_PER_TICK;
+                * INSTRUCTIONS_PER_4_TICKS
+                / 4;
         }
     }
 }
