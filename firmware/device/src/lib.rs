@@ -8,7 +8,8 @@
 //! [`settings`] is what a device is given once.
 //! [`camera`] is a source of frames in pieces, [`pipeline`] makes the model's frame of them and
 //! refuses what is [`unfit`]; `arducam` (feature) drives a camera behind a FIFO.
-//! `sim` (feature, host only) is a flash whose power fails at any operation.
+//! `sim` (feature, host only) is a flash whose power fails at any operation, and a whole device
+//! behind a TCP port.
 #![no_std]
 #![cfg_attr(
     not(test),
@@ -23,6 +24,8 @@
 
 #[cfg(feature = "sim")]
 extern crate alloc;
+#[cfg(feature = "sim")]
+extern crate std;
 
 #[cfg(feature = "arducam")]
 pub mod arducam;

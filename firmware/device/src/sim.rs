@@ -15,7 +15,9 @@ use core::ops::Range;
 use crate::flash::{Flash, FlashError, Layout, Region};
 
 mod bundle;
+mod served;
 pub use bundle::{SIM_CLASS, sim_bundle, sim_key};
+pub use served::{SERVED_CAMERA, SERVED_LINK_KEY, Served};
 
 /// How an operation ends that loses power.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -97,6 +97,11 @@ impl LinkArgs {
 }
 
 impl BoardArgs {
+    /// Whether a device or a port was named.
+    pub fn is_named(&self) -> bool {
+        self.device.is_some() || !self.port.is_empty()
+    }
+
     /// Where the device is, whose name may be given instead.
     pub fn address(&self, keyring: &Keyring) -> Result<Address> {
         if let Some(device) = self.device.as_deref().filter(|device| Address::is_address(device)) {

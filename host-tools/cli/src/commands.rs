@@ -21,9 +21,11 @@ mod fit;
 mod flash;
 mod frames;
 mod frontier;
+mod hil;
 mod histogram;
 mod inspect;
 mod keygen;
+mod monitor;
 mod pack;
 mod provision;
 mod references;
@@ -96,6 +98,8 @@ enum Command {
     Devices(devices::Args),
     Provision(provision::Args),
     Flash(flash::Args),
+    Hil(Box<hil::Args>),
+    Monitor(monitor::Args),
     Slots(slots::Args),
     Confirm(confirm::Args),
     Revert(revert::Args),
@@ -136,6 +140,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Devices(args) => devices::run(args),
         Command::Provision(args) => provision::run(args),
         Command::Flash(args) => flash::run(args),
+        Command::Hil(args) => hil::run(*args),
+        Command::Monitor(args) => monitor::run(args),
         Command::Slots(args) => slots::run(args),
         Command::Confirm(args) => confirm::run(args),
         Command::Revert(args) => revert::run(args),

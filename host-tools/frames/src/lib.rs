@@ -29,6 +29,7 @@
 
 mod batch;
 pub mod builtin;
+mod camera;
 mod cifar;
 mod codec;
 mod error;
@@ -55,6 +56,7 @@ pub mod synthetic;
 mod tensors;
 mod write;
 
+pub use camera::camera_bytes;
 pub use codec::{Jpeg, Sampling};
 pub use error::FramesError;
 pub use frames::{Frame, Frames, Pixels, labels, open};

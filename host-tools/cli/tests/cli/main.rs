@@ -16,6 +16,7 @@ mod explain;
 mod frames;
 mod frontier;
 mod gate;
+mod hil;
 mod path;
 mod recorded;
 mod references;
