@@ -271,7 +271,12 @@ impl Session {
         (frame, offset, total): (u32, u32, u32),
         bytes: &[u8],
     ) -> Reply<'static> {
-        self.injecting_until_us = context.board.now_us().saturating_add(INJECTING_US);
+        let now_us = context.board.now_us();
+        if !self.is_injecting(now_us) {
+            // The camera has used the memory of the pieces before.
+            self.incoming = None;
+        }
+        self.injecting_until_us = now_us.saturating_add(INJECTING_US);
         let Some(judging) = context.judging.as_mut() else {
             return Reply::Refused(Refusal::State);
         };

@@ -316,3 +316,19 @@ fn a_bundle_that_does_not_run_is_not_confirmed() {
     assert_eq!(states(&mut bench).1, [SlotState::Trial, SlotState::Empty]);
     assert_eq!(done(&mut bench, &Request::Revert), Ok(()));
 }
+
+#[test]
+fn pieces_too_far_apart_make_no_frame() {
+    let mut bench = Bench::start(provisioned(), LINK_KEY);
+    assert_eq!(upload(&mut bench, &shipped()), Progress::Done);
+    assert_eq!(done(&mut bench, &Request::Activate { slot: 0 }), Ok(()));
+    let pixels = frame(1);
+    let (first, rest) = pixels.split_at(2000);
+    let piece =
+        |offset, bytes| Request::SendFrame { frame: 1, offset, total_bytes: FRAME_BYTES, bytes };
+    assert_eq!(done(&mut bench, &piece(0, first)), Ok(()));
+    // The camera is asked again after a second, and its frame goes into the same memory.
+    (0..6000).for_each(|_| bench.round());
+    assert_eq!(done(&mut bench, &piece(2000, rest)), Err(Refusal::Range));
+    assert_eq!(judge(&mut bench, 2, &frame(2)).frame, 2);
+}
