@@ -173,9 +173,12 @@ impl<'m, B: Board, F: Flash> Device<'m, B, F> {
 impl<'m, B: Board, F: Flash> Core<'m, B, F> {
     /// Sends what waits before a restart: the answer to who asked for it.
     fn drain(&mut self, go_on: &mut impl FnMut(&mut B, &Watch<'m>) -> bool) -> End {
+        let now_us = self.board.now_us();
+        self.watch.close(now_us, Reason::Update);
         self.board.set_pin(Level::Closed);
         while let Some(wire) = self.wire.as_mut().filter(|wire| !wire.is_idle()) {
             wire.flush(&mut self.board, || None);
+            self.board.feed_watchdog();
             if !go_on(&mut self.board, &self.watch) {
                 return End::Stopped;
             }

@@ -18,6 +18,9 @@ use crate::record::{Identity, Slot};
 /// Bytes read from flash at once: whole words of every length.
 pub(crate) const BLOCK_BYTES: usize = 256;
 
+/// How often a bundle is read where its flash cannot be read.
+const LOADS_MAX: u8 = 3;
+
 /// Manifest and signature.
 pub type Prefix = [u8; PREFIX_BYTES];
 
@@ -243,11 +246,24 @@ impl<F: Flash> SlotBundle<'_, F> {
         &self.admitted
     }
 
-    /// Copies it into memory and checks the copy, which is all that may be decoded.
+    /// Copies it into memory and checks the copy, which is all that may be decoded. A read that
+    /// failed once need not fail again, so it is tried some times.
     ///
     /// # Errors
     /// [`Refusal::Length`] for too little memory, unreadable, damaged.
     pub fn load<'m>(&mut self, memory: &'m mut [u8]) -> Result<Verified<'m>, Refusal> {
+        let bytes = self.admitted.total_bytes();
+        let mut tries = 1;
+        while let Err(refusal) = self.copy_into(memory) {
+            if refusal != Refusal::Unreadable || tries == LOADS_MAX {
+                return Err(refusal);
+            }
+            tries = tries.saturating_add(1);
+        }
+        self.admit(memory.get(..bytes as usize).ok_or(Refusal::Length { bytes })?)
+    }
+
+    fn copy_into(&mut self, memory: &mut [u8]) -> Result<(), Refusal> {
         let bytes = self.admitted.total_bytes();
         let mut rest = memory.get_mut(..bytes as usize).ok_or(Refusal::Length { bytes })?;
         let region = self.region();
@@ -258,8 +274,7 @@ impl<F: Flash> SlotBundle<'_, F> {
             copy(now, block);
             rest = later;
             Ok::<(), Refusal>(())
-        })?;
-        self.admit(memory.get(..bytes as usize).ok_or(Refusal::Length { bytes })?)
+        })
     }
 
     /// Checks bytes that were read by other means, such as flash mapped into memory.

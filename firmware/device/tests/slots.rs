@@ -2,11 +2,13 @@
 
 mod common;
 
-use common::{LAST, NEW, OLD, Stub, boot, layout, signed, update, upload};
+use std::cell::Cell;
+
+use common::{LAST, NEW, OLD, Stub, boot, layout, signed, trust, update, upload};
 use gradgate_bundle::error::{ParseError, VerifyError};
 use gradgate_bundle::keys::from_seed;
 use gradgate_bundle::manifest::DeviceClass;
-use gradgate_device::flash::{Layout, Region};
+use gradgate_device::flash::{Flash, FlashError, Layout, Region};
 use gradgate_device::record::{Slot, SlotState};
 use gradgate_device::sim::{SimFlash, sim_bundle, sim_key};
 use gradgate_device::slots::{SlotError, Slots, TRIAL_BOOTS_MAX};
@@ -232,4 +234,40 @@ fn failing_writes_delay_an_update_and_break_nothing() {
         assert_eq!(slots.flash().violations(), 0);
     }
     assert!(done > 0);
+}
+
+/// Flash whose next reads fail, so many of them.
+struct Flaky<'f>(SimFlash, &'f Cell<u32>);
+
+impl Flash for Flaky<'_> {
+    fn read(&mut self, address: u32, bytes: &mut [u8]) -> Result<(), FlashError> {
+        match self.1.get().checked_sub(1) {
+            None => self.0.read(address, bytes),
+            Some(left) => {
+                self.1.set(left);
+                Err(FlashError::Read)
+            }
+        }
+    }
+
+    fn program(&mut self, address: u32, bytes: &[u8]) -> Result<(), FlashError> {
+        self.0.program(address, bytes)
+    }
+
+    fn erase(&mut self, address: u32, length: u32) -> Result<(), FlashError> {
+        self.0.erase(address, length)
+    }
+}
+
+#[test]
+fn a_read_that_fails_once_keeps_no_bundle_from_running() {
+    let failing = Cell::new(0);
+    let flash = Flaky(confirmed().into_flash(), &failing);
+    let mut slots = Slots::boot(flash, place(), trust(), &mut Stub::default());
+    let mut memory = vec![0; 1000];
+    for (failures, whole) in [(0, true), (1, true), (2, true), (3, false), (0, true)] {
+        failing.set(failures);
+        let loaded = slots.bundle().expect("it runs").load(&mut memory).map(|_| ());
+        assert_eq!(loaded, if whole { Ok(()) } else { Err(Refusal::Unreadable) }, "{failures}");
+    }
 }

@@ -71,6 +71,11 @@ impl<'p> Packet<'p> {
         Some(Packet { kind, session, sequence, body, signed, tag })
     }
 
+    /// Its tag, for kinds that have one; nobody compared it yet.
+    pub fn tag(&self) -> Option<&'p [u8; TAG_BYTES]> {
+        self.tag
+    }
+
     /// Whether the holder of `key` wrote it; never so for a kind without a tag.
     pub fn is_authentic(&self, key: &Key) -> bool {
         self.tag.is_some_and(|tag| key.is_tag(self.signed, tag))

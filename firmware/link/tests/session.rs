@@ -245,3 +245,20 @@ fn telemetry_counts_by_itself() {
         assert_eq!(host.receive(&out[..length], 0), Heard::Telemetry { sequence, telemetry });
     }
 }
+
+/// A session is offered until a command opens it, so two hosts can each hold its first command.
+#[test]
+fn the_answer_to_one_first_command_is_not_the_other_s() {
+    let mut device = device();
+    let session = offered(&mut device);
+    assert_eq!(offered(&mut device), session, "nobody opened it");
+    let mut out = [0; PACKET_BYTES_MAX];
+    let ticket = ticket(&mut device, session, 1);
+    let other = command(session, 1, &Request::Reboot);
+    assert_eq!(reply_to(&mut device, &other), Err(Ignored::Stale), "while it is under way");
+    device.answer(&ticket, &Reply::Done, &mut out).expect("the session is open");
+    assert_eq!(reply_to(&mut device, &other), Err(Ignored::Stale), "and once it is answered");
+    let same = command(session, 1, &Request::Confirm);
+    assert_eq!(reply_to(&mut device, &same), Ok(Reply::Done));
+    assert_ne!(offered(&mut device), session, "who got nothing says hello, and has one of his own");
+}

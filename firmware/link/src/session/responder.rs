@@ -4,7 +4,7 @@
 //! session, and was not handed out before.
 
 use crate::frame::PACKET_BYTES_MAX;
-use crate::mac::Key;
+use crate::mac::{Key, TAG_BYTES};
 use crate::message::{Hello, Refusal, Reply, Request, Welcome};
 use crate::packet::{HEADER_BYTES, Header, Kind, Packet, message, seal, write};
 use crate::session::{REPLY_BYTES_MAX, VERSION, WINDOW};
@@ -78,12 +78,15 @@ pub struct Counts {
 /// The answer to one command, or that it is still to come.
 #[derive(Clone, Copy, Debug)]
 struct Stored {
+    /// Tag of the command: what repeats its numbers without being it gets no answer of it.
+    tag: [u8; TAG_BYTES],
     pending: bool,
     length: usize,
     bytes: [u8; REPLY_BYTES_MAX],
 }
 
-const NONE: Stored = Stored { pending: false, length: 0, bytes: [0; REPLY_BYTES_MAX] };
+const NONE: Stored =
+    Stored { tag: [0; TAG_BYTES], pending: false, length: 0, bytes: [0; REPLY_BYTES_MAX] };
 
 /// The device's state of the link.
 #[derive(Debug)]
@@ -208,7 +211,7 @@ impl Responder {
         if sequence == 0 || age as usize > WINDOW {
             return Err(Ignored::Stale);
         }
-        self.repeat(sequence, out)
+        self.repeat(packet, out)
     }
 
     /// The offered session becomes the open one.
@@ -237,7 +240,8 @@ impl Responder {
         let request = message(packet.body);
         self.next = after;
         if let Some(stored) = self.stored(sequence) {
-            *stored = Stored { pending: true, ..NONE };
+            let tag = packet.tag().copied().unwrap_or_default();
+            *stored = Stored { tag, pending: true, ..NONE };
         }
         let ticket = Ticket { session: self.session, sequence };
         match request {
@@ -251,8 +255,15 @@ impl Responder {
         }
     }
 
-    fn repeat<'p>(&mut self, sequence: u32, out: &mut [u8]) -> Result<Received<'p>, Ignored> {
-        if self.stored(sequence).ok_or(Ignored::Stale)?.pending {
+    /// Until a command opens it, a session is offered in every welcome, so two hosts, or one that
+    /// began anew, may each hold a first command of it. One is executed; the other is not it.
+    fn repeat<'p>(&mut self, packet: &Packet<'_>, out: &mut [u8]) -> Result<Received<'p>, Ignored> {
+        let sequence = packet.sequence;
+        let stored = self.stored(sequence).ok_or(Ignored::Stale)?;
+        if packet.tag() != Some(&stored.tag) {
+            return Err(Ignored::Stale);
+        }
+        if stored.pending {
             return Err(Ignored::Pending);
         }
         let length = self.send_stored(sequence, out).ok_or(Ignored::Room)?;
@@ -303,4 +314,4 @@ impl Responder {
 }
 
 // A packet with the longest answer must fit in a frame.
-const _: () = assert!(HEADER_BYTES + REPLY_BYTES_MAX + crate::mac::TAG_BYTES <= PACKET_BYTES_MAX);
+const _: () = assert!(HEADER_BYTES + REPLY_BYTES_MAX + TAG_BYTES <= PACKET_BYTES_MAX);
