@@ -35,6 +35,34 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     })
 }
 
+/// As [`write_atomic`] for files that belong together: each is written beside its place before the
+/// first one takes it, so that a disk that becomes full leaves all as they were.
+#[cfg(feature = "lab")]
+pub fn write_together(files: &[(PathBuf, Vec<u8>)]) -> Result<()> {
+    let _no_exit_in_between = interrupt::writing();
+    let mut beside: Vec<(PathBuf, &Path)> = Vec::new();
+    let mut attempt = || {
+        for (path, bytes) in files {
+            beside.push((neighbour(path)?, path));
+            let (place, _) = &beside[beside.len() - 1];
+            let write = || {
+                let mut file = OpenOptions::new().write(true).create_new(true).open(place)?;
+                file.write_all(bytes)?;
+                file.sync_all()
+            };
+            write().map_err(|error| unwritable(path, error))?;
+        }
+        let rename = |(place, path): &(PathBuf, &Path)| {
+            fs::rename(place, path).map_err(|error| unwritable(path, error))
+        };
+        beside.iter().try_for_each(rename)
+    };
+    attempt().inspect_err(|_| {
+        // The first error is the one to report; what took its place is not there any more.
+        beside.iter().for_each(|(place, _)| drop(fs::remove_file(place)));
+    })
+}
+
 /// As [`write_atomic`] for what is written piece by piece; Ctrl-C leaves nothing behind.
 pub fn write_atomic_with<T>(
     path: &Path,
@@ -62,7 +90,10 @@ pub fn write_atomic_with<T>(
     if outcome.is_err() {
         interrupt::check()?;
     }
-    outcome.with_context(|| format!("cannot write {}", path.display()))
+    outcome.map_err(|error| match error.downcast::<io::Error>() {
+        Ok(error) => unwritable(path, error),
+        Err(error) => error.context(format!("cannot write {}", path.display())),
+    })
 }
 
 /// A file whose writing ends with an error after Ctrl-C.
@@ -218,7 +249,7 @@ fn unreadable(path: &Path, error: io::Error) -> anyhow::Error {
 }
 
 fn unwritable(path: &Path, error: io::Error) -> anyhow::Error {
-    let advice = "choose a folder that exists and that you may write to";
+    let advice = gradgate_frames::remedy(&error);
     anyhow::Error::new(error).context(format!("cannot write {} ({advice})", path.display()))
 }
 

@@ -70,4 +70,4 @@ pub use packed::PixelLayout;
 pub use pipe::RawFrames;
 pub use rain::rain;
 pub use recording::{AddedChannel, AddedMessage, CdrWriter, Copied, Cut, Recording};
-pub use write::{png, save_png, write_atomic, write_images_safetensors};
+pub use write::{png, remedy, save_png, write_atomic, write_images_safetensors};

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions as FileOptions};
-use std::io::{Cursor, Write};
+use std::io::{self, Cursor, Write};
 use std::path::Path;
 
 use image::{ExtendedColorType, ImageFormat};
@@ -37,6 +37,22 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), FramesError> {
         let _ = std::fs::remove_file(&neighbour);
         io(error)
     })
+}
+
+/// What to do about a file that cannot be written.
+pub fn remedy(error: &io::Error) -> &'static str {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    match error.kind() {
+        StorageFull | QuotaExceeded => {
+            "no room is left there: free some, or name another place, and give the same command \
+             again; what was there before is as it was"
+        }
+        FileTooLarge => {
+            "the file system or a limit of this session takes no file so large: name another \
+             place, or raise the limit (`ulimit -f`)"
+        }
+        _ => "choose a folder that exists and that you may write to",
+    }
 }
 
 /// Writes one frame of `[height, width, channels]` as a PNG of 8 bits.

@@ -1,6 +1,8 @@
 //! What can go wrong, each with the name of the culprit and what to do.
 
 use std::fmt;
+use std::io;
+use std::path::Path;
 
 /// An error of this crate.
 #[derive(Debug)]
@@ -19,6 +21,14 @@ pub enum LabError {
     File(String),
     /// The caller asked to stop; what was finished is kept.
     Stopped,
+}
+
+impl LabError {
+    /// A file that cannot be written, and what to do.
+    pub fn unwritable(path: &Path, error: &io::Error) -> LabError {
+        let remedy = gradgate_frames::remedy(error);
+        LabError::File(format!("cannot write {}: {error} ({remedy})", path.display()))
+    }
 }
 
 impl fmt::Display for LabError {

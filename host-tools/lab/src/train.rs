@@ -27,3 +27,12 @@ pub use optimiser::{Decay, Optimiser};
 pub use recipe::{Data, Network, Recipe};
 pub use run::{Finished, Progress, Run, Trained};
 pub use schedule::{Kind, Schedule};
+
+/// Writes a file whole or not at all.
+fn write_whole(path: &std::path::Path, bytes: &[u8]) -> Result<(), crate::error::LabError> {
+    use crate::error::LabError;
+    gradgate_frames::write_atomic(path, bytes).map_err(|error| match error {
+        gradgate_frames::FramesError::Io { error, .. } => LabError::unwritable(path, &error),
+        other => LabError::File(other.to_string()),
+    })
+}

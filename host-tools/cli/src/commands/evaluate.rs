@@ -119,20 +119,18 @@ impl Watch for Watcher {
 fn write(folder: &Path, run: &Run) -> Result<()> {
     let results = serde_json::to_string(&run.results)? + "\n";
     let protocol = toml::to_string(&run.results.definition)?;
-    let files = [
+    let mut files = vec![
         ("results.json", results),
         ("results.md", markdown::text(&run.results)),
         ("report.html", page::html(run)?),
         ("samples.csv", samples::csv(run)),
         ("protocol.toml", protocol),
     ];
-    for (name, text) in files {
-        files::write_atomic(&folder.join(name), text.as_bytes())?;
-    }
     if let Some(found) = &run.adaptive {
-        files::write_atomic(&folder.join("adaptive.csv"), found.csv().as_bytes())?;
+        files.push(("adaptive.csv", found.csv()));
     }
-    Ok(())
+    let placed = files.into_iter().map(|(name, text)| (folder.join(name), text.into_bytes()));
+    files::write_together(&placed.collect::<Vec<_>>())
 }
 
 /// AUROC of every detector on every set, a line each.

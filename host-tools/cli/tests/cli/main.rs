@@ -9,6 +9,8 @@ mod calibrate;
 mod data;
 mod demo;
 #[cfg(feature = "lab")]
+mod disk_full;
+#[cfg(feature = "lab")]
 mod evade;
 #[cfg(feature = "lab")]
 mod evaluate;

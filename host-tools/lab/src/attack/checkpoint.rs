@@ -35,15 +35,17 @@ impl Checkpoint {
     /// Begins a file for a run that `description` tells apart from all others.
     ///
     /// # Errors
-    /// When it exists or cannot be written.
+    /// When it exists or cannot be written; then nothing of it is left.
     pub fn create(path: &Path, description: &str) -> Result<Self, LabError> {
-        let attempt = || {
-            let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
-            file.write_all(&header(description))?;
-            file.sync_all()?;
-            Ok(file)
-        };
-        let file = attempt().map_err(|error| cannot("write", path, &error))?;
+        let unwritable = |error: io::Error| LabError::unwritable(path, &error);
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).open(path).map_err(unwritable)?;
+        let whole = file.write_all(&header(description)).and_then(|()| file.sync_all());
+        whole.map_err(|error| {
+            // The first error is the one to report.
+            let _ = std::fs::remove_file(path);
+            unwritable(error)
+        })?;
         Ok(Self { path: path.to_owned(), file })
     }
 
@@ -64,6 +66,12 @@ impl Checkpoint {
         };
         let mut file = attempt().map_err(|error| cannot("read", path, &error))?;
         let header = header(description);
+        if bytes.len() < header.len() && header.starts_with(&bytes) {
+            // The run ended before its first line was whole.
+            drop(file);
+            std::fs::remove_file(path).map_err(|error| cannot("remove", path, &error))?;
+            return Ok((Self::create(path, description)?, Vec::new()));
+        }
         let Some(records) = bytes.strip_prefix(&header[..]) else {
             return Err(LabError::Options(format!(
                 "{} was left by a run with another model, other frames or other options: repeat \
@@ -78,7 +86,7 @@ impl Checkpoint {
             file.set_len(end)?;
             file.seek(SeekFrom::Start(end))
         };
-        cut().map_err(|error| cannot("write", path, &error))?;
+        cut().map_err(|error| LabError::unwritable(path, &error))?;
         Ok((Self { path: path.to_owned(), file }, whole))
     }
 
@@ -88,7 +96,7 @@ impl Checkpoint {
     /// When it cannot be written, as on a full disk.
     pub fn add(&mut self, outcome: &Outcome) -> Result<(), LabError> {
         let record = record(outcome);
-        self.file.write_all(&record).map_err(|error| cannot("write", &self.path, &error))
+        self.file.write_all(&record).map_err(|error| LabError::unwritable(&self.path, &error))
     }
 
     /// Removes the file: the run is complete.
@@ -102,7 +110,7 @@ impl Checkpoint {
 }
 
 fn cannot(what: &str, path: &Path, error: &io::Error) -> LabError {
-    LabError::Data(format!("cannot {what} {}: {error}", path.display()))
+    LabError::File(format!("cannot {what} {}: {error}", path.display()))
 }
 
 fn header(description: &str) -> Vec<u8> {
@@ -215,6 +223,21 @@ mod tests {
         assert_eq!(seen.len(), 2);
         checkpoint.remove().expect("removes");
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_head_that_was_cut_short_is_begun_anew() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("c");
+        let whole = header("run 1");
+        for length in [0, 3, whole.len() - 1, whole.len()] {
+            std::fs::write(&path, &whole[..length]).expect("writes");
+            let (mut checkpoint, seen) = Checkpoint::resume(&path, "run 1", 2).expect("resumes");
+            assert!(seen.is_empty());
+            checkpoint.add(&outcome(1)).expect("adds");
+            let (_, seen) = Checkpoint::resume(&path, "run 1", 2).expect("resumes");
+            assert_eq!(seen, [outcome(1)], "{length}");
+        }
     }
 
     #[test]

@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use gradgate_bundle::digest::sha256;
-use gradgate_detect::FeatureSet;
 use gradgate_detect::features::write_atomic;
+use gradgate_detect::{DetectError, FeatureSet};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -28,9 +28,7 @@ impl Cache {
     /// # Errors
     /// When it cannot be made.
     pub fn open(folder: &Path) -> Result<Cache, LabError> {
-        std::fs::create_dir_all(folder).map_err(|error| {
-            LabError::File(format!("cannot make the folder {}: {error}", folder.display()))
-        })?;
+        std::fs::create_dir_all(folder).map_err(|error| LabError::unwritable(folder, &error))?;
         Ok(Cache { folder: folder.to_owned() })
     }
 
@@ -97,7 +95,10 @@ impl Cache {
 /// # Errors
 /// When it cannot be written, as on a full disk.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), LabError> {
-    write_atomic(path, bytes).map_err(|error| LabError::File(error.to_string()))
+    write_atomic(path, bytes).map_err(|error| match error {
+        DetectError::Io { source, .. } => LabError::unwritable(path, &source),
+        other => LabError::File(other.to_string()),
+    })
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use gradgate_frames::write_atomic;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
@@ -80,7 +79,7 @@ impl Checkpoint {
                 safetensors::serialize(views, Some(HashMap::from([(KEY.to_owned(), text)])))
             })
             .map_err(|error| wrong(error.to_string()))?;
-        write_atomic(path, &file).map_err(|error| LabError::File(error.to_string()))
+        super::write_whole(path, &file)
     }
 
     /// Reads a file; `None` when there is none.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gradgate_bundle::digest::sha256;
-use gradgate_frames::write_atomic;
 use gradgate_graph::cost::Macs;
 use gradgate_graph::export::{ExportOptions, ExportOutput, export};
 use gradgate_graph::graph::Graph;
@@ -389,19 +388,14 @@ fn network(recipe: &Recipe, base: &Path) -> Result<Graph, LabError> {
 
 /// Makes the folder, and a file in it: what could not be written at the end is said first.
 fn check_folder(folder: &Path) -> Result<(), LabError> {
-    let named = |error: std::io::Error| {
-        LabError::File(format!(
-            "cannot write into {}: {error}; choose a folder that you may write to",
-            folder.display()
-        ))
-    };
+    let named = |error: std::io::Error| LabError::unwritable(folder, &error);
     std::fs::create_dir_all(folder).map_err(named)?;
     let trial = folder.join(format!(".trial.{}", std::process::id()));
     std::fs::write(&trial, []).and_then(|()| std::fs::remove_file(&trial)).map_err(named)
 }
 
 fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), LabError> {
-    write_atomic(&folder.join(name), bytes).map_err(|error| LabError::File(error.to_string()))
+    super::write_whole(&folder.join(name), bytes)
 }
 
 /// The forward pass as ONNX, BatchNorm kept.
