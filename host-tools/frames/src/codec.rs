@@ -51,7 +51,10 @@ impl Jpeg {
     }
 
     /// A frame of `[height, width, channels]` behind the codec; `f32` samples by way of bytes.
-    pub(crate) fn pass(self, pixels: Pixels, shape: [usize; 3]) -> Result<Pixels, String> {
+    ///
+    /// # Errors
+    /// A frame that the encoder refuses, as one that is larger than a JPEG can be.
+    pub fn pass(self, pixels: Pixels, shape: [usize; 3]) -> Result<Pixels, String> {
         let [height, width, channels] = shape;
         let (w, h) = (width as u16, height as u16);
         let colour = if channels == 1 { ColorType::Luma } else { ColorType::Rgb };

@@ -7,12 +7,14 @@
 mod adaptive;
 pub mod attacked;
 pub mod cache;
+pub mod coded;
 pub mod compare;
 pub mod controls;
 pub mod definition;
 mod direction;
 pub mod examined;
 pub mod markdown;
+pub mod matched;
 pub mod others;
 pub mod ours;
 pub mod page;
@@ -33,12 +35,14 @@ pub use definition::Definition;
 pub use results::Results;
 pub use watch::{Quiet, Watch};
 
+use crate::attack::loss::argmax;
 use crate::attack::{Status, distortion};
 use crate::baseline::LabelBudget;
 use crate::device::Device;
 use crate::error::LabError;
 
 use cache::Cache;
+use coded::CodedNormals;
 use compare::{Scores, mark_confounded};
 use definition::{Ours, Question, SetChoice, SetKind};
 use examined::{Examined, accuracy, count, noise_like, predicted};
@@ -67,18 +71,33 @@ pub struct Setting<'a> {
     pub device: Device,
 }
 
+impl Setting<'_> {
+    fn places(&self) -> Places<'_> {
+        Places { data: self.data, recipe: self.recipe }
+    }
+}
+
 /// A run's results with the frames and scores behind them.
 pub struct Run {
     /// What is written down.
     pub results: Results,
     /// Normal frames.
     pub normal: Measured,
+    /// The same behind the codecs that sets ask for.
+    pub coded: CodedNormals,
     /// The definition's sets, or the classifier's own errors.
     pub sets: Vec<Measured>,
     /// Every score.
     pub scores: Vec<Scores>,
     /// Every frame's fate, for the question `adaptive`.
     pub adaptive: Option<crate::adaptive::Results>,
+}
+
+impl Run {
+    /// The normal frames that a set, by its place, is told apart from.
+    pub fn normal_of(&self, set: usize) -> &Measured {
+        self.coded.of(set, &self.normal)
+    }
 }
 
 /// Measures what the definition asks for.
@@ -94,25 +113,12 @@ pub fn run(
     let cache = Cache::open(setting.cache)?;
     let examined =
         Examined::new(setting.imported, setting.references, definition.label, setting.device)?;
-    let shape = examined.shape()?;
-    let places = Places { data: setting.data, recipe: setting.recipe };
-    let read = |name: &str, choice: &_, place| ImageSet::read(name, choice, shape, &places, place);
-    let normal = read("normal", &definition.normal, 0)?;
-    check_labels(&normal, examined.classifier.classes())?;
-    let mut sets: Vec<ImageSet> = Vec::new();
-    for (at, choice) in definition.sets.iter().enumerate() {
-        let originals = match (choice.take.is_empty(), choice.take.changed(definition)) {
-            (false, _) => read(&choice.name, &choice.take, at + 1)?,
-            (true, None) => limited(&normal, choice.take.limit),
-            (true, Some(changed)) => twinned(read(&choice.name, &changed, 0)?),
-        };
-        let made = make(choice, &originals, &sets, &examined, &cache, watch)?;
-        sets.push(made);
-    }
+    let (normal, sets) = frames(definition, setting, &examined, &cache, watch)?;
     let measure = |set: ImageSet| {
         let features = examined.features(&set, &cache, watch)?;
         Measured::new(set, features)
     };
+    let coded = CodedNormals::new(&normal, &definition.sets, measure)?;
     let mut normal = measure(normal)?;
     let mut sets = sets.into_iter().map(measure).collect::<Result<Vec<_>, _>>()?;
     let mut facts = vec![set_facts(&normal, None, None)];
@@ -127,9 +133,13 @@ pub fn run(
         definition.seeds.iter().map(|&seed| Split::new(&normal.images, &images, seed)).collect();
     let training = match definition.training.is_empty() {
         true => None,
-        false => Some(read("training", &definition.training, definition.sets.len() + 1)?),
+        false => {
+            let (choice, place) = (&definition.training, definition.sets.len() + 1);
+            Some(ImageSet::read("training", choice, examined.shape()?, &setting.places(), place)?)
+        }
     };
-    let bench = Bench { definition, normal: &normal, sets: &sets, splits: &splits, watch };
+    let bench =
+        Bench { definition, normal: &normal, coded: &coded, sets: &sets, splits: &splits, watch };
     let Judged { scores, not_run, controls } = match definition.question {
         Question::Profile | Question::Adaptive => Judged::default(),
         _ => judge(&bench, &examined, training.as_ref(), &cache)?,
@@ -146,10 +156,39 @@ pub fn run(
         comparisons,
         not_run,
         controls,
-        directions: direction::directions(&normal, &sets),
+        directions: direction::directions(&normal, &sets, &coded),
         adaptive: adaptive.as_ref().map(|found| found.summary()),
     };
-    Ok(Run { results, normal, sets, scores, adaptive })
+    Ok(Run { results, normal, coded, sets, scores, adaptive })
+}
+
+/// The normal frames and those of every set, attacked and changed as the definition says.
+///
+/// # Errors
+/// As [`run`].
+pub fn frames(
+    definition: &Definition,
+    setting: &Setting<'_>,
+    examined: &Examined,
+    cache: &Cache,
+    watch: &dyn Watch,
+) -> Result<(ImageSet, Vec<ImageSet>), LabError> {
+    let shape = examined.shape()?;
+    let places = setting.places();
+    let read = |name: &str, choice: &_, place| ImageSet::read(name, choice, shape, &places, place);
+    let normal = read("normal", &definition.normal, 0)?;
+    check_labels(&normal, examined.classifier.classes())?;
+    let mut sets: Vec<ImageSet> = Vec::new();
+    for (at, choice) in definition.sets.iter().enumerate() {
+        let originals = match (choice.take.is_empty(), choice.take.changed(definition)) {
+            (false, _) => read(&choice.name, &choice.take, at + 1)?,
+            (true, None) => limited(&normal, choice.take.limit),
+            (true, Some(changed)) => twinned(read(&choice.name, &changed, 0)?),
+        };
+        let made = make(choice, &originals, &sets, examined, cache, watch)?;
+        sets.push(made);
+    }
+    Ok((normal, sets))
 }
 
 /// Frames that are normal ones but for what was done to them.
@@ -176,8 +215,28 @@ fn check_labels(normal: &ImageSet, classes: usize) -> Result<(), LabError> {
     }
 }
 
-/// The frames of a set: as they are, attacked, or changed like another set's.
+/// The frames of a set, behind its codec where it has one.
 fn make(
+    choice: &SetChoice,
+    originals: &ImageSet,
+    before: &[ImageSet],
+    examined: &Examined,
+    cache: &Cache,
+    watch: &dyn Watch,
+) -> Result<ImageSet, LabError> {
+    let made = changed(choice, originals, before, examined, cache, watch)?;
+    let Some(codec) = &choice.jpeg_after else { return Ok(made) };
+    let set = coded::coded(&made, codec)?;
+    if set.statuses.is_none() {
+        return Ok(set);
+    }
+    let logits = examined.classifier.logits(&set.images)?;
+    let classes: Vec<usize> = (0..set.len()).map(|at| argmax(logits.frame(at))).collect();
+    Ok(coded::judged_anew(set, &classes))
+}
+
+/// The frames of a set: as they are, attacked, or changed like another set's.
+fn changed(
     choice: &SetChoice,
     originals: &ImageSet,
     before: &[ImageSet],
@@ -313,6 +372,9 @@ fn compare(bench: &Bench<'_>, scores: &[Scores]) -> Result<Vec<Comparison>, LabE
             .map(|first| first.resampled(&bench.normal.images, &set.images, resamples))
             .transpose()?;
         all.push(one.compare(&bench.normal.images, &set.images, first.as_ref(), resamples)?);
+    }
+    if bench.definition.matched {
+        matched::measure(bench, scores, &mut all)?;
     }
     if let Some(first) = bench.definition.ours.first() {
         mark_confounded(&mut all, first, &Ours::Statistics.name());

@@ -93,6 +93,67 @@ fn a_protocol_gives_results_report_and_scores() {
     }
 }
 
+#[test]
+fn codecs_of_both_sides_and_matched_pairs_are_measured() {
+    let bench = bench();
+    let cell = |name: &str, keys: &str| {
+        format!(
+            "[[set]]\nname = \"{name}\"\nkind = \"attack\"\n\
+             attack = {{ method = \"pgd\", eps255 = 16, steps = 4 }}\n{keys}\n"
+        )
+    };
+    let head = PROTOCOL.split("[others]").next().expect("a head");
+    let head = head.replace("\"controls\"", "\"per-set\"");
+    let head = head.replace("resamples", "matched = true\nresamples");
+    let both = "jpeg_after = \"40\"\nnormal_jpeg = \"40\"";
+    let cells = [
+        cell("plain", ""),
+        cell("after", "jpeg_after = \"40\""),
+        cell("coded", "normal_jpeg = \"40\""),
+        cell("both", both),
+    ];
+    bench.write("cells.toml", format!("{head}{}", cells.concat()));
+    bench.good("evaluate cells.toml -o out");
+    let text = String::from_utf8(bench.read("out/results.json")).expect("text");
+    let results: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let digest = |at: usize| results["sets"][at]["digest"].as_str().expect("a digest").to_owned();
+    // The normal frames come first; the codec changes frames, that of the normal ones does not.
+    assert_eq!((digest(1), digest(2)), (digest(3), digest(4)));
+    assert_ne!(digest(1), digest(2));
+    let comparisons = results["comparisons"].as_array().expect("a list");
+    assert_eq!(comparisons.len(), 3 * 4);
+    let of = |set: &str, what: &str| -> Vec<f64> {
+        let own = comparisons.iter().filter(|one| one["set"] == set);
+        own.map(|one| one["figures"][what]["value"].as_f64().expect("a number")).collect()
+    };
+    // Of the detector of normal frames the threshold is that of the coded ones, too.
+    assert_ne!(of("plain", "auroc"), of("coded", "auroc"));
+    assert_ne!(of("after", "auroc"), of("both", "auroc"));
+    let pairs: Vec<_> =
+        comparisons.iter().filter_map(|one| one["matched"]["pairs"].as_u64()).collect();
+    assert!(!pairs.is_empty() && pairs.iter().all(|&pairs| pairs <= 2 * 40), "{pairs:?}");
+    let page = String::from_utf8(bench.read("out/report.html")).expect("text");
+    let tables = String::from_utf8(bench.read("out/results.md")).expect("text");
+    assert!(page.contains("matched pairs") && tables.contains("## AUROC over matched pairs"));
+    let whole = format!("{head}{}", cells.concat());
+    for (from, to, says) in [
+        ("\"per-set\"", "\"unseen\"", "normal_jpeg"),
+        ("jpeg_after = \"40\"", "jpeg_after = \"400\"", "jpeg_after"),
+        ("normal_jpeg = \"40\"", "normal_jpegs = \"40\"", "normal_jpegs"),
+        (", \"image-statistics\"", "", "image-statistics"),
+        (
+            "[normal]",
+            "[others]\nmethods = [\"msp\"]\nbudgets = [\"equal\"]\n[normal]",
+            "normal_jpeg",
+        ),
+    ] {
+        assert!(whole.contains(from), "{from}");
+        bench.write("wrong.toml", whole.replace(from, to));
+        let error = bench.bad("evaluate wrong.toml -o wrong");
+        assert!(error.contains(says), "{from} -> {to}\nwants {says}: {error}");
+    }
+}
+
 const ADAPTIVE: &str = r#"
 name = "known"
 question = "adaptive"

@@ -74,7 +74,7 @@ fn label(label: GradientLabel) -> Label {
 fn detector(bench: &Bench<'_>, ours: Ours) -> Result<NamedDetector, LabError> {
     let split = &bench.splits[0];
     let lesson = if ours.is_supervised() { bench.anomalous() } else { Vec::new() };
-    let fitted = bench.fit(ours, &lesson, split)?;
+    let fitted = bench.fit(ours, &lesson, bench.normal, split)?;
     let frames = &split.normal.validation;
     let mut scores = fitted.scores(&Chosen { set: bench.normal, frames })?;
     scores.sort_by(f64::total_cmp);

@@ -152,6 +152,7 @@ impl Scores {
             figures,
             accuracy_half: self.who.is_network.then(|| self.accuracy_half()),
             auroc_of_successes: self.successes(normal, set, &how)?,
+            matched: None,
             minus_first: first.map(|first| own.minus(first, how.confidence)),
             published: self.published,
             confounded: false,

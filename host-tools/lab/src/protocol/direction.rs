@@ -4,12 +4,14 @@
 use gradgate_detect::FeatureSet;
 use gradgate_detect::report::quartiles;
 
+use super::coded::CodedNormals;
 use super::ours::Measured;
 use super::results::Direction;
 
-/// The normal frames, then every set.
-pub fn directions(normal: &Measured, sets: &[Measured]) -> Vec<Direction> {
-    std::iter::once(normal).chain(sets).map(|set| direction(normal, set)).collect()
+/// The normal frames, then every set beside the normal frames that it is told apart from.
+pub fn directions(normal: &Measured, sets: &[Measured], coded: &CodedNormals) -> Vec<Direction> {
+    let of_sets = sets.iter().enumerate().map(|(at, set)| direction(coded.of(at, normal), set));
+    std::iter::once(direction(normal, normal)).chain(of_sets).collect()
 }
 
 fn direction(normal: &Measured, set: &Measured) -> Direction {

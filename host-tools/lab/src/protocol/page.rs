@@ -6,9 +6,9 @@ use gradgate_detect::report::{Column, Page, Table};
 
 use crate::error::LabError;
 
-use super::Run;
 use super::definition::{Question, SetKind};
 use super::results::{Comparison, Results, SetFacts};
+use super::{Run, markdown};
 
 /// The page.
 ///
@@ -36,6 +36,7 @@ pub fn html(run: &Run) -> Result<String, LabError> {
         }
         figures::curves(&mut page, run, kind)?;
     }
+    matched(&mut page, results);
     if !results.not_run.is_empty() {
         page.heading(2, "Not run").table(&not_run(results));
     }
@@ -245,6 +246,17 @@ fn matrices(page: &mut Page, all: &[&Comparison]) {
         }
         page.table(&table);
     }
+}
+
+fn matched(page: &mut Page, results: &Results) {
+    let rows = markdown::rows_of_pairs(results);
+    let Some((heading, rows)) = rows.split_first() else { return };
+    let kind = |at: usize| if at == 0 { Column::Text } else { Column::Number };
+    let columns: Vec<(Column, &str)> =
+        heading.iter().enumerate().map(|(at, name)| (kind(at), name.as_str())).collect();
+    let mut table = Table::new(&columns);
+    rows.iter().for_each(|cells| table.row(cells));
+    page.heading(2, "AUROC over matched pairs").paragraph(markdown::PAIRS).table(&table);
 }
 
 fn not_run(results: &Results) -> Table {

@@ -116,6 +116,9 @@ pub struct Comparison {
     pub accuracy_half: Option<f64>,
     /// AUROC of frames that the attack made wrong against normal frames that are right.
     pub auroc_of_successes: Option<Interval>,
+    /// Over pairs that are alike in plain image statistics, where they were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matched: Option<Matched>,
     /// AUROC less that of the first of our detectors that asks for as much (anomalies or none),
     /// paired; where both were tested on the same frames.
     pub minus_first: Option<Interval>,
@@ -123,6 +126,15 @@ pub struct Comparison {
     pub published: Option<f64>,
     /// Whether ten plain image statistics come within two points of the first detector.
     pub confounded: bool,
+}
+
+/// Over pairs of a normal and an anomalous frame that are alike in plain image statistics.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+pub struct Matched {
+    /// Pairs, over all splits.
+    pub pairs: usize,
+    /// AUROC of their frames.
+    pub auroc: Interval,
 }
 
 /// A detector that has no figure, and why.

@@ -86,8 +86,8 @@ fn row(
     columns: &[Column],
     text: &mut String,
 ) {
-    let Some(tested) = run.sets.iter().find(|one| one.images.name == set) else { return };
-    let measured = if anomalous { tested } else { &run.normal };
+    let Some(at) = run.sets.iter().position(|one| one.images.name == set) else { return };
+    let measured = if anomalous { &run.sets[at] } else { run.normal_of(at) };
     let status = measured.images.statuses.as_ref().map_or("", |all| all[frame].name());
     let label = measured.images.labels[frame].map_or(String::new(), |label| label.to_string());
     let _ = write!(

@@ -4,6 +4,7 @@ use crate::baseline::{Budget, LabelBudget, Method};
 use crate::error::LabError;
 
 use super::cache::Cache;
+use super::coded::CodedNormals;
 use super::compare::{Scores, SplitScores, Who};
 use super::definition::{Definition, Ours, Question, SetChoice, SetKind};
 use super::examined::Examined;
@@ -13,12 +14,17 @@ use super::parts::{Parts, Split};
 use super::results::NotRun;
 use super::watch::Watch;
 
+/// What a detector learnt from: sets, and normal frames by the place of their codec.
+type Fit = (Vec<usize>, Option<usize>);
+
 /// All that is tested, and on what.
 pub struct Bench<'a> {
     /// What is asked.
     pub definition: &'a Definition,
     /// Normal frames.
     pub normal: &'a Measured,
+    /// The same behind the codecs that sets ask for.
+    pub coded: &'a CodedNormals,
     /// Sets of the definition, harmless ones too, in its order.
     pub sets: &'a [Measured],
     /// One a seed.
@@ -41,6 +47,11 @@ impl Bench<'_> {
             Question::OwnErrors => vec![0],
             _ => found.collect(),
         }
+    }
+
+    /// The normal frames that a set is told apart from.
+    pub fn normal_of(&self, set: usize) -> &Measured {
+        self.coded.of(set, self.normal)
     }
 
     /// A set as the protocol names it; the classifier's own errors are in none.
@@ -67,7 +78,8 @@ impl Bench<'_> {
         }
     }
 
-    /// Fits one of our detectors on the train and validation parts of a split.
+    /// Fits one of our detectors on the train and validation parts of a split, of these normal
+    /// frames and of the sets of the lesson.
     ///
     /// # Errors
     /// As [`Ours::fit`].
@@ -75,6 +87,7 @@ impl Bench<'_> {
         &self,
         ours: Ours,
         lesson: &[usize],
+        frames: &Measured,
         split: &Split,
     ) -> Result<Fitted, LabError> {
         let parts = |parts: &'_ Parts| [parts.train.clone(), parts.validation.clone()];
@@ -82,7 +95,7 @@ impl Bench<'_> {
         let dealt: Vec<[Vec<usize>; 2]> =
             lesson.iter().map(|&set| parts(&split.sets[set].1)).collect();
         let fit = FitParts {
-            normal: [of(self.normal, &normal[0]), of(self.normal, &normal[1])],
+            normal: [of(frames, &normal[0]), of(frames, &normal[1])],
             anomalous: lesson
                 .iter()
                 .zip(&dealt)
@@ -108,19 +121,20 @@ impl Bench<'_> {
         let stage = format!("detector {}", ours.name());
         let total = self.splits.len() as u64;
         for (done, split) in self.splits.iter().enumerate() {
-            let mut fits: Vec<(Vec<usize>, Fitted)> = Vec::new();
+            let mut fits: Vec<(Fit, Fitted)> = Vec::new();
             for tested in self.anomalous() {
                 self.watch.progress(&stage, done as u64, total)?;
                 let lessons =
                     if ours.is_supervised() { self.lessons(tested) } else { vec![vec![]] };
                 for lesson in lessons {
                     let who = self.who(ours, &lesson);
-                    let at = match fits.iter().position(|(learnt, _)| *learnt == lesson) {
+                    let fit = (lesson, self.coded.place(tested));
+                    let at = match fits.iter().position(|(known, _)| *known == fit) {
                         Some(at) => at,
                         None => {
-                            let fitted = self.fit(ours, &lesson, split)?;
+                            let fitted = self.fit(ours, &fit.0, self.normal_of(tested), split)?;
                             each(&who, split, &fitted)?;
-                            fits.push((lesson, fitted));
+                            fits.push((fit, fitted));
                             fits.len() - 1
                         }
                     };
@@ -146,12 +160,12 @@ impl Bench<'_> {
     }
 
     fn test(&self, fitted: &Fitted, tested: usize, split: &Split) -> Result<SplitScores, LabError> {
-        let parts = &split.sets[tested].1;
+        let (parts, normal) = (&split.sets[tested].1, self.normal_of(tested));
         Ok(SplitScores {
             seed: split.seed,
-            validation: fitted.scores(&of(self.normal, &split.normal.validation))?,
+            validation: fitted.scores(&of(normal, &split.normal.validation))?,
             normal_frames: split.normal.test.clone(),
-            normal: fitted.scores(&of(self.normal, &split.normal.test))?,
+            normal: fitted.scores(&of(normal, &split.normal.test))?,
             anomalous_frames: parts.test.clone(),
             anomalous: fitted.scores(&of(&self.sets[tested], &parts.test))?,
         })

@@ -104,7 +104,9 @@ pub fn sheets(page: &mut Page, run: &Run) -> Result<(), LabError> {
          label → predicted class."
     ));
     if let Some(one) = shown.first() {
-        rows(page, one, &run.normal, false, &format!("normal frames (against {})", one.set))?;
+        let set = run.sets.iter().position(|set| set.images.name == one.set);
+        let normal = set.map_or(&run.normal, |at| run.normal_of(at));
+        rows(page, one, normal, false, &format!("normal frames (against {})", one.set))?;
     }
     for one in shown {
         let set = run.sets.iter().find(|set| set.images.name == one.set);
