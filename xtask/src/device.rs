@@ -17,7 +17,7 @@ use crate::{no_panic, process, qemu, repo, setup, size, test};
 pub const PACKAGE: &str = "gradgate-mps2-an500";
 const EMULATOR: &str = "qemu-system-arm";
 /// Length of the emulated flash: all of the board's PSRAM.
-const FLASH_BYTES: u64 = 16 * 1024 * 1024;
+const FLASH_BYTES: usize = 16 * 1024 * 1024;
 /// The program that provokes the faults, built as the tests are.
 const PROGRAM: [&str; 6] = [
     "run",
@@ -35,38 +35,49 @@ pub fn boot(flash: Option<&Path>) -> Result<bool> {
     fs::create_dir_all(&folder).with_context(|| format!("{}", folder.display()))?;
     let temporary = folder.join(format!("flash-{}", std::process::id()));
     let flash = flash.unwrap_or(&temporary);
-    let file = fs::OpenOptions::new().create(true).append(true).open(flash);
-    let file = file.with_context(|| format!("{}", flash.display()))?;
-    file.set_len(FLASH_BYTES).with_context(|| format!("{}", flash.display()))?;
+    if !flash.exists() {
+        write_erased(flash)?;
+    }
     let port = free_port()?;
     println!("{}", greeting(port, flash));
     let ended = emulator(&image(), flash, port).status();
     if flash == temporary {
-        // Best effort: a file of zeros in the build folder harms nobody.
+        // Best effort: a file in the build folder harms nobody.
         let _ = fs::remove_file(flash);
     }
     Ok(ended.with_context(|| EMULATOR)?.success())
+}
+
+/// Flash as it leaves its factory.
+pub fn write_erased(flash: &Path) -> Result<()> {
+    fs::write(flash, vec![0xFF; FLASH_BYTES]).with_context(|| format!("{}", flash.display()))
 }
 
 fn greeting(port: u16, flash: &Path) -> String {
     format!(
         "the board answers at tcp://127.0.0.1:{port} and keeps its flash in {}\n\
          look:     gradgate devices tcp://127.0.0.1:{port}\n\
-         its key:  gradgate provision --help\n\
-         flash:    gradgate flash BUNDLE --device tcp://127.0.0.1:{port}\n\
-         QEMU's monitor is here: `xp /1wx 0x40028000` shows the pin, `system_reset` starts anew\n\
+         keys:     gradgate provision --device tcp://127.0.0.1:{port} --name NAME --key KEY.pub \
+         --site-key SITE\n\
+         flash:    gradgate flash BUNDLE --device tcp://127.0.0.1:{port} --site-key SITE --confirm \
+         --after-frames 0\n\
+         QEMU's monitor is here: `xp /1wx 0x40028000` shows the pin (0 closed; 1 open, or idle \
+         of a bundle that monitors), `system_reset` starts anew\n\
          stop:     `quit`, or ctrl-c",
         flash.display()
     )
 }
 
-fn emulator(image: &Path, flash: &Path, port: u16) -> Command {
+/// QEMU with the whole device; its monitor is on standard input.
+pub fn emulator(image: &Path, flash: &Path, port: u16) -> Command {
     let memory = format!(
         "memory-backend-file,id=mps.ram,size={FLASH_BYTES},mem-path={},share=on",
         // A comma parts QEMU's options; a doubled one is a comma.
         flash.display().to_string().replace(',', ",,")
     );
     let mut emulator = Command::new(EMULATOR);
+    // The board's time goes with its instructions: on a busy host it is slow, no watchdog bites.
+    emulator.args(["-icount", "shift=3"]);
     emulator.args(["-M", "mps2-an500", "-display", "none", "-monitor", "stdio"]);
     emulator.arg("-serial");
     emulator.arg(format!("tcp:127.0.0.1:{port},server=on,wait=off,nodelay=on"));
@@ -76,7 +87,7 @@ fn emulator(image: &Path, flash: &Path, port: u16) -> Command {
 }
 
 /// A port that was free a moment ago.
-fn free_port() -> Result<u16> {
+pub fn free_port() -> Result<u16> {
     let listener = TcpListener::bind("127.0.0.1:0").context("no free port")?;
     Ok(listener.local_addr()?.port())
 }
@@ -125,7 +136,8 @@ pub fn bits(frames: &str) -> Result<bool> {
     Ok(program.status().context("cargo")?.success())
 }
 
-fn build(features: &[&str]) -> Command {
+/// Builds the board's image.
+pub fn build(features: &[&str]) -> Command {
     let mut words = vec!["build", "--release", "--locked", "--package", PACKAGE];
     words.extend(features);
     test::boards_cargo(&words)

@@ -20,6 +20,7 @@ mod setup;
 mod size;
 mod skips;
 mod stage;
+mod suite;
 mod test;
 mod tidy;
 

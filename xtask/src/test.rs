@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::stage::{self, Outcome, Report, Stage};
-use crate::{device, no_panic, oracle, peers, process, qemu, repo, setup, tidy};
+use crate::{device, no_panic, oracle, peers, process, qemu, repo, setup, suite, tidy};
 
 /// Crates that run on a device.
 const DEVICE_CRATES: [&str; 6] = [
@@ -47,6 +47,7 @@ const STAGES: &[Entry] = &[
     ("lab", false, lab_stage),
     ("board in QEMU", false, qemu::stage),
     ("device in QEMU", false, device::stage),
+    ("suite in QEMU", false, suite::stage),
     ("python oracles", true, oracle::stage),
     ("peers", true, peers::stage),
     ("dependencies", true, deny_stage),

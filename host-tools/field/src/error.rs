@@ -110,9 +110,13 @@ impl Error {
 pub fn refusal_text(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::Unknown => "its firmware does not know this request: update the firmware",
-        Refusal::State => "not in this state: `gradgate slots` shows it",
+        Refusal::State => {
+            "not in this state (no trial to end? restarted?): `gradgate slots` shows it"
+        }
         Refusal::NotNow => "it is at work: try again",
-        Refusal::Range => "a slot, an offset or a length that cannot be: is the bundle too long?",
+        Refusal::Range => {
+            "a number or a length that cannot be: a bundle too long, edges in the wrong order"
+        }
         Refusal::Digest => "what arrived is not what was sent: flash again",
         Refusal::Storage => {
             "its flash cannot be erased, written or read: flash again, then replace it"
@@ -195,7 +199,7 @@ fn key(out: &mut fmt::Formatter<'_>, serial: &[u8; 16], unprovisioned: bool) -> 
     write!(out, "the device (chip {serial}) answers under another key: ")?;
     out.write_str(match unprovisioned {
         true => "it was given none yet: leave --link-key out, or `provision` it",
-        false => "give its --link-key or its site's --site-key",
+        false => "no key given is its own: give its --link-key or its site's --site-key",
     })
 }
 

@@ -118,8 +118,8 @@ pub fn only(found: Vec<Found>, wanted: Option<&str>) -> Result<Found, Error> {
     let list =
         |found: &[Found]| -> String { found.iter().map(|found| format!("\n  {found}")).collect() };
     if found.is_empty() {
-        let message = "no port to look at: no board at USB; name one with --device tcp://HOST:PORT \
-                       or --device /dev/ttyS0";
+        let message = "no port to look at: no board at USB; name one with --port tcp://HOST:PORT or \
+                       --port /dev/ttyS0 (or the same with --device)";
         return Err(Error::File { message: message.into() });
     }
     let all = list(&found);

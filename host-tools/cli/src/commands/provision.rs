@@ -86,7 +86,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         };
         print(&format!(
             "{address}: chip {} is {} (was {before}, link key {had})\n\
-             takes bundles of key {}; {counts}\n",
+             takes bundles of key {}; {counts}\n\
+             a bundle of another key does not run any more: flash one of this key\n",
             hex(&identity.serial),
             args.name,
             hex(&key_id(&public)),

@@ -69,11 +69,15 @@ fn gate(status: &Status) -> String {
 
 fn text(seen: &Seen) -> String {
     let Seen { identity, status, slots, counters, log } = seen;
-    let mode = if status.enforce { "the pin follows it" } else { "the pin does not follow it" };
+    let mode = match (status.enforce, slots.active) {
+        (_, None) => "the pin is closed: no bundle runs",
+        (true, _) => "the pin follows it",
+        (false, _) => "the pin does not follow it",
+    };
     let name = if status.name.is_empty() { "(no name)" } else { &status.name };
     let mut text = format!(
         "{name}: {}, firmware {}, chip {}\n\
-         keys      {} of its own; takes bundles of key {}\n\
+         keys      {}; takes bundles of key {}\n\
          gate      {}; {mode}\n\
          verdicts  {} PASS, {} BLOCK, {} UNKNOWN; closed {} times; {} frames missed\n\
          timing    a frame every {:.1} ms, the last verdict took {:.1} ms\n\
@@ -82,7 +86,7 @@ fn text(seen: &Seen) -> String {
         identity.board,
         identity.firmware,
         hex(&identity.serial),
-        if status.provisioned { "one" } else { "none" },
+        if status.provisioned { "provisioned" } else { "not provisioned" },
         hex(&status.key_id),
         gate(status),
         counters.passed,

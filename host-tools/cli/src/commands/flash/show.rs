@@ -152,7 +152,8 @@ pub fn text(flash: &Flash<'_>, address: &Address) -> String {
         Outcome::Already => "the device runs this very bundle, confirmed\n".to_owned(),
         Outcome::Staged => "the bundle waits in its slot, verified\n".to_owned(),
         Outcome::OnTrial => format!(
-            "the bundle runs on trial\nnext: gradgate confirm --device {address} (or revert)\n"
+            "the bundle runs on trial\n\
+             next: gradgate confirm --device {address} (or revert), with the keys as here\n"
         ),
         Outcome::Confirmed => {
             format!("confirmed after {} verdicts ({} UNKNOWN beside)\n", now.judged, now.unknown)
