@@ -53,8 +53,8 @@ pub fn stage(stage: &Stage) -> Result<Outcome> {
     outcome
 }
 
-/// What somebody at a bench types, in order. A part of the suite: the emulated board is too slow for
-/// its cases of the gate, and the rest takes minutes.
+/// What somebody at a bench types, in order. A part of the suite: the emulated board is too slow
+/// for its cases of the gate, and the rest takes minutes.
 fn typed(folder: &Path, address: &str) -> [Command; 5] {
     let file = |name: &str| folder.join(name).display().to_string();
     let (signer, public, site) = (file("signer"), file("signer.pub"), file("site.key"));
