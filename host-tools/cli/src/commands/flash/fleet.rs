@@ -31,7 +31,7 @@ pub struct FleetArgs {
     /// Flash the boards whose name, chip number or port is like this (* and ?)
     #[arg(long = "match", value_name = "GLOB", group = "fleet", conflicts_with = "device")]
     matching: Option<String>,
-    /// Flash the boards of a list: a line name,port[,serial], then a board a line
+    /// Flash the boards of a list: a line name,port or name,port,serial, then a board a line
     #[arg(long, value_name = "LIST.csv", group = "fleet", conflicts_with_all = ["device", "port"])]
     inventory: Option<PathBuf>,
     /// So many boards at a time
