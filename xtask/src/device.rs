@@ -10,12 +10,12 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::qemu::EMULATOR;
 use crate::stage::{Outcome, Stage};
 use crate::{no_panic, process, qemu, repo, setup, size, test};
 
 /// The board's package and binary.
 pub const PACKAGE: &str = "gradgate-mps2-an500";
-const EMULATOR: &str = "qemu-system-arm";
 /// Length of the emulated flash: all of the board's PSRAM.
 const FLASH_BYTES: usize = 16 * 1024 * 1024;
 /// The program that provokes the faults, built as the tests are.

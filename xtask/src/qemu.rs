@@ -21,7 +21,8 @@ use crate::{device, repo, setup, size, test};
 pub const PACKAGE: &str = "gradgate-mps2-an386";
 /// What it is built for.
 pub const TARGET: &str = "thumbv7em-none-eabihf";
-const EMULATOR: &str = "qemu-system-arm";
+/// What emulates all boards.
+pub const EMULATOR: &str = "qemu-system-arm";
 /// What it is built for on a Cortex-M55, without Helium.
 const TARGET_ARMV8: &str = "thumbv8m.main-none-eabihf";
 

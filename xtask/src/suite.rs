@@ -7,10 +7,10 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result};
 
+use crate::qemu::EMULATOR;
 use crate::stage::{Outcome, Stage};
 use crate::{device, process, repo};
 
-const EMULATOR: &str = "qemu-system-arm";
 /// The suite, from the repository's root.
 const SUITE: &str = "tests/hil/signs.toml";
 

@@ -16,7 +16,7 @@ use gradgate_link::{Key, Refusal};
 use crate::board::{Board, Description, Level};
 use crate::flash::{Flash, Layout};
 use crate::judge::{Running, judge_frame, judge_unfit};
-use crate::log::{Code, refusal_number};
+use crate::log::Code;
 use crate::pipeline::{self, Buffers, FrameShape, Pipeline, Polled};
 use crate::rehash::Rehash;
 use crate::self_test::EngineTest;
@@ -126,7 +126,7 @@ impl<'m, B: Board, F: Flash> Device<'m, B, F> {
         let now_us = board.now_us();
         watch.event(now_us, Code::Started, description.reset as u32);
         if let Some(refused) = slots.refusal() {
-            watch.event(now_us, Code::Refused, refusal_number(refusal(refused.into())));
+            watch.event(now_us, Code::Refused, refusal(refused.into()) as u32);
         }
         let core = Core {
             board,
@@ -314,15 +314,15 @@ impl<'m, B: Board, F: Flash> Core<'m, B, F> {
             Change::Verify(slot) => (None, slots.verify(slot, &mut test).map(drop)),
             Change::Activate => {
                 let activated = slots.activate(&mut test);
-                (Some((Code::Trial, 0)), activated.map(|_| ()))
+                (Some(Code::Trial), activated.map(drop))
             }
-            Change::Revert => (Some((Code::Reverted, 0)), slots.revert(&mut test)),
+            Change::Revert => (Some(Code::Reverted), slots.revert(&mut test)),
             Change::Reboot => return,
         };
         let now_us = self.board.now_us();
         let reply = match result {
             Ok(()) => {
-                if let Some((code, _)) = code {
+                if let Some(code) = code {
                     let slot = self.slots.active().map_or(0, |active| active.slot as u32);
                     self.watch.event(now_us, code, slot);
                 }
@@ -330,7 +330,7 @@ impl<'m, B: Board, F: Flash> Core<'m, B, F> {
             }
             Err(error) => {
                 let refused: Refusal = refusal(error);
-                self.watch.event(now_us, Code::Refused, refusal_number(refused));
+                self.watch.event(now_us, Code::Refused, refused as u32);
                 Reply::Refused(refused)
             }
         };

@@ -30,7 +30,7 @@ struct Closing {
 /// The last frame and the last closings.
 pub struct History<'m> {
     memory: &'m mut [u8],
-    /// Length of a part; 0 before a bundle runs.
+    /// Length of a part.
     part_bytes: usize,
     last: Option<Kept>,
     closings: [Option<Closing>; EVENTS_KEPT],
@@ -46,12 +46,12 @@ impl<'m> History<'m> {
     /// Nothing yet. With too little memory frames are cut at the end.
     pub fn new(memory: &'m mut [u8]) -> Self {
         let closings = [None; EVENTS_KEPT];
-        Self { memory, part_bytes: 0, last: None, closings, next: 0 }
+        let part_bytes = memory.len().checked_div(PARTS).unwrap_or(0);
+        Self { memory, part_bytes, last: None, closings, next: 0 }
     }
 
     /// Another bundle runs: what was kept has other features.
     pub fn begin(&mut self) {
-        self.part_bytes = self.memory.len().checked_div(PARTS).unwrap_or(0);
         self.last = None;
         self.closings = [None; EVENTS_KEPT];
     }

@@ -85,11 +85,6 @@ pub fn reason_number(state: gradgate_gate::State) -> u8 {
     state.reason().map_or(0, |reason| (reason as u8).saturating_add(1))
 }
 
-/// The number of a refusal in the log: that of its name in the link's messages.
-pub fn refusal_number(refusal: gradgate_link::Refusal) -> u32 {
-    refusal as u32
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
