@@ -297,3 +297,29 @@ fn numbers_that_cannot_be_read_do_not_come_again() {
         }
     }
 }
+
+/// The newest records are noise, and their places can be written again: no number comes again.
+#[test]
+fn numbers_of_spoilt_records_do_not_come_again() {
+    let layout = layout(32, 0xFF, 512);
+    let sectors = *layout.settings().expect("given");
+    for (starts, spoilt) in (1..12).flat_map(|starts| [1, 2, 3].map(|spoilt| (starts, spoilt))) {
+        let mut flash = SimFlash::new(&layout, 1);
+        let mut settings = Settings::open(&mut flash, &layout, SEED);
+        settings.provision(&mut flash, given(1)).expect("no faults");
+        let mut used = Vec::new();
+        for _ in 0..starts {
+            used.push(Settings::open(&mut flash, &layout, SEED).boot().expect("a number"));
+        }
+        // Every start and every key takes two places of four, one sector after the other.
+        let written = 2 * (2 + starts);
+        for record in written - spoilt..written {
+            let address = sectors[record as usize / 4 % 2].at(record % 4 * 128);
+            flash.spoil(Region { address, sector_bytes: 128, sectors: 1 });
+        }
+        let settings = Settings::open(&mut flash, &layout, SEED);
+        let boot = settings.boot().expect("a number");
+        assert!(!used.contains(&boot), "{starts} starts, {spoilt} spoilt: {boot} of {used:?}");
+        assert_eq!(settings.given(), Some(&given(1)));
+    }
+}

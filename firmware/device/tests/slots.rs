@@ -9,8 +9,8 @@ use gradgate_bundle::error::{ParseError, VerifyError};
 use gradgate_bundle::keys::from_seed;
 use gradgate_bundle::manifest::DeviceClass;
 use gradgate_device::flash::{Flash, FlashError, Layout, Region};
-use gradgate_device::record::{Slot, SlotState};
-use gradgate_device::sim::{SimFlash, sim_bundle, sim_key};
+use gradgate_device::record::{Content, Slot, SlotState};
+use gradgate_device::sim::{SimFlash, Torn, sim_bundle, sim_key};
 use gradgate_device::slots::{SlotError, Slots, TRIAL_BOOTS_MAX};
 use gradgate_device::upload::Progress;
 use gradgate_device::verify::Refusal;
@@ -102,6 +102,48 @@ fn an_interrupted_upload_goes_on_at_its_sector() {
     let other = signed(1800, LAST);
     let begun = slots.begin(other.first_chunk().expect("long enough"));
     assert_eq!(begun, Ok(Progress::Erase { sectors: 4 }));
+}
+
+/// Staged, half uploaded or rejected: what is erased is forgotten, and where power fails in between
+/// no upload goes on behind bytes that are gone.
+#[test]
+fn an_erase_forgets_what_it_erases_and_leaves_no_hole_to_go_on_behind() {
+    let bundle = signed(1800, NEW);
+    let prefix = bundle.first_chunk().expect("long enough");
+    let mut half = confirmed();
+    half.begin(prefix).expect("newer");
+    while half.prepare() != Ok(Progress::Write { offset: 0 }) {}
+    half.write(0, &bundle[..1500]).expect("no faults");
+    let mut staged = confirmed();
+    upload(&mut staged, &bundle, 64).expect("no faults");
+    let mut rejected = boot(staged.flash().clone(), &place(), Stub::default());
+    let fails = SlotError::Refused(Refusal::SelfTest);
+    let activated = rejected.activate(&mut Stub { fails_counter: Some(NEW) });
+    assert_eq!(activated, Err(fails));
+    for left in [half, staged, rejected].map(Slots::into_flash) {
+        let mut slots = boot(left.clone(), &place(), Stub::default());
+        assert_eq!(slots.erase_inactive(), Ok(()));
+        assert_eq!(slots.state().content(Slot::B), Content::default());
+        let operations = slots.flash().operations() - left.operations();
+        for (operation, torn) in
+            (0..operations).flat_map(|operation| Torn::ALL.map(|torn| (operation, torn)))
+        {
+            let mut flash = left.clone();
+            flash.cut_at(operation, torn);
+            let mut slots = boot(flash, &place(), Stub::default());
+            let _ = slots.erase_inactive();
+            let mut flash = slots.into_flash();
+            flash.restart();
+            let mut slots = boot(flash, &place(), Stub::default());
+            if let Ok(Progress::Erase { sectors }) = slots.begin(prefix) {
+                let kept = 512 * (4 - sectors);
+                let before = slots.flash().solid(place().slot(Slot::B).address, kept);
+                let whole = before == Some(&bundle[..kept as usize]);
+                assert!(whole, "{torn:?} at {operation}: goes on at byte {kept}");
+            }
+            assert_eq!(update(&mut slots, &bundle), Ok(()), "{torn:?} at {operation}");
+        }
+    }
 }
 
 #[test]
