@@ -14,6 +14,8 @@ pub struct Log {
     next: u32,
     /// Events that nobody took as telemetry yet.
     untold: u32,
+    /// Events that were lost untold.
+    dropped: u32,
 }
 
 impl Default for Log {
@@ -25,7 +27,8 @@ impl Default for Log {
 impl Log {
     /// An empty log.
     pub const fn new() -> Self {
-        Self { events: [Event { time_us: 0, code: 0, value: 0 }; LOG_EVENTS], next: 0, untold: 0 }
+        const NONE: Event = Event { time_us: 0, code: 0, value: 0 };
+        Self { events: [NONE; LOG_EVENTS], next: 0, untold: 0, dropped: 0 }
     }
 
     /// Appends an event; the oldest is lost where the log is full.
@@ -37,7 +40,11 @@ impl Log {
             *event = Event { time_us, code: code as u16, value };
         }
         self.next = self.next.saturating_add(1);
-        self.untold = self.untold.saturating_add(1).min(LOG_EVENTS as u32);
+        if self.untold == LOG_EVENTS as u32 {
+            self.dropped = self.dropped.saturating_add(1);
+        } else {
+            self.untold = self.untold.saturating_add(1);
+        }
     }
 
     /// Number of the next event.
@@ -62,6 +69,11 @@ impl Log {
         let event = *self.get(number)?;
         self.untold = self.untold.saturating_sub(1);
         Some(event)
+    }
+
+    /// How many events were lost before they were told; stops at its maximum.
+    pub fn dropped(&self) -> u32 {
+        self.dropped
     }
 
     /// Writes events from number `from` on to `out`, as many as fit; the first number, the next
@@ -123,9 +135,10 @@ mod tests {
             log.push(0, Code::Closed, value);
         }
         let told = std::iter::from_fn(|| log.tell()).map(|event| event.value);
-        assert_eq!(told.collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!((told.collect::<Vec<_>>(), log.dropped()), (std::vec![0, 1, 2], 0));
         (0..80).for_each(|value| log.push(0, Code::Closed, value));
         let told: Vec<u32> = std::iter::from_fn(|| log.tell()).map(|event| event.value).collect();
         assert_eq!((told.len(), told[0]), (64, 16), "what was lost is not told");
+        assert_eq!(log.dropped(), 16, "and counted");
     }
 }

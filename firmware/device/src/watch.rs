@@ -38,6 +38,8 @@ pub struct Watch<'m> {
     pub histogram: Histogram,
     telemetry: Queue<Telemetry, TELEMETRY_QUEUED>,
     told_dropped: u32,
+    /// What was told last is how many were dropped.
+    told_last: bool,
     stream_every: u16,
     stream_skipped: u16,
     verdict_us: u32,
@@ -56,6 +58,7 @@ impl<'m> Watch<'m> {
             histogram: Histogram::around(0.0),
             telemetry: Queue::new(),
             told_dropped: 0,
+            told_last: false,
             stream_every: 0,
             stream_skipped: 0,
             verdict_us: 0,
@@ -194,23 +197,79 @@ impl<'m> Watch<'m> {
         (self.stream_every, self.stream_skipped) = (every, 0);
     }
 
-    /// What to tell next.
+    /// What to tell next. Where more is dropped all the time, its number is every other one.
     pub fn telemetry(&mut self) -> Option<Telemetry> {
-        let dropped = self.telemetry.dropped();
-        if dropped != self.told_dropped {
-            self.told_dropped = dropped;
-            return Some(Telemetry::Dropped { count: dropped });
+        let count = self.dropped();
+        if count != self.told_dropped && !self.told_last {
+            (self.told_dropped, self.told_last) = (count, true);
+            return Some(Telemetry::Dropped { count });
         }
+        self.told_last = false;
         self.telemetry.pop().or_else(|| self.log.tell().map(Telemetry::Logged))
+    }
+
+    /// What was never told: telemetry for which the queue was too short, events for which the log
+    /// was.
+    fn dropped(&self) -> u32 {
+        self.telemetry.dropped().saturating_add(self.log.dropped())
     }
 
     /// The counts, but for the link's.
     pub fn counters(&self) -> Counters {
-        Counters { telemetry_dropped: self.telemetry.dropped(), ..self.counters }
+        Counters { telemetry_dropped: self.dropped(), ..self.counters }
     }
 
     /// Time that the last verdict took.
     pub fn verdict_us(&self) -> u32 {
         self.verdict_us
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::log::LOG_EVENTS;
+
+    fn all(watch: &mut Watch<'_>) -> Vec<Telemetry> {
+        std::iter::from_fn(|| watch.telemetry()).collect()
+    }
+
+    /// Of everything that happened, what is told and what is said to be dropped are the sum.
+    #[test]
+    fn telemetry_adds_up() {
+        for (gates, events) in [(0_u32, 0), (3, 5), (16, 64), (17, 64), (16, 65), (40, 200)] {
+            let mut watch = Watch::new(&mut []);
+            for _ in 0..gates {
+                watch.tell(Telemetry::Gate { time_us: 0, open: false, reason: 1 });
+            }
+            (0..events).for_each(|value| watch.event(0, Code::Unfit, value));
+            let lost = gates.saturating_sub(TELEMETRY_QUEUED as u32)
+                + events.saturating_sub(LOG_EVENTS as u32);
+            assert_eq!(watch.counters().telemetry_dropped, lost, "{gates} {events}");
+            let told = all(&mut watch);
+            let dropped = told.iter().find_map(|told| match told {
+                Telemetry::Dropped { count } => Some(*count),
+                _ => None,
+            });
+            assert_eq!(dropped, (lost > 0).then_some(lost), "{gates} {events}");
+            let others = told.len() as u32 - u32::from(lost > 0);
+            assert_eq!(others + lost, gates + events, "{gates} {events}");
+        }
+    }
+
+    #[test]
+    fn dropping_all_the_time_does_not_keep_the_rest_back() {
+        let mut watch = Watch::new(&mut []);
+        let mut told = Vec::new();
+        for value in 0..300 {
+            watch.event(0, Code::Unfit, value);
+            watch.event(0, Code::Unfit, value);
+            told.extend(watch.telemetry());
+        }
+        let events = told.iter().filter(|told| matches!(told, Telemetry::Logged(_))).count();
+        assert!(events > 140, "{events} of {}", told.len());
     }
 }

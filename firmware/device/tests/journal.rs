@@ -8,8 +8,8 @@ use gradgate_device::sim::SimFlash;
 const ERASED: u8 = 0xFF;
 const SECTOR_BYTES: u32 = 1024;
 
-/// Flash that reports programs as failed which it made, until power fails with the last of them, and
-/// does not read them for a while.
+/// Flash that reports programs as failed which it made, until power fails with the last of them,
+/// and does not read them for a while.
 struct Doubtful {
     flash: SimFlash,
     /// So many programs from now on; none: no faults.

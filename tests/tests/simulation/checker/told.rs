@@ -1,11 +1,16 @@
 //! What the device says, as it leaves the port, against what was so.
 
+use gradgate_device::log::LOG_EVENTS;
+use gradgate_device::watch::Watch;
 use gradgate_gate::Verdict;
 use gradgate_link::Telemetry;
 use gradgate_link::message::{self, Judged};
 
 use super::super::ledger::{Deed, Said};
-use super::Checker;
+use super::{Checker, Counts};
+
+/// Telemetry that a device may hold back: its queue, its log, and what waits in its sending buffer.
+const HELD_BACK: u32 = 16 + LOG_EVENTS as u32 + 3;
 
 impl Checker {
     /// A frame leaves the device.
@@ -58,8 +63,43 @@ impl Checker {
                 self.counts.told_changes += place + 1;
                 self.counts.told += 1;
             }
-            Telemetry::Judged(judged) => self.judged(judged)?,
-            Telemetry::Dropped { .. } | Telemetry::Logged(_) => {}
+            Telemetry::Judged(judged) => {
+                self.judged(judged)?;
+                self.counts.told_verdicts += 1;
+            }
+            Telemetry::Logged(event) => {
+                let rest = &self.counts.events[self.counts.told_events..];
+                let place = rest.iter().position(|seen| seen == event);
+                let place = place.ok_or_else(|| format!("{telemetry:?} was not so"))?;
+                self.counts.told_events += place + 1;
+                self.counts.told += 1;
+            }
+            Telemetry::Dropped { count } => {
+                if *count <= self.counts.told_dropped {
+                    return Err(format!("{telemetry:?} after {}", self.counts.told_dropped));
+                }
+                self.counts.told_dropped = *count;
+            }
+        }
+        Ok(())
+    }
+
+    /// Every change of the gate and every event was told, dropped and counted, or waits.
+    ///
+    /// # Errors
+    /// Some are missing, or more are said to be dropped than there were.
+    pub(super) fn add_up(&self, watch: &Watch<'_>) -> Result<(), String> {
+        let Counts { told, told_verdicts, changes, events, .. } = &self.counts;
+        let dropped = watch.counters().telemetry_dropped;
+        let happened = (changes.len() + events.len()) as u32;
+        let verdicts = self.counts.passed + self.counts.blocked + self.counts.unknown;
+        let missing = happened.saturating_sub(told.saturating_add(dropped));
+        let accounted = told + told_verdicts + dropped;
+        if missing > HELD_BACK || accounted > happened + verdicts {
+            return Err(format!(
+                "telemetry: {happened} changes and events, {verdicts} verdicts, {told} and \
+                 {told_verdicts} told, {dropped} dropped"
+            ));
         }
         Ok(())
     }
