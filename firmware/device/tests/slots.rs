@@ -9,7 +9,8 @@ use gradgate_bundle::error::{ParseError, VerifyError};
 use gradgate_bundle::keys::from_seed;
 use gradgate_bundle::manifest::DeviceClass;
 use gradgate_device::flash::{Flash, FlashError, Layout, Region};
-use gradgate_device::record::{Content, Slot, SlotState};
+use gradgate_device::journal::Journal;
+use gradgate_device::record::{Content, Slot, SlotState, Snapshot};
 use gradgate_device::sim::{SimFlash, Torn, sim_bundle, sim_key};
 use gradgate_device::slots::{SlotError, Slots, TRIAL_BOOTS_MAX};
 use gradgate_device::upload::Progress;
@@ -278,12 +279,13 @@ fn failing_writes_delay_an_update_and_break_nothing() {
     assert!(done > 0);
 }
 
-/// Flash whose next reads fail, so many of them.
+/// Flash of which the next reads of slots fail, so many of them.
 struct Flaky<'f>(SimFlash, &'f Cell<u32>);
 
 impl Flash for Flaky<'_> {
     fn read(&mut self, address: u32, bytes: &mut [u8]) -> Result<(), FlashError> {
-        match self.1.get().checked_sub(1) {
+        let slots = place().slot(Slot::A).address;
+        match self.1.get().checked_sub(1).filter(|_| address >= slots) {
             None => self.0.read(address, bytes),
             Some(left) => {
                 self.1.set(left);
@@ -311,5 +313,55 @@ fn a_read_that_fails_once_keeps_no_bundle_from_running() {
         failing.set(failures);
         let loaded = slots.bundle().expect("it runs").load(&mut memory).map(|_| ());
         assert_eq!(loaded, if whole { Ok(()) } else { Err(Refusal::Unreadable) }, "{failures}");
+    }
+}
+
+#[test]
+fn a_start_reads_the_confirmed_bundle_three_times_before_it_runs_nothing() {
+    let flash = confirmed().into_flash();
+    for (failures, runs) in [(0, true), (1, true), (2, true), (3, false)] {
+        let failing = Cell::new(failures);
+        let flash = Flaky(flash.clone(), &failing);
+        let slots = Slots::boot(flash, place(), trust(), &mut Stub::default());
+        assert_eq!(slots.active().is_some(), runs, "{failures}");
+        assert_eq!(slots.refusal(), (failures > 0).then_some(Refusal::Unreadable), "{failures}");
+    }
+}
+
+#[test]
+fn a_trial_whose_bytes_cannot_be_read_any_more_is_not_confirmed() {
+    let failing = Cell::new(0);
+    let flash = Flaky(confirmed().into_flash(), &failing);
+    let mut slots = Slots::boot(flash, place(), trust(), &mut Stub::default());
+    upload(&mut slots, &signed(700, NEW), 64).expect("no faults");
+    slots.activate(&mut Stub::default()).expect("it passes");
+    failing.set(1);
+    assert_eq!(slots.confirm(), Err(SlotError::Refused(Refusal::Unreadable)));
+    assert_eq!(slots.state().content(Slot::B).state, SlotState::Trial);
+    assert_eq!((slots.counter_floor(), slots.confirm()), (OLD, Ok(())));
+    assert_eq!(slots.counter_floor(), NEW);
+}
+
+/// A whole, signed bundle lies in the slot, and the journal speaks of another one.
+#[test]
+fn what_the_journal_says_decides_whether_a_signed_bundle_runs() {
+    let kept = *confirmed().state();
+    let identity = kept.content(Slot::A).identity;
+    let cases = [
+        (kept, None),
+        (
+            Snapshot { floor: OLD + 1, ..kept },
+            Some(Refusal::Counter { bundle: OLD, floor: OLD + 1 }),
+        ),
+        (kept.with(Slot::A, SlotState::Confirmed, [7; 32]), Some(Refusal::OtherBundle)),
+        (kept.with(Slot::A, SlotState::Trial, [7; 32]), Some(Refusal::OtherBundle)),
+        (kept.with(Slot::A, SlotState::Trial, identity), None),
+    ];
+    for (state, refusal) in cases {
+        let mut flash = confirmed().into_flash();
+        let (mut journal, _) = Journal::open::<Snapshot, _>(&mut flash, *place().journal(), 0xFF);
+        journal.append(&mut flash, state).expect("no faults");
+        let slots = boot(flash, &place(), Stub::default());
+        assert_eq!((slots.active().is_some(), slots.refusal()), (refusal.is_none(), refusal));
     }
 }
