@@ -322,9 +322,9 @@ impl<'m, B: Board, F: Flash> Core<'m, B, F> {
         let now_us = self.board.now_us();
         let reply = match result {
             Ok(()) => {
-                if let Some(code) = code {
-                    let slot = self.slots.active().map_or(0, |active| active.slot as u32);
-                    self.watch.event(now_us, code, slot);
+                // Without a confirmed bundle it goes back to nothing: the fail state is told.
+                if let Some((code, active)) = code.zip(self.slots.active()) {
+                    self.watch.event(now_us, code, active.slot as u32);
                 }
                 Reply::Done
             }

@@ -14,6 +14,9 @@ use gradgate_field::wire::{Faulty, Live, Spoilt, Wire};
 
 use crate::files;
 
+/// What serial ports of any age can do.
+const BAUDS: std::ops::RangeInclusive<i64> = 50..=20_000_000;
+
 /// A device that can be asked.
 pub type Device = Client<Box<dyn Wire>>;
 
@@ -21,7 +24,8 @@ pub type Device = Client<Box<dyn Wire>>;
 #[derive(clap::Args, Clone, Debug)]
 pub struct LinkArgs {
     /// Bits a second of serial ports
-    #[arg(long, value_name = "BAUD", default_value_t = BAUD)]
+    #[arg(long, value_name = "BAUD", default_value_t = BAUD,
+          value_parser = clap::value_parser!(u32).range(BAUDS))]
     baud: u32,
     /// The device's own key
     #[arg(long, value_name = "KEY", conflicts_with = "site_key")]
@@ -56,11 +60,10 @@ impl LinkArgs {
     /// The keys that a device may have.
     pub fn keyring(&self) -> Result<Keyring> {
         if let Some(path) = &self.link_key {
-            let key = LinkKey::parse(&files::read_text(path)?);
-            return Ok(Keyring::link(key.with_context(|| path.display().to_string())?));
+            return Ok(Keyring::link(link_key(path)?));
         }
         match &self.site_key {
-            Some(path) => Ok(Keyring::sites(vec![site_key(path)?])),
+            Some(path) => Ok(Keyring::of([site_key(path)?])),
             None => Ok(Keyring::unprovisioned()),
         }
     }
@@ -125,6 +128,12 @@ impl BoardArgs {
         let client = self.link.client(&address, keyring)?;
         Ok((address, client))
     }
+}
+
+/// Reads the key of one device.
+pub fn link_key(path: &Path) -> Result<LinkKey> {
+    let key = LinkKey::parse(&files::read_text(path)?);
+    key.with_context(|| path.display().to_string())
 }
 
 /// Reads the key of a site.

@@ -176,7 +176,25 @@ pub fn create_new(path: &Path, bytes: &[u8], secret: bool) -> Result<()> {
     attempt.map_err(|error| {
         let _ = fs::remove_file(path);
         unwritable(path, error)
-    })
+    })?;
+    settle(path)
+}
+
+/// Waits until a file and its name are on the disk, before something is done that cannot be done
+/// without it.
+pub fn settle(path: &Path) -> Result<()> {
+    // Other systems flush only what is open for writing, and folders not at all.
+    #[cfg(unix)]
+    {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        for path in [path, folder.unwrap_or(Path::new("."))] {
+            let flushed = File::open(path).and_then(|file| file.sync_all());
+            flushed.map_err(|error| unwritable(path, error))?;
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
 }
 
 #[cfg(unix)]

@@ -32,6 +32,7 @@ pub fn install() -> anyhow::Result<()> {
         let again = REQUESTED.swap(true, Ordering::SeqCst);
         if again || LOOPS.load(Ordering::SeqCst) == 0 {
             let _whole_files_only = writing();
+            eprintln!("interrupted");
             std::process::exit(i32::from(EXIT_CODE));
         }
     })

@@ -67,8 +67,11 @@ fn report(error: &anyhow::Error) -> ExitCode {
     if error.chain().any(pipe) {
         return ExitCode::SUCCESS;
     }
-    eprintln!("error: {}", chain(error));
-    ExitCode::from(code(error))
+    let code = code(error);
+    // Who was stopped says so, and has made no error.
+    let kind = if code == interrupt::EXIT_CODE { "" } else { "error: " };
+    eprintln!("{kind}{}", chain(error));
+    ExitCode::from(code)
 }
 
 /// 2, unless a device has to do with it.
@@ -79,6 +82,7 @@ fn code(error: &anyhow::Error) -> u8 {
         Some(Class::Refused) => 4,
         Some(Class::Link) => 5,
         Some(Class::FellBack) => 6,
+        Some(Class::Stopped) => interrupt::EXIT_CODE,
     }
 }
 

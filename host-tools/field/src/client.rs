@@ -71,12 +71,28 @@ impl<W: Wire> Client<W> {
         job: &mut J,
         mut watch: impl FnMut(&J, u64),
     ) -> Result<(), Error> {
+        self.run_while(job, |job, now_ms| {
+            watch(job, now_ms);
+            true
+        })
+    }
+
+    /// As [`Client::run`], but ends between two packets as soon as `watch` says `false`.
+    ///
+    /// # Errors
+    /// Those of the link and of the errand; [`Error::Stopped`].
+    pub fn run_while<J: Job>(
+        &mut self,
+        job: &mut J,
+        mut watch: impl FnMut(&J, u64) -> bool,
+    ) -> Result<(), Error> {
         loop {
             let (now_ms, wire) = (self.wire.now_ms(), &mut self.wire);
             let step = step(&mut self.link, job, now_ms, &mut || wire.nonce());
-            watch(job, now_ms);
+            let go_on = watch(job, now_ms);
             match step.map_err(|error| self.explained(error))? {
                 Step::Done => return Ok(()),
+                _ if !go_on => return Err(Error::Stopped { left: String::new() }),
                 Step::Send => self.wire.write(self.link.frame()),
                 Step::Wait(until_ms) => self.take(until_ms),
             }

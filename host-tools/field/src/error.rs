@@ -15,6 +15,8 @@ pub enum Class {
     Link,
     /// The new bundle did not stand its trial; the confirmed one runs.
     FellBack,
+    /// Somebody asked for an end.
+    Stopped,
 }
 
 /// Why an errand did not succeed.
@@ -83,6 +85,18 @@ pub enum Error {
         /// What runs now.
         now: String,
     },
+    /// Something was begun that may be done again.
+    Halfway {
+        /// What went wrong, if it was told.
+        cause: Option<Box<Error>>,
+        /// How things are now, and what to do.
+        now: &'static str,
+    },
+    /// Somebody asked for an end.
+    Stopped {
+        /// How things were left, and what to do.
+        left: String,
+    },
     /// A file that is not as it should be.
     File {
         /// Which, where, and what to do.
@@ -102,6 +116,8 @@ impl Error {
             Error::Refused { .. } | Error::Answer { .. } | Error::Busy { .. } => Class::Refused,
             Error::Silent { .. } | Error::Key { .. } | Error::Versions => Class::Link,
             Error::FellBack { .. } => Class::FellBack,
+            Error::Stopped { .. } => Class::Stopped,
+            Error::Halfway { cause, .. } => cause.as_deref().map_or(Class::Refused, Error::class),
         }
     }
 }
@@ -169,6 +185,9 @@ impl fmt::Display for Error {
             Error::FellBack { reason, now } => {
                 write!(out, "the new bundle did not stand its trial: {reason}; now {now}")
             }
+            Error::Halfway { cause: Some(cause), now } => write!(out, "{cause}; {now}"),
+            Error::Halfway { cause: None, now } => write!(out, "it did not start anew: {now}"),
+            Error::Stopped { left } => write!(out, "stopped: {left}"),
             Error::File { message } => out.write_str(message),
         }
     }
@@ -199,7 +218,10 @@ fn key(out: &mut fmt::Formatter<'_>, serial: &[u8; 16], unprovisioned: bool) -> 
     write!(out, "the device (chip {serial}) answers under another key: ")?;
     out.write_str(match unprovisioned {
         true => "it was given none yet: leave --link-key out, or `provision` it",
-        false => "no key given is its own: give its --link-key or its site's --site-key",
+        false => {
+            "no key given is its own: give its --link-key or its site's --site-key (`provision` \
+             takes the key that it has now as --old-key)"
+        }
     })
 }
 

@@ -6,6 +6,7 @@
 //! are authenticated, never by telemetry.
 
 mod kinds;
+mod left;
 mod package;
 mod timeline;
 mod trial;

@@ -1,16 +1,21 @@
 //! Many boards: canaries first, then so many at a time, and a stop when too many fail.
 //!
-//! What was done stands in a [`Table`], so that a run that was broken off goes on. How one board is
-//! flashed is the caller's.
+//! What was done stands in a [`Table`], so that a run that was broken off goes on; boards that it
+//! calls done are asked before they are believed to be. How one board is flashed is the caller's.
 
 mod inventory;
 mod table;
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use gradgate_link::message::{Digest, SlotState};
+
+use crate::device::Slots;
 use crate::error::Error;
 use crate::flash::{Outcome, PhaseTime};
+use crate::lock::Lock;
 
 pub use inventory::{Board, parse};
 pub use table::{Row, State, Table, csv, name, state_name};
@@ -35,8 +40,41 @@ pub struct Flashed {
     pub phases: Vec<PhaseTime>,
 }
 
-/// Flashes all boards that the table does not know as done; `each` hears of every board that ended.
-/// Boards that were not begun keep the state that they had.
+/// Whether a board holds the bundle as far as was wanted, or farther.
+pub fn holds(slots: &Slots, bundle: &Digest, goal: Outcome) -> bool {
+    let Some(slot) = slots.find(bundle).and_then(|number| slots.slot(number)) else { return false };
+    let runs = slots.running().is_some_and(|running| running.identity == *bundle);
+    match goal {
+        Outcome::Suits => false,
+        Outcome::Staged if slot.state == SlotState::Staged => true,
+        Outcome::Staged | Outcome::OnTrial => {
+            runs && matches!(slot.state, SlotState::Trial | SlotState::Confirmed)
+        }
+        Outcome::Already | Outcome::Confirmed => runs && slot.state == SlotState::Confirmed,
+    }
+}
+
+/// Keeps a table for this program alone, until the lock is dropped.
+///
+/// # Errors
+/// [`Error::File`] when another run has it, [`Error::Open`].
+pub fn lock_table(path: &Path) -> Result<Lock, Error> {
+    Lock::of_file(&std::env::temp_dir(), path).map_err(|error| match error {
+        Error::Locked => Error::File {
+            message: format!(
+                "{}: another `gradgate flash` goes on with this table: wait for its end, or name \
+                 another --table",
+                path.display()
+            ),
+        },
+        other => other,
+    })
+}
+
+/// Flashes all boards that are not done: `still` asks one that the table calls done whether it is,
+/// `one` flashes one, `each` hears of every board that was asked or ended. Boards that were not
+/// begun keep the state that they had; one that was done and does not answer is told as failed,
+/// and counts as no failure of this run.
 ///
 /// # Errors
 /// Those of `each`, such as a table that cannot be written: no further board begins.
@@ -44,22 +82,38 @@ pub fn run(
     boards: &[Board],
     plan: &Plan,
     table: &mut Table,
+    still: impl Fn(&Board) -> Result<bool, Error> + Sync,
     one: impl Fn(&Board) -> Flashed + Sync,
     mut each: impl FnMut(&Table, &Row) -> Result<(), Error> + Send,
 ) -> Result<(), Error> {
-    let left: Vec<&Board> = boards.iter().filter(|board| !table.is_done(&board.name)).collect();
-    let done = boards.len() - left.len();
+    let (known, mut left): (Vec<&Board>, Vec<&Board>) =
+        boards.iter().partition(|board| table.is_done(&board.name));
+    let mut done = 0;
+    batch(&known, plan.jobs, &still, |board, answer| {
+        match &answer {
+            Ok(true) => done += 1,
+            Ok(false) => left.push(board),
+            Err(_) => {}
+        }
+        let stopped = matches!(answer, Err(Error::Stopped { .. }));
+        let row = table.asked(board, &answer);
+        each(table, &row)?;
+        Ok(!stopped)
+    })?;
+    left.sort_by_key(|board| boards.iter().position(|other| other == *board));
     let canaries = plan.canary.saturating_sub(done).min(left.len());
     let (first, rest) = left.split_at(canaries);
     let mut failures = 0;
     for (boards, limit) in [(first, 0), (rest, plan.failures_max)] {
+        let mut go_on = true;
         batch(boards, plan.jobs, &one, |board, flashed| {
             failures += usize::from(flashed.result.is_err());
+            go_on &= failures <= limit && !matches!(flashed.result, Err(Error::Stopped { .. }));
             let row = table.note(board, flashed);
             each(table, &row)?;
-            Ok(failures <= limit)
+            Ok(go_on)
         })?;
-        if failures > limit {
+        if !go_on {
             break;
         }
     }
@@ -75,11 +129,11 @@ struct Shared<'b, E> {
 
 /// Boards in order, `jobs` at a time; `ended` says whether another may begin, and is heard before
 /// the thread takes another.
-fn batch(
-    boards: &[&Board],
+fn batch<'b, T>(
+    boards: &[&'b Board],
     jobs: usize,
-    one: &(impl Fn(&Board) -> Flashed + Sync),
-    ended: impl FnMut(&Board, Flashed) -> Result<bool, Error> + Send,
+    one: &(impl Fn(&Board) -> T + Sync),
+    ended: impl FnMut(&'b Board, T) -> Result<bool, Error> + Send,
 ) -> Result<(), Error> {
     let left = boards.iter().copied().collect();
     let shared = Mutex::new(Shared { left, ended, outcome: Ok(()) });
@@ -88,9 +142,9 @@ fn batch(
     let work = || {
         loop {
             let Some(board) = lock().left.pop_front() else { return };
-            let flashed = one(board);
+            let came = one(board);
             let mut shared = lock();
-            match (shared.ended)(board, flashed) {
+            match (shared.ended)(board, came) {
                 Ok(true) => {}
                 Ok(false) => shared.left.clear(),
                 Err(error) => {
@@ -124,6 +178,10 @@ mod tests {
         Flashed { result: if good { Ok(Outcome::Staged) } else { Err(error) }, phases: Vec::new() }
     }
 
+    fn still(_: &Board) -> Result<bool, Error> {
+        Ok(true)
+    }
+
     fn states(table: &Table, boards: &[Board]) -> String {
         let letter = |row: Row| match row.state {
             State::NotTried => '.',
@@ -150,7 +208,7 @@ mod tests {
             let mut done = Table::new("x".into(), "staged");
             let plan = Plan { jobs: 1, canary, failures_max };
             let one = |board: &Board| flashed(!bad.contains(&board.name));
-            run(&boards, &plan, &mut done, one, |_, _| Ok(())).expect("no error of each");
+            run(&boards, &plan, &mut done, still, one, |_, _| Ok(())).expect("no error of each");
             assert_eq!(states(&done, &boards), expected, "{canary} {failures_max} {bad}");
             let again = Table::parse(&done.text(), "x", "staged").expect("its own file");
             assert_eq!(states(&again, &boards), expected);
@@ -169,15 +227,71 @@ mod tests {
         };
         let plan = Plan { jobs: 3, canary: 0, failures_max: 0 };
         let mut table = Table::new("x".into(), "staged");
-        run(&boards, &plan, &mut table, one, |_, _| Ok(())).expect("no error of each");
+        run(&boards, &plan, &mut table, still, one, |_, _| Ok(())).expect("no error of each");
         assert_eq!((states(&table, &boards).as_str(), most.into_inner()), ("dddddddddddd", 3));
         let mut table = Table::new("x".into(), "staged");
         let full = Error::File { message: "the disk is full".into() };
         let one = |_: &Board| flashed(true);
         let plan = Plan { jobs: 1, ..plan };
-        let result = run(&boards, &plan, &mut table, one, |_, _| Err(full.clone()));
+        let result = run(&boards, &plan, &mut table, still, one, |_, _| Err(full.clone()));
         assert_eq!(result, Err(full));
         assert_eq!(states(&table, &boards), "d...........");
+    }
+
+    #[test]
+    fn boards_that_were_done_are_asked() {
+        let boards = boards(5);
+        let plan = Plan { jobs: 1, canary: 0, failures_max: 0 };
+        let mut table = Table::new("x".into(), "staged");
+        run(&boards[..4], &plan, &mut table, still, |_| flashed(true), |_, _| Ok(()))
+            .expect("good");
+        // b1 holds something else by now, b2 does not answer.
+        let still = |board: &Board| match board.name.as_str() {
+            "b1" => Ok(false),
+            "b2" => Err(Error::Locked),
+            _ => Ok(true),
+        };
+        let order = Mutex::new(Vec::new());
+        let one = |board: &Board| {
+            order.lock().expect("no panic").push(board.name.clone());
+            flashed(true)
+        };
+        let mut heard = 0;
+        let each = |_: &Table, _: &Row| {
+            heard += 1;
+            Ok(())
+        };
+        run(&boards, &plan, &mut table, still, one, each).expect("good");
+        assert_eq!(order.into_inner().expect("no panic"), ["b1", "b4"]);
+        assert_eq!((states(&table, &boards).as_str(), heard), ("ddfdd", 6));
+        assert!(table.boards["b2"].detail.starts_with("it was done"), "{:?}", table.boards["b2"]);
+    }
+
+    #[test]
+    fn a_board_holds_a_bundle_as_far_as_wanted() {
+        use SlotState::{Confirmed, Empty, Rejected, Staged, Trial};
+        use gradgate_link::message::Slot;
+        let goals = [Outcome::Staged, Outcome::OnTrial, Outcome::Confirmed];
+        // State of its slot, whether that slot runs, whether it holds for each goal.
+        let table = [
+            (Staged, false, [true, false, false]),
+            (Trial, true, [true, true, false]),
+            (Trial, false, [false, false, false]),
+            (Confirmed, true, [true, true, true]),
+            (Rejected, false, [false, false, false]),
+            (Empty, false, [false, false, false]),
+        ];
+        for (state, runs, expected) in table {
+            let slot = |state, digit| Slot {
+                state,
+                total_bytes: 9,
+                identity: [digit; 32],
+                security_counter: 0,
+            };
+            let active = Some(u8::from(runs));
+            let slots = Slots { active, slots: [slot(Confirmed, 1), slot(state, 2)] };
+            assert_eq!(goals.map(|goal| holds(&slots, &[2; 32], goal)), expected, "{state:?}");
+        }
     }
 
     #[test]

@@ -3,11 +3,15 @@
 //! SPEC.md of gradgate-link, "Keys", says how. A file is one line, `gradgate-link-secret` or
 //! `gradgate-site-secret` and 64 hexadecimal digits, like those of the keys that sign bundles.
 
+mod ring;
+
 use std::fmt;
 
 use gradgate_link::mac::{KEY_BYTES, UNPROVISIONED};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+
+pub use ring::{Keyring, Origin, Secret};
 
 const LINK: &str = "gradgate-link-secret";
 const SITE: &str = "gradgate-site-secret";
@@ -49,6 +53,8 @@ pub enum KeyError {
         /// The word.
         wanted: &'static str,
     },
+    /// Neither a site's key nor a device's.
+    Neither,
     /// All zeros: everybody knows that key.
     Zero,
 }
@@ -65,6 +71,11 @@ impl fmt::Display for KeyError {
             KeyError::Other { .. } => {
                 out.write_str("this is one device's key: give it as --link-key")
             }
+            KeyError::Neither => write!(
+                out,
+                "not a key of links (one line: {SITE} or {LINK} and 64 hex digits; `gradgate \
+                 keygen --site` and `--link` make one)"
+            ),
             KeyError::Zero => {
                 out.write_str("zeros are the key that everybody knows: `gradgate keygen --site`")
             }
@@ -138,51 +149,6 @@ impl SiteKey {
     }
 }
 
-/// Whose key a device took.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// It was given none: everybody has it.
-    Unprovisioned,
-    /// The device's own, from a file.
-    Link,
-    /// Derived from a site's, counted from 0 in the order given.
-    Site(usize),
-}
-
-/// The keys that a device may have.
-#[derive(Clone, Debug, Default)]
-pub struct Keyring {
-    link: Option<LinkKey>,
-    sites: Vec<SiteKey>,
-}
-
-impl Keyring {
-    /// Nothing but the key that everybody knows.
-    pub fn unprovisioned() -> Keyring {
-        Keyring::default()
-    }
-
-    /// This key and no other.
-    pub fn link(key: LinkKey) -> Keyring {
-        Keyring { link: Some(key), sites: Vec::new() }
-    }
-
-    /// Keys of sites, tried in this order, then that of devices without one.
-    pub fn sites(sites: Vec<SiteKey>) -> Keyring {
-        Keyring { link: None, sites }
-    }
-
-    /// The keys that the device with this number may have, in the order of trial.
-    pub fn keys(&self, serial: &Serial) -> Vec<(Origin, LinkKey)> {
-        if let Some(key) = self.link {
-            return vec![(Origin::Link, key)];
-        }
-        let sites = self.sites.iter().enumerate();
-        let derived = sites.map(|(at, site)| (Origin::Site(at), site.derive(serial)));
-        derived.chain([(Origin::Unprovisioned, LinkKey::UNPROVISIONED)]).collect()
-    }
-}
-
 fn line(word: &str, bytes: &[u8; KEY_BYTES]) -> String {
     let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("{word} {digits}\n")
@@ -245,18 +211,5 @@ mod tests {
         for (text, error) in table {
             assert_eq!(LinkKey::parse(&text), Err(error), "{text}");
         }
-    }
-
-    #[test]
-    fn one_given_key_is_the_only_one_and_sites_come_before_zeros() {
-        let site = SiteKey::new([1; 32]);
-        let origins = |ring: &Keyring| -> Vec<Origin> {
-            ring.keys(&[9; 16]).into_iter().map(|(origin, _)| origin).collect()
-        };
-        let link = Keyring::link(LinkKey::new([2; 32]));
-        assert_eq!(origins(&link), [Origin::Link]);
-        let sites = Keyring::sites(vec![site, site]);
-        assert_eq!(origins(&sites), [Origin::Site(0), Origin::Site(1), Origin::Unprovisioned]);
-        assert_eq!(origins(&Keyring::unprovisioned()), [Origin::Unprovisioned]);
     }
 }

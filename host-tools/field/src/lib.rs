@@ -18,7 +18,7 @@ pub mod hil;
 pub mod job;
 pub mod keys;
 pub mod link;
-mod lock;
+pub mod lock;
 pub mod monitor;
 pub mod pattern;
 pub mod port;

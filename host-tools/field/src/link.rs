@@ -109,10 +109,7 @@ pub struct Link {
 impl Link {
     /// Nothing is sent before the first [`Link::poll`].
     pub fn new(keyring: Keyring, patience: Patience) -> Link {
-        // The number is in the welcome; without one the keys of a site cannot be told yet.
-        let keys = keyring.keys(&[0; 16]);
-        let (origin, key) =
-            keys.last().copied().unwrap_or((Origin::Unprovisioned, LinkKey::UNPROVISIONED));
+        let (origin, key) = first(&keyring);
         Link {
             requester: requester(&key, &patience),
             keyring,
@@ -169,6 +166,9 @@ impl Link {
     /// Leaves the session, as before a restart that was asked for; other keys may be given.
     pub fn leave(&mut self, keyring: Option<Keyring>) {
         if let Some(keyring) = keyring {
+            // A key that is not among the new ones must not be taken any more.
+            (self.origin, self.key) = first(&keyring);
+            self.requester = requester(&self.key, &self.patience);
             self.keyring = keyring;
         }
         self.close();
@@ -380,6 +380,13 @@ impl Link {
         // Another hello: the next welcome may be the device's.
         self.close();
     }
+}
+
+/// The key to begin with: a device's number is in its welcome, and without one the keys of a site
+/// cannot be told yet.
+fn first(keyring: &Keyring) -> (Origin, LinkKey) {
+    let keys = keyring.keys(&[0; 16]);
+    keys.last().copied().unwrap_or((Origin::Unprovisioned, LinkKey::UNPROVISIONED))
 }
 
 fn requester(key: &LinkKey, patience: &Patience) -> Requester {

@@ -6,6 +6,9 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use gradgate_bundle::digest::sha256;
+
+use crate::device::hex;
 use crate::error::Error;
 
 /// Held while a port is open.
@@ -15,6 +18,22 @@ pub struct Lock {
 }
 
 impl Lock {
+    /// For a file that one program at a time goes on with, such as the table of a fleet; `folder`
+    /// is that of the locks.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] as for a port, [`Error::Open`].
+    pub fn of_file(folder: &Path, file: &Path) -> Result<Lock, Error> {
+        let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let whole = std::fs::canonicalize(parent.unwrap_or(Path::new("."))).map_err(|error| {
+            Error::Open { reason: error.to_string(), advice: "is its folder there?" }
+        })?;
+        let name = file.file_name().unwrap_or_default();
+        let digest = sha256(whole.join(name).as_os_str().as_encoded_bytes());
+        let short: String = name.to_string_lossy().chars().take(40).collect();
+        Lock::take(folder, &format!("{short}-{}", hex(&digest[..8])))
+    }
+
     /// # Errors
     /// [`Error::Locked`] when another program, or another part of this one, has the port.
     pub fn take(folder: &Path, port: &str) -> Result<Lock, Error> {
@@ -60,6 +79,13 @@ mod tests {
         assert!(Lock::take(folder.path(), "/dev/ttyS1").is_ok());
         drop(first);
         assert!(Lock::take(folder.path(), "/dev/ttyS0").is_ok());
+        let table = folder.path().join("net.fleet.json");
+        let held = Lock::of_file(folder.path(), &table).expect("free");
+        let twice = folder.path().join(".").join("net.fleet.json");
+        assert!(matches!(Lock::of_file(folder.path(), &twice), Err(Error::Locked)));
+        assert!(Lock::of_file(folder.path(), &folder.path().join("b.json")).is_ok());
+        drop(held);
+        assert!(Lock::of_file(folder.path(), &twice).is_ok());
         let absent = folder.path().join("absent");
         assert!(matches!(Lock::take(&absent, "x"), Err(Error::Open { .. })));
     }

@@ -250,7 +250,7 @@ fn keys_are_found_by_the_chip_s_number_or_asked_for() {
     let (site, old) = (SiteKey::new([3; 32]), SiteKey::new([4; 32]));
     let key = site.derive(&common::SERIAL);
     let provisioned = || Script { key, ..Script::default() };
-    let ring = Keyring::sites;
+    let ring = |keys: Vec<SiteKey>| Keyring::of(keys);
     let table = [
         ("derived", provisioned(), ring(vec![site]), None),
         ("second site", provisioned(), ring(vec![old, site]), None),

@@ -34,7 +34,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let within_ms = u64::from(args.within) * 1000;
     let mut flash = Flash::of_trial(Confirm { after_frames: args.after_frames, within_ms });
     let mut show = Show::new(&args.show, &address, None);
-    let outcome = client.run(&mut flash, |flash, now_ms| show.see(flash, now_ms));
+    let outcome = show.run(&mut client, &mut flash);
     show.end(&flash, client.effort(), outcome.as_ref().err())?;
     outcome.map_err(|error| at(&address, error))?;
     if !args.show.json {

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use anyhow::Result;
 use gradgate_field::address::Address;
-use gradgate_field::device::{hex, rows, state_name};
+use gradgate_field::device::{Status, hex, rows, state_name};
 use gradgate_field::found::{Answered, Found};
 use gradgate_field::keys::Origin;
 use serde_json::{Value, json};
@@ -65,30 +65,35 @@ fn text(found: &[Found]) -> String {
 fn lines(answered: &Answered) -> String {
     let Answered { identity, status, slots, origin } = answered;
     let name = if status.name.is_empty() { "no name" } else { &status.name };
-    let key = match origin {
-        Origin::Unprovisioned => "no key of its own: `gradgate provision`",
-        Origin::Link => "its own key",
-        Origin::Site(_) => "the site's key",
-    };
+    let keys = keys(status, *origin);
     let bundle = slots.running().map_or_else(
         || "no bundle runs".to_owned(),
         |slot| format!("bundle {} ({})", hex(&slot.identity[..8]), state_name(slot.state)),
     );
     format!(
-        "  {name}, {} with firmware {}, {}, chip {}\n  {key}; takes bundles of key {}; {bundle}",
+        "  {name}, {} with firmware {}, {}, chip {}\n  {keys}; {bundle}",
         identity.board,
         identity.firmware,
         identity.class(),
         hex(&identity.serial),
-        hex(&status.key_id),
     )
+}
+
+/// Whose keys a device has, of its link and of bundles.
+pub fn keys(status: &Status, origin: Origin) -> String {
+    match status.provisioned {
+        true => {
+            format!("its link has {}; takes bundles of key {}", origin.words(), hex(&status.key_id))
+        }
+        false => "new: no name, no keys, takes no bundle yet (`gradgate provision`)".to_owned(),
+    }
 }
 
 fn to_json(found: &Found) -> Value {
     let port = found.address.to_string();
     match &found.answer {
         Err(error) => json!({"port": port, "product": found.product, "error": error.to_string()}),
-        Ok(Answered { identity, status, slots, .. }) => json!({
+        Ok(Answered { identity, status, slots, origin }) => json!({
             "port": port,
             "product": found.product,
             "name": status.name,
@@ -101,6 +106,7 @@ fn to_json(found: &Found) -> Value {
             "slot_bytes": identity.slot_bytes,
             "security_counter": identity.security_counter,
             "provisioned": status.provisioned,
+            "link_key": origin.name(),
             "key_id": hex(&status.key_id),
             "slots": rows(slots),
         }),

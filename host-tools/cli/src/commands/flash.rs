@@ -13,6 +13,7 @@ use crate::output::print;
 
 mod fleet;
 pub(super) mod show;
+mod told;
 
 /// Put a bundle onto a device: check, upload, verify, start on trial; with --confirm keep it.
 ///
@@ -24,7 +25,8 @@ pub(super) mod show;
   gradgate flash net.gate --confirm --after-frames 100
   gradgate flash net.gate --inventory hall.csv --jobs 8 --canary 2 --confirm
 Exit code: 0 done, 2 an error here (also a bundle that does not suit), 4 the device refused, 5 no
-answer, 6 the device fell back to the confirmed bundle; of several boards 7: some were not done.")]
+answer, 6 the device fell back to the confirmed bundle; of several boards 7: some were not done; 130
+interrupted: how the board was left is said, and the same command goes on.")]
 pub struct Args {
     /// The bundle, signed
     #[arg(value_name = "BUNDLE")]
@@ -71,7 +73,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let (address, mut client) = args.board.client()?;
     let mut flash = Flash::new(&package, options(&args))?;
     let mut show = show::Show::new(&args.show, &address, Some(&package));
-    let outcome = client.run(&mut flash, |flash, now_ms| show.see(flash, now_ms));
+    let outcome = show.run(&mut client, &mut flash);
     show.end(&flash, client.effort(), outcome.as_ref().err())?;
     outcome.map_err(|error| at(&address, error))?;
     if !args.show.json {

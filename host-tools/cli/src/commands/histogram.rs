@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use gradgate_field::device::Histogram;
 use gradgate_field::error::Error;
 use gradgate_link::Request;
@@ -25,14 +25,17 @@ const BAR: f64 = 50.0;
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   gradgate histogram --device dock-7
-  gradgate histogram --device dock-7 --low -2 --high 6
-  gradgate histogram --device dock-7 -o monday.csv")]
+  gradgate histogram --device dock-7 -o monday.csv
+  gradgate histogram --device dock-7 -o monday.csv --reset --low -2 --high 6")]
 pub struct Args {
-    /// Begin anew, with this lower edge
-    #[arg(long, value_name = "SCORE", requires = "high", allow_negative_numbers = true)]
+    /// Once they are shown, and written with -o, forget the counts on the device and begin anew
+    #[arg(long)]
+    reset: bool,
+    /// Lower edge of the bins from then on [default: as they are]
+    #[arg(long, value_name = "SCORE", requires = "reset", allow_negative_numbers = true)]
     low: Option<f32>,
-    /// Begin anew, with this upper edge
-    #[arg(long, value_name = "SCORE", requires = "low", allow_negative_numbers = true)]
+    /// Upper edge of the bins from then on [default: as they are]
+    #[arg(long, value_name = "SCORE", requires = "reset", allow_negative_numbers = true)]
     high: Option<f32>,
     /// Write the bins as CSV: low,high,count
     #[arg(short, long, value_name = "FILE.csv")]
@@ -50,7 +53,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         files::check_writable(path)?;
     }
     let (address, mut client) = args.board.client()?;
-    let (histogram, counters) = read(&mut client, &args).map_err(|error| at(&address, error))?;
+    let (histogram, counters) = read(&mut client).map_err(|error| at(&address, error))?;
+    let next = args.reset.then(|| edges(&args, &histogram)).transpose()?;
     if let Some(path) = &args.output {
         files::write_atomic(path, csv(&histogram).as_bytes())?;
     }
@@ -58,20 +62,32 @@ pub fn run(args: Args) -> Result<ExitCode> {
         let mut value = to_json(&histogram);
         value["device"] = json!(address.to_string());
         value["counters"] = counters_json(&counters);
+        value["reset_to"] = json!(next);
         print(&format!("{value:#}\n"))?;
     } else {
         print(&text(&histogram, &counters))?;
     }
+    if let Some([low, high]) = next {
+        let request = Request::SetHistogram { low, high };
+        client.order(&request).map_err(|error| at(&address, error))?;
+        eprintln!("the device has forgotten these counts, and begins anew from {low} to {high}");
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-/// What was counted so far, also where it then begins anew.
-fn read(client: &mut Device, args: &Args) -> Result<(Histogram, Counters), Error> {
-    let seen = (client.histogram()?, client.counters()?);
-    if let (Some(low), Some(high)) = (args.low, args.high) {
-        client.order(&Request::SetHistogram { low, high })?;
+fn read(client: &mut Device) -> Result<(Histogram, Counters), Error> {
+    Ok((client.histogram()?, client.counters()?))
+}
+
+/// Edges of the bins after a reset.
+fn edges(args: &Args, now: &Histogram) -> Result<[f32; 2]> {
+    let [low, high] = [args.low.unwrap_or(now.low), args.high.unwrap_or(now.high)];
+    if low.is_finite() && high.is_finite() && low < high {
+        return Ok([low, high]);
     }
-    Ok(seen)
+    bail!(
+        "--low {low} --high {high}: the lower edge is to be below the upper one; nothing was reset"
+    )
 }
 
 fn csv(histogram: &Histogram) -> String {

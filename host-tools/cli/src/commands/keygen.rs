@@ -1,4 +1,4 @@
-//! `gradgate keygen`: a key pair for signing bundles, or a site's key.
+//! `gradgate keygen`: a key pair for signing bundles, or a key of links.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -6,19 +6,20 @@ use std::process::ExitCode;
 use anyhow::{Result, anyhow, bail};
 use gradgate_bundle::keys::{from_seed, public_text, secret_text};
 use gradgate_bundle::signature::key_id;
-use gradgate_field::keys::SiteKey;
+use gradgate_field::keys::{LinkKey, SiteKey};
 
 use crate::files::create_new;
 use crate::output::{hex, print};
 
-/// Make an Ed25519 key pair for signing bundles, or a site's key for the links of its devices.
+/// Make an Ed25519 key pair for signing bundles, or a key for the links of devices.
 ///
 /// Writes KEY (secret: readable by you alone, keep it safe) and KEY.pub (for devices), or with
-/// --site KEY alone. Existing files are never overwritten.
+/// --site or --link KEY alone. Existing files are never overwritten.
 #[derive(clap::Args, Debug)]
-#[command(
-    after_help = "Examples:\n  gradgate keygen -o release-key\n  gradgate keygen --site -o site.key"
-)]
+#[command(after_help = "Examples:
+  gradgate keygen -o release-key
+  gradgate keygen --site -o site.key
+  gradgate keygen --link -o dock-7.key")]
 pub struct Args {
     /// Where the secret key goes; the public one goes to KEY.pub
     #[arg(short, long, value_name = "KEY")]
@@ -26,12 +27,18 @@ pub struct Args {
     /// A site's key: every device has a key of its own, derived from it by the chip's number
     #[arg(long)]
     site: bool,
+    /// A key for one device alone, which is derived from nothing
+    #[arg(long, conflicts_with = "site")]
+    link: bool,
 }
 
 /// Runs the subcommand.
 pub fn run(args: Args) -> Result<ExitCode> {
     if args.site {
         return site(&args);
+    }
+    if args.link {
+        return link(&args);
     }
     let mut public_path = args.output.clone().into_os_string();
     public_path.push(".pub");
@@ -64,6 +71,16 @@ fn site(args: &Args) -> Result<ExitCode> {
     print(&format!(
         "{name} (secret): the site's key; who has it commands all its devices\n\
          next: gradgate provision .. --site-key {name}\n"
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn link(args: &Args) -> Result<ExitCode> {
+    create_new(&args.output, LinkKey::new(seed()?).text().as_bytes(), true)?;
+    let name = args.output.display();
+    print(&format!(
+        "{name} (secret): the key of one device's link, and the only copy\n\
+         next: gradgate provision .. --link-key {name}\n"
     ))?;
     Ok(ExitCode::SUCCESS)
 }

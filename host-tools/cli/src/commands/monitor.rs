@@ -80,6 +80,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
     // A device that is gone has no stream to end.
     let _ = client.order(&gradgate_field::monitor::stream(0));
     drop(guard);
+    if interrupt::requested() {
+        eprintln!("{address}: stopped watching; the board goes on as it was");
+    }
     outcome.map(|()| ExitCode::SUCCESS)
 }
 

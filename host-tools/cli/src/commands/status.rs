@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use gradgate_field::device::{Identity, Slots, Status, hex, rows};
 use gradgate_field::error::Error;
+use gradgate_field::keys::Origin;
 use gradgate_field::words;
 use gradgate_link::message::{Counters, Event};
 use serde_json::{Value, json};
@@ -30,6 +31,7 @@ pub struct Args {
 struct Seen {
     identity: Identity,
     status: Status,
+    origin: Origin,
     slots: Slots,
     counters: Counters,
     log: Vec<Event>,
@@ -54,6 +56,7 @@ fn see(client: &mut Device) -> Result<Seen, Error> {
     Ok(Seen {
         identity: client.identify()?,
         status: client.status()?,
+        origin: client.origin(),
         slots: client.slots()?,
         counters: client.counters()?,
         log: client.whole_log()?,
@@ -68,7 +71,7 @@ fn gate(status: &Status) -> String {
 }
 
 fn text(seen: &Seen) -> String {
-    let Seen { identity, status, slots, counters, log } = seen;
+    let Seen { identity, status, origin, slots, counters, log } = seen;
     let mode = match (status.enforce, slots.active) {
         (_, None) => "the pin is closed: no bundle runs",
         (true, _) => "the pin follows it",
@@ -77,7 +80,7 @@ fn text(seen: &Seen) -> String {
     let name = if status.name.is_empty() { "(no name)" } else { &status.name };
     let mut text = format!(
         "{name}: {}, firmware {}, chip {}\n\
-         keys      {}; takes bundles of key {}\n\
+         keys      {}\n\
          gate      {}; {mode}\n\
          verdicts  {} PASS, {} BLOCK, {} UNKNOWN; closed {} times; {} frames missed\n\
          timing    a frame every {:.1} ms, the last verdict took {:.1} ms\n\
@@ -86,8 +89,7 @@ fn text(seen: &Seen) -> String {
         identity.board,
         identity.firmware,
         hex(&identity.serial),
-        if status.provisioned { "provisioned" } else { "not provisioned" },
-        hex(&status.key_id),
+        super::devices::keys(status, *origin),
         gate(status),
         counters.passed,
         counters.blocked,
@@ -118,7 +120,7 @@ fn text(seen: &Seen) -> String {
 }
 
 fn to_json(seen: &Seen) -> Value {
-    let Seen { identity, status, slots, counters, log } = seen;
+    let Seen { identity, status, origin, slots, counters, log } = seen;
     let entries: Vec<Value> = log
         .iter()
         .map(|e| {
@@ -132,6 +134,7 @@ fn to_json(seen: &Seen) -> Value {
         "serial": hex(&identity.serial),
         "device_class": identity.class(),
         "provisioned": status.provisioned,
+        "link_key": origin.name(),
         "key_id": hex(&status.key_id),
         "time_us": status.time_us,
         "boots": status.boots,

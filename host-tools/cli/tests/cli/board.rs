@@ -1,7 +1,7 @@
 //! Commands that talk to boards, over the loopback interface.
 
 #[path = "../../../field/tests/common/mod.rs"]
-mod common;
+pub mod common;
 
 use common::{Fake, Script, Server, sized};
 use gradgate_field::keys::SiteKey;
@@ -113,6 +113,7 @@ fn what_is_wrong_here_is_said_before_anything_is_sent() {
         ("flash net.gate --device tcp://nohost".to_owned(), "names no port"),
         (format!("slots {on} --site-key tiny.onnx"), "tiny.onnx"),
         (format!("slots {on} --patience 0"), "--patience"),
+        (format!("slots {on} --baud 0"), "--baud"),
         ("flash net.gate --inventory tiny.onnx".to_owned(), "tiny.onnx"),
         (format!("evidence {on} -o ."), "not empty"),
     ];
@@ -166,18 +167,21 @@ fn keys_of_sites_are_given_used_and_changed() {
     }
     let give = format!("provision {on} --name dock-9 --key release.pub");
     assert!(bench.bad(&give).contains("--site-key"));
-    let long = "x".repeat(33);
-    let error = bench.bad(&format!("provision {on} --name {long} --key release.pub"));
-    assert!(error.contains("33 bytes"), "{error}");
+    for (name, said) in [("x".repeat(33).as_str(), "33 bytes"), ("dock-*", "--match")] {
+        let error = bench
+            .bad(&format!("provision {on} --name {name} --key release.pub --site-key site.key"));
+        assert!(error.contains(said), "{error}");
+    }
     let text = bench.good(&format!("{give} --site-key site.key"));
     assert!(text.contains("(was no name, link key none)"), "{text}");
-    assert!(text.contains("answers under the new key"), "{text}");
+    assert!(text.contains("answers under the key of site.key"), "{text}");
     assert_eq!(server.board.lock().expect("no test panicked").boots, 2);
-    assert!(bench.good(&format!("status {on} --site-key site.key")).contains("dock-9"));
+    let text = bench.good(&format!("status {on} --site-key site.key"));
+    assert!(text.contains("dock-9") && text.contains("its link has the site's key"), "{text}");
     fails(&bench.run(&format!("status {on}")), 5, "--site-key");
     fails(&bench.run(&format!("status {on} --site-key new.key")), 5, "another key");
-    let rotate = format!("{give} --site-key new.key --old-site-key site.key --no-restart");
-    assert!(bench.good(&rotate).contains("link key the old site's"));
+    let rotate = format!("{give} --site-key new.key --old-key site.key --no-restart");
+    assert!(bench.good(&rotate).contains("link key site.key"));
     server.board.lock().expect("no test panicked").restart();
     assert!(
         bench.good(&format!("devices {} --site-key new.key", server.address)).contains("dock-9")
@@ -201,7 +205,13 @@ fn evidence_and_histogram_are_fetched_whole() {
     let csv = String::from_utf8(bench.read("kept/event-0003.csv")).expect("text");
     assert_eq!(csv, "number,name,value\n0,,1.5\n1,,-2\n2,,3\n");
     assert_eq!(std::fs::read_dir(bench.path("kept")).expect("a folder").count(), 24);
-    let text = bench.good(&format!("histogram {on} -o scores.csv --low -2 --high 2"));
+    let refused = bench.run(&format!("histogram {on} --low -2 --high 2"));
+    assert!(refused.code == 2 && refused.stderr.contains("--reset"), "{}", refused.stderr);
+    let order = "--reset --low 2 --high -2";
+    assert!(bench.bad(&format!("histogram {on} {order}")).contains("nothing was reset"));
+    let outcome = bench.run(&format!("histogram {on} -o scores.csv --reset --low -2"));
+    assert!(outcome.stderr.contains("begins anew from -2 to 3"), "{}", outcome.stderr);
+    let text = outcome.stdout;
     assert!(text.contains("BLOCK") && text.contains("no score"), "{text}");
     let csv = String::from_utf8(bench.read("scores.csv")).expect("text");
     assert_eq!(csv.lines().count(), 68);

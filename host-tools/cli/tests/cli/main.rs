@@ -15,14 +15,19 @@ mod evade;
 #[cfg(feature = "lab")]
 mod evaluate;
 mod explain;
+mod first_board;
+mod fleet;
 mod frames;
 mod frontier;
 mod gate;
 mod hil;
+#[cfg(target_os = "linux")]
+mod interrupted;
 mod path;
 mod recorded;
 mod references;
 mod refusals;
+mod rotation;
 mod scan;
 mod support;
 mod taps;

@@ -71,14 +71,7 @@ impl Package {
         let total = self.total_bytes();
         let fits = class == DeviceClass::Any.number() || class == device.device_class;
         let table = [
-            (manifest.key_id != status.key_id).then(|| {
-                format!(
-                    "it is signed by key {}, the device takes bundles of key {}: sign it with \
-                     that one, or `provision` the device",
-                    hex(&manifest.key_id),
-                    hex(&status.key_id)
-                )
-            }),
+            (manifest.key_id != status.key_id).then(|| signer(&manifest.key_id, status)),
             (CONTAINER_VERSION > device.container_version).then(|| {
                 format!(
                     "it has container version {CONTAINER_VERSION}, the firmware reads up to {}: \
@@ -113,5 +106,22 @@ impl Package {
             }),
         ];
         table.into_iter().flatten().collect()
+    }
+}
+
+/// Whose bundles it takes, and how that is changed.
+fn signer(bundle: &[u8; 8], status: &Status) -> String {
+    let ours = hex(bundle);
+    match status.provisioned {
+        true => format!(
+            "it is signed by key {ours}, the device takes bundles of key {}: sign it with that \
+             one, or `provision` the device with the public half of {ours}",
+            hex(&status.key_id)
+        ),
+        false => format!(
+            "the device is new and takes no bundle yet: tell it first to take those of key {ours}: \
+             `gradgate provision --device DEVICE --name NAME --key RELEASE.pub --site-key SITE` \
+             (`gradgate keygen --site` makes the site's key)"
+        ),
     }
 }

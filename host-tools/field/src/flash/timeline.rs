@@ -38,6 +38,11 @@ impl Timeline {
         true
     }
 
+    /// Time since the beginning, in milliseconds.
+    pub fn elapsed_ms(&self) -> u64 {
+        self.phases.last().map_or(0, |last| last.at_ms.saturating_add(last.took_ms))
+    }
+
     /// Time of a phase in all, in milliseconds.
     pub fn took_ms(&self, phase: Phase) -> u64 {
         self.phases.iter().filter(|row| row.phase == phase).map(|row| row.took_ms).sum()
@@ -64,6 +69,6 @@ mod tests {
         }
         let took = [Phase::Check, Phase::Erase, Phase::Upload, Phase::Done]
             .map(|phase| timeline.took_ms(phase));
-        assert_eq!(took, [50, 260, 100, 0]);
+        assert_eq!((took, timeline.elapsed_ms()), ([50, 260, 100, 0], 410));
     }
 }

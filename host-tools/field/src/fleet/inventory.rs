@@ -5,6 +5,7 @@ use crate::device::hex;
 use crate::error::Error;
 use crate::found::Answered;
 use crate::keys::Serial;
+use crate::provision::check_name;
 
 /// A board of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +91,9 @@ pub fn parse(text: &str) -> Result<Vec<Board>, Error> {
         if board.name.is_empty() {
             return refused(number, "a board without a name".to_owned());
         }
+        if let Err(error) = check_name(&board.name) {
+            return refused(number, error.to_string());
+        }
         if let Some(other) = boards.iter().find(same) {
             let what = format!("{} and {} have a name or port in common", other.name, board.name);
             return refused(number, what);
@@ -133,6 +137,7 @@ mod tests {
             ("name,port\n\"a\",tcp://h:1\n", "line 2: 2 cells"),
             ("name,port\na,tcp://h\n", "line 2: \"tcp://h\""),
             ("name,port\n,tcp://h:1\n", "line 2: a board without"),
+            ("name,port\ndock-*,tcp://h:1\n", "line 2: the name \"dock-*\" holds"),
             ("name,port\na,tcp://h:1\na,tcp://h:2\n", "line 3: a and a"),
             ("name,port\na,tcp://h:1\n# x\nb,tcp://h:1\n", "line 4: a and b"),
             ("name,port,serial\na,tcp://h:1,12\n", "line 2: \"12\""),

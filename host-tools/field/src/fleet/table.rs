@@ -102,6 +102,19 @@ impl Table {
         boards.iter().map(row).collect()
     }
 
+    /// A board that was done was asked whether it is.
+    pub(super) fn asked(&mut self, board: &Board, answer: &Result<bool, Error>) -> Row {
+        let mut row = self.rows(std::slice::from_ref(board)).remove(0);
+        row.port = board.address.to_string();
+        (row.state, row.detail) = match answer {
+            Ok(true) => (State::Done, row.detail),
+            Ok(false) => (State::NotTried, "it was done, and holds something else by now".into()),
+            Err(error) => (State::Failed, format!("it was done, and cannot be asked now: {error}")),
+        };
+        self.boards.insert(row.name.clone(), row.clone());
+        row
+    }
+
     pub(super) fn note(&mut self, board: &Board, flashed: Flashed) -> Row {
         let took_ms = flashed.phases.last().map_or(0, |last| last.at_ms + last.took_ms);
         let (state, detail) = match &flashed.result {

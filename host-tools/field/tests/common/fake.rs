@@ -382,8 +382,12 @@ impl Fake {
             self.restart();
             return None;
         }
+        if self.script.silent_after == Some(&name) {
+            self.script.silent = true;
+            return None;
+        }
         let length = self.responder.answer(&ticket, &reply, &mut out).expect("it is short");
-        if name == "Reboot" {
+        if name == "Reboot" && !self.script.stays_up {
             self.restart();
         }
         Some(out[..length].to_vec())

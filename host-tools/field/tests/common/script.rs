@@ -41,6 +41,10 @@ pub struct Script {
     pub garbage: usize,
     /// Answers to these requests are lost once, and the device restarts: the request was done.
     pub loses_answer_to: Option<&'static str>,
+    /// Says nothing any more once it has done this request.
+    pub silent_after: Option<&'static str>,
+    /// Answers that it restarts, and does not.
+    pub stays_up: bool,
     pub device_class: u32,
     pub arena_bytes: u32,
     pub slot_bytes: u32,
@@ -67,6 +71,8 @@ impl Default for Script {
             silent: false,
             garbage: 0,
             loses_answer_to: None,
+            silent_after: None,
+            stays_up: false,
             device_class: 1,
             arena_bytes: 4096,
             slot_bytes: 1 << 20,

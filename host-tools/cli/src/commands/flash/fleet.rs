@@ -14,9 +14,10 @@ use gradgate_field::keys::Keyring;
 use gradgate_field::link::Patience;
 use serde_json::json;
 
+use super::told::Told;
 use crate::board::BoardArgs;
-use crate::files;
 use crate::output::print;
+use crate::{files, interrupt};
 
 /// Some boards were not done.
 const NOT_ALL: u8 = 7;
@@ -65,6 +66,7 @@ struct Job<'a> {
     board: &'a BoardArgs,
     keyring: Keyring,
     patience: Patience,
+    quiet: bool,
 }
 
 /// Flashes the boards that are meant.
@@ -81,30 +83,38 @@ pub fn run(
     let name = |ending: &str| PathBuf::from(format!("{}.fleet.{ending}", files::stem(bundle)));
     let table_path = args.table.clone().unwrap_or_else(|| name("json"));
     let csv_path = args.csv.clone().unwrap_or_else(|| name("csv"));
-    let mut table = table(&table_path, package, &options)?;
     for path in [&table_path, &csv_path] {
         files::check_writable(path)?;
     }
-    let job = Job { package, options, board, keyring, patience: board.link.patience()? };
+    let _alone = (!options.dry_run).then(|| fleet::lock_table(&table_path)).transpose()?;
+    let mut table = table(&table_path, package, &options)?;
+    let patience = board.link.patience()?;
+    let job = Job { package, options, board, keyring, patience, quiet: as_json };
     let plan = Plan { jobs: args.jobs, canary: args.canary, failures_max: args.max_failures };
     let mut ended = 0;
-    let before = boards.iter().filter(|board| table.is_done(&board.name)).count();
+    let stops_between_packets = interrupt::Loop::enter();
     fleet::run(
         &boards,
         &plan,
         &mut table,
+        |board| job.still(board),
         |board| job.flash(board),
         |table, row| {
-            ended += 1;
-            eprintln!("[{}/{}] {}", before + ended, boards.len(), line(row));
+            ended += usize::from(row.state != State::NotTried);
+            eprintln!("[{ended}/{}] {}", boards.len(), line(row));
             if options.dry_run { Ok(()) } else { keep(&table_path, &table.text()) }
         },
     )?;
+    drop(stops_between_packets);
     let rows = table.rows(&boards);
     if !options.dry_run {
         files::write_atomic(&csv_path, fleet::csv(&rows).as_bytes())?;
     }
     report(&rows, as_json, (!options.dry_run).then_some(&csv_path))?;
+    if interrupt::requested() {
+        eprintln!("interrupted: the same command goes on with what is left");
+        return Ok(ExitCode::from(interrupt::EXIT_CODE));
+    }
     let all = rows.iter().all(|row| row.state == State::Done);
     Ok(if all { ExitCode::SUCCESS } else { ExitCode::from(NOT_ALL) })
 }
@@ -115,12 +125,16 @@ fn keep(path: &Path, text: &str) -> Result<(), Error> {
 }
 
 fn goal(options: &Options) -> &'static str {
-    fleet::name(match options {
+    fleet::name(wanted(options))
+}
+
+fn wanted(options: &Options) -> Outcome {
+    match options {
         Options { dry_run: true, .. } => Outcome::Suits,
         Options { stage_only: true, .. } => Outcome::Staged,
         Options { confirm: Some(_), .. } => Outcome::Confirmed,
         _ => Outcome::OnTrial,
-    })
+    }
 }
 
 fn table(path: &Path, package: &Package, options: &Options) -> Result<Table> {
@@ -181,10 +195,27 @@ impl Job<'_> {
         let mut client = Client::new(wire, self.keyring.clone(), self.patience);
         board.check(&found::ask(&mut client)?)?;
         let mut flash = Flash::new(self.package, self.options)?;
-        client.run(&mut flash, |flash, now_ms| {
+        let mut told = Told::new(&board.name, self.quiet);
+        let outcome = client.run_while(&mut flash, |flash, now_ms| {
             timeline.see(flash.phase(), now_ms);
-        })?;
+            told.see(flash, timeline);
+            !interrupt::requested()
+        });
+        outcome.map_err(|error| flash.stopped(error))?;
         Ok(flash.outcome())
+    }
+
+    /// Whether a board that was done still is.
+    fn still(&self, board: &Board) -> Result<bool, Error> {
+        if interrupt::requested() {
+            return Err(Error::Stopped { left: "it was not asked".to_owned() });
+        }
+        let wire = self.board.link.open(&board.address)?;
+        let mut client = Client::new(wire, self.keyring.clone(), found::PROBE);
+        let answered = found::ask(&mut client)?;
+        board.check(&answered)?;
+        let bundle = self.package.identity();
+        Ok(fleet::holds(&answered.slots, bundle, wanted(&self.options)))
     }
 }
 

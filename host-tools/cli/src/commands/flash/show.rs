@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::bail;
 use gradgate_field::address::Address;
 use gradgate_field::device::{hex, rows};
 use gradgate_field::error::Error;
@@ -11,8 +11,9 @@ use gradgate_field::link::Effort;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
+use crate::board::Device;
 use crate::output::print;
-use crate::{files, progress};
+use crate::{files, interrupt, progress};
 
 /// Where it is shown.
 #[derive(clap::Args, Debug)]
@@ -27,12 +28,12 @@ pub struct ShowArgs {
 
 impl ShowArgs {
     /// Fails before anything was sent.
-    pub fn check(&self) -> Result<()> {
+    pub fn check(&self) -> anyhow::Result<()> {
         self.log.as_deref().map_or(Ok(()), files::check_writable)
     }
 
     /// Of many boards the table keeps what a log would.
-    pub fn check_for_many(&self) -> Result<()> {
+    pub fn check_for_many(&self) -> anyhow::Result<()> {
         match self.log {
             Some(_) => bail!("--log is for one board: the --table of many has their phases"),
             None => Ok(()),
@@ -55,8 +56,18 @@ impl<'a> Show<'a> {
         Show { args, address, package, timeline: Timeline::default(), bar: None }
     }
 
+    /// Runs the errand to its end, or to the user's Ctrl-C.
+    pub fn run(&mut self, client: &mut Device, flash: &mut Flash<'_>) -> Result<(), Error> {
+        let _stops_between_packets = interrupt::Loop::enter();
+        let outcome = client.run_while(flash, |flash, now_ms| {
+            self.see(flash, now_ms);
+            !interrupt::requested()
+        });
+        outcome.map_err(|error| flash.stopped(error))
+    }
+
     /// Shows what is new.
-    pub fn see(&mut self, flash: &Flash<'_>, now_ms: u64) {
+    fn see(&mut self, flash: &Flash<'_>, now_ms: u64) {
         let (phase, now) = (flash.phase(), flash.progress());
         let before = self.timeline.phases.last().map(|last| last.phase);
         if self.timeline.see(phase, now_ms) {
@@ -97,7 +108,12 @@ impl<'a> Show<'a> {
     }
 
     /// Writes log and JSON.
-    pub fn end(&mut self, flash: &Flash<'_>, effort: Effort, error: Option<&Error>) -> Result<()> {
+    pub fn end(
+        &mut self,
+        flash: &Flash<'_>,
+        effort: Effort,
+        error: Option<&Error>,
+    ) -> anyhow::Result<()> {
         self.bar = None;
         let value = self.json(flash, effort, error);
         let text = format!("{value:#}\n");
@@ -117,7 +133,11 @@ impl<'a> Show<'a> {
             "firmware": flash.identity().map(|identity| identity.firmware.as_str()),
             "bundle": hex(flash.bundle()),
             "model": self.package.map(Package::model),
-            "outcome": if error.is_none() { json!(flash.outcome()) } else { json!("failed") },
+            "outcome": match error {
+                None => json!(flash.outcome()),
+                Some(Error::Stopped { .. }) => json!("interrupted"),
+                Some(_) => json!("failed"),
+            },
             "error": error.map(ToString::to_string),
             "phase": flash.phase(),
             "progress": now,
@@ -130,7 +150,8 @@ impl<'a> Show<'a> {
     }
 }
 
-fn words(phase: Phase) -> &'static str {
+/// A phase for people.
+pub fn words(phase: Phase) -> &'static str {
     match phase {
         Phase::Check => "check: who is it, does the bundle suit it",
         Phase::Erase => "erase: the device empties a slot",
@@ -139,7 +160,7 @@ fn words(phase: Phase) -> &'static str {
         Phase::Activate => "activate: it starts on trial",
         Phase::Trial => "trial: frames are judged",
         Phase::Confirm => "confirm: it is kept",
-        Phase::Revert => "revert: the confirmed bundle is brought back",
+        Phase::Revert => "revert: the bundle on trial is given up",
         Phase::Done => "done",
     }
 }

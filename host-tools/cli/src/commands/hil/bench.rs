@@ -14,8 +14,8 @@ use gradgate_field::hil::{Hooks, Rig};
 use gradgate_field::wire::Wire;
 
 use crate::board::BoardArgs;
-use crate::files;
 use crate::output::hex;
+use crate::{files, interrupt};
 
 /// A device with what works its bench.
 pub type Bench = Rig<Box<dyn Wire>>;
@@ -63,7 +63,9 @@ pub fn bundle(path: &Path, key: Option<&Path>) -> Result<AlignedBytes> {
 pub fn flash(rig: &mut Bench, bytes: &AlignedBytes) -> Result<()> {
     let package = Package::read(AlignedBytes::from(&bytes[..]), None)?;
     let mut flash = Flash::new(&package, Options { retry_rejected: true, ..Options::default() })?;
-    rig.client().run(&mut flash, |_, _| {})?;
+    let _stops_between_packets = interrupt::Loop::enter();
+    let outcome = rig.client().run_while(&mut flash, |_, _| !interrupt::requested());
+    outcome.map_err(|error| flash.stopped(error))?;
     if flash.outcome() == Outcome::OnTrial {
         // A bench's board is for that: a trial would not outlive the suite's restarts.
         rig.confirm()?;

@@ -18,6 +18,9 @@ use crate::{files, interrupt, progress};
 /// A camera's frame of so many frame periods is late, where the suite does not say.
 const LATE_PERIODS: u32 = 4;
 
+/// What a suite leaves behind, wherever it ends.
+const LEFT: &str = "the board goes on with the bundle that it runs; no report was written";
+
 /// See the module.
 pub struct Prepared<'a> {
     file: &'a Path,
@@ -51,7 +54,10 @@ impl<'a> Prepared<'a> {
             (None, None) => Err(Error::File { message: "no such case".to_owned() }),
         };
         drop(guard);
-        interrupt::check()?;
+        if interrupt::requested() {
+            let left = format!("case {name}: {LEFT}");
+            return Err(Error::Stopped { left }.into());
+        }
         Ok(ran.unwrap_or_else(|error| Ran::ended(name, Outcome::Error(error.to_string()))))
     }
 

@@ -1,0 +1,101 @@
+//! Ctrl-C tells how the board was left.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Stdio};
+
+use gradgate_link::message::SlotState;
+use serde_json::Value;
+
+use crate::board::common::{Fake, Script, Server, sized};
+use crate::support::{Bench, Outcome};
+
+/// Presses Ctrl-C once this stood on standard error, or standard output.
+fn stop(bench: &Bench, arguments: &str, once: &str) -> Outcome {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_gradgate"))
+        .args(arguments.split_whitespace())
+        .current_dir(bench.path("."))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let (stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take());
+    let (mut out, mut err) = (BufReader::new(stdout), BufReader::new(stderr.expect("piped")));
+    let (mut said, mut told) = (String::new(), String::new());
+    if once.starts_with('{') {
+        out.read_line(&mut told).expect("text");
+    }
+    while !once.starts_with('{') && !said.contains(once) {
+        assert!(err.read_line(&mut said).expect("text") > 0, "ended before {once:?}: {said}");
+    }
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &id]).status().expect("kill runs").success());
+    let code = child.wait().expect("ends").code().expect("no signal");
+    err.read_to_string(&mut said).expect("text");
+    out.read_to_string(&mut told).expect("text");
+    Outcome { code, stdout: told, stderr: said }
+}
+
+fn board(script: Script) -> Server<Fake> {
+    Server::start(Fake::new(script))
+}
+
+#[test]
+fn an_upload_is_kept_and_goes_on() {
+    let (bench, server) = (Bench::new(), board(Script::default()));
+    bench.write("net.gate", &*sized(800_000));
+    let flash = format!("flash net.gate --device {} --stage-only --log log.json", server.address);
+    let Outcome { code, stderr, .. } = stop(&bench, &flash, "upload");
+    assert_eq!(code, 130, "{stderr}");
+    let kept = stderr.split("upload kept at ").nth(1).expect("said");
+    let kept: u64 = kept.split(' ').next().and_then(|word| word.parse().ok()).expect("a number");
+    assert!(stderr.contains("of 801012 bytes, run the same command"), "{stderr}");
+    assert!(stderr.contains("the board runs the bundle that it had"), "{stderr}");
+    assert!(!stderr.contains("error"), "{stderr}");
+    let log: Value = serde_json::from_slice(&bench.read("log.json")).expect("JSON");
+    assert_eq!(
+        (log["outcome"].as_str(), log["phase"].as_str()),
+        (Some("interrupted"), Some("upload"))
+    );
+    let text = bench.good(&format!("{flash} --json"));
+    let json: Value = serde_json::from_str(&text).expect("JSON");
+    // One chunk may have been under way.
+    let resumed = json["progress"]["resumed_at"].as_u64().expect("a number");
+    assert!(resumed == kept || resumed == kept + 1024, "{kept} {resumed}");
+}
+
+#[test]
+fn a_trial_stays_one() {
+    let (bench, server) = (Bench::new(), board(Script { blind: true, ..Script::default() }));
+    bench.write("net.gate", &*sized(0));
+    let on = format!("--device {}", server.address);
+    let flash = format!("flash net.gate {on} --confirm --after-frames 5 --within 3600");
+    let Outcome { code, stderr, .. } = stop(&bench, &flash, "trial: ");
+    assert_eq!(code, 130, "{stderr}");
+    assert!(stderr.contains("on trial, 0 of 5") && stderr.contains("revert"), "{stderr}");
+    assert_eq!(server.board.lock().expect("no test panicked").slots[1].state, SlotState::Trial);
+}
+
+#[test]
+fn a_fleet_ends_with_its_table() {
+    let (bench, server) = (Bench::new(), board(Script { blind: true, ..Script::default() }));
+    bench.write("net.gate", &*sized(0));
+    let other = board(Script { name: "b".to_owned(), ..Script::default() });
+    bench.write("hall.csv", format!("name,port\ndock-7,{}\nb,{}\n", server.address, other.address));
+    let flash = "flash net.gate --inventory hall.csv --jobs 1 --confirm --within 3600";
+    let Outcome { code, stdout, stderr } = stop(&bench, flash, "trial: ");
+    assert_eq!(code, 130, "{stderr}");
+    assert!(stdout.contains("stopped: the bundle runs on trial"), "{stdout}");
+    let table: Value = serde_json::from_slice(&bench.read("net.fleet.json")).expect("JSON");
+    assert_eq!(table["boards"]["dock-7"]["state"], "failed");
+    assert!(table["boards"]["b"].is_null(), "{table}");
+    assert!(other.board.lock().expect("no test panicked").executed.is_empty());
+}
+
+#[test]
+fn who_only_watches_says_so() {
+    let (bench, server) = (Bench::new(), board(Script::default()));
+    let on = format!("monitor --device {} --json", server.address);
+    let Outcome { code, stderr, .. } = stop(&bench, &on, "{");
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.contains("the board goes on as it was"), "{stderr}");
+}
