@@ -13,7 +13,7 @@ use gradgate_bundle::write::sign;
 use gradgate_device::board::{Board, Description, Level};
 use gradgate_device::camera::{Geometry, NoCamera};
 use gradgate_device::device::{CameraMemory, Device, Memory, Setup};
-use gradgate_device::flash::{Layout, Region};
+use gradgate_device::flash::{Flash, FlashError, Layout, Region};
 use gradgate_device::log::Reset;
 use gradgate_device::settings::{Given, Name, Settings};
 use gradgate_device::sim::{SimFlash, sim_key};
@@ -38,6 +38,13 @@ pub struct World {
     pub from_device: Vec<u8>,
     pub pin: Option<Level>,
     pub fed: u64,
+    /// After every round: pin, feedings of the watchdog so far.
+    pub rounds: Vec<(Option<Level>, u64)>,
+    /// Feedings when bytes of the link were taken last.
+    fed_at_read: u64,
+    /// Flash was read while the pin was not closed, or with no feeding since bytes were taken.
+    pub touched_open: bool,
+    pub touched_unfed: bool,
 }
 
 /// The board.
@@ -62,6 +69,9 @@ impl Board for Shared {
     fn read(&mut self, bytes: &mut [u8]) -> usize {
         let mut world = self.world();
         let count = bytes.len().min(world.to_device.len());
+        if count > 0 {
+            world.fed_at_read = world.fed;
+        }
         bytes.iter_mut().zip(world.to_device.drain(..count)).for_each(|(to, from)| *to = from);
         count
     }
@@ -76,6 +86,27 @@ impl Board for Shared {
     }
     fn feed_watchdog(&mut self) {
         self.world().fed += 1;
+    }
+}
+
+/// Flash that looks at pin and watchdog when it is read.
+pub struct Watched(pub SimFlash, pub Shared);
+
+impl Flash for Watched {
+    fn read(&mut self, address: u32, bytes: &mut [u8]) -> Result<(), FlashError> {
+        let mut world = self.1.world();
+        world.touched_open |= world.pin != Some(Level::Closed);
+        world.touched_unfed |= world.fed == world.fed_at_read;
+        drop(world);
+        self.0.read(address, bytes)
+    }
+
+    fn program(&mut self, address: u32, bytes: &[u8]) -> Result<(), FlashError> {
+        self.0.program(address, bytes)
+    }
+
+    fn erase(&mut self, address: u32, length: u32) -> Result<(), FlashError> {
+        self.0.erase(address, length)
     }
 }
 
@@ -153,12 +184,17 @@ fn run(
         camera: CameraMemory { line: &mut line, row: &mut row, sums: &mut sums, frame: &mut frame },
         evidence: &mut evidence,
     };
+    let flash = Watched(flash, shared.clone());
     let mut device = Device::start(shared, flash, setup, memory);
     device.run(|board, _| {
-        board.world().now_us += ROUND_US;
+        let mut world = board.world();
+        world.now_us += ROUND_US;
+        let seen = (world.pin, world.fed);
+        world.rounds.push(seen);
+        drop(world);
         rounds.send(()).is_ok() && go.recv() == Ok(true)
     });
-    device.into_parts().1
+    device.into_parts().1.0
 }
 
 impl Bench {
@@ -186,6 +222,19 @@ impl Bench {
     pub fn stop(self) -> SimFlash {
         self.go.send(false).expect("the device runs");
         self.thread.join().expect("the device does not panic")
+    }
+
+    /// Goes on until the device ends by itself.
+    pub fn end(self) -> SimFlash {
+        while self.go.send(true).is_ok() && self.rounds.recv().is_ok() {}
+        self.thread.join().expect("the device does not panic")
+    }
+
+    /// Sends a request and waits for nothing.
+    pub fn say(&mut self, request: &Request<'_>) {
+        let now_ms = self.now_ms();
+        let packet = self.requester.request(request, now_ms).expect("one at a time").to_vec();
+        self.send(&packet);
     }
 
     /// One round of the event loop.
@@ -234,9 +283,7 @@ impl Bench {
 
     /// What `each` makes of the answer.
     pub fn ask<T>(&mut self, request: &Request<'_>, each: impl Fn(&Reply<'_>) -> T) -> T {
-        let now_ms = self.now_ms();
-        let packet = self.requester.request(request, now_ms).expect("one at a time").to_vec();
-        self.send(&packet);
+        self.say(request);
         self.until(|heard| match heard {
             Heard::Reply(reply) => Some(each(reply)),
             _ => None,
