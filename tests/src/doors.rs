@@ -7,6 +7,7 @@
 
 mod bundle;
 mod compile;
+pub mod link;
 pub mod mutate;
 mod recordings;
 
@@ -37,7 +38,7 @@ const MODELS: [&str; 3] = ["tests/fuzz/seeds/import", "tests/golden/onnx", "test
 const IMAGES: [&str; 2] = ["tests/fuzz/seeds/images", "host-tools/frames/tests/golden"];
 
 /// All of them.
-pub const DOORS: [Door; 7] = [
+pub const DOORS: [Door; 9] = [
     Door {
         name: "bundle",
         seeds: &["tests/fuzz/seeds/bundle", "runtime/bundle/tests/golden"],
@@ -93,6 +94,19 @@ pub const DOORS: [Door; 7] = [
         read: detector,
         memory: of_text,
     },
+    Door {
+        name: "requests",
+        seeds: &["tests/fuzz/seeds/requests"],
+        read: link::requests::read,
+        memory: link::requests::memory,
+    },
+    Door {
+        name: "answers",
+        seeds: &["tests/fuzz/seeds/answers"],
+        read: link::answers::read,
+        // Decoder, packet and telemetry of one round.
+        memory: |bytes| 16 * bytes.len() + (64 << 10),
+    },
 ];
 
 /// Elements of constants that the import may make: 2^20 would only slow the search down.
@@ -121,9 +135,9 @@ impl Door {
     /// # Panics
     /// When the reader panics, contradicts itself, or takes more memory than stated.
     pub fn check(&self, bytes: &[u8]) -> bool {
+        let (name, length, most) = (self.name, bytes.len(), (self.memory)(bytes));
         let mut accepted = false;
         let taken = measure(|| accepted = (self.read)(bytes)).bytes_max;
-        let (name, length, most) = (self.name, bytes.len(), (self.memory)(bytes));
         assert!(
             taken <= most as u64,
             "{name}: {length} bytes made the reader take {taken} bytes, {most} at most"

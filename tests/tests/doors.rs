@@ -96,6 +96,16 @@ fn damaged_detectors_do_no_harm() {
     damage("detector", 50_000);
 }
 
+#[test]
+fn damaged_requests_do_a_device_no_harm() {
+    damage("requests", 5_000);
+}
+
+#[test]
+fn damaged_answers_do_a_host_no_harm() {
+    damage("answers", 20_000);
+}
+
 /// tests/fuzz/README.md names a test for every shape of attack.
 #[test]
 fn every_attack_of_the_list_has_its_test() {

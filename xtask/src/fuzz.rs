@@ -28,7 +28,7 @@ const ONNX_WORDS: Option<&str> = Some("tests/fuzz/onnx.dict");
 /// Models that are accepted, and one for each attack.
 const MODELS: [&str; 3] = ["tests/fuzz/seeds/import", "tests/golden/onnx", "tests/golden/families"];
 
-const TARGETS: [Target; 7] = [
+const TARGETS: [Target; 9] = [
     Target {
         name: "bundle",
         runs: 10_000_000,
@@ -64,6 +64,20 @@ const TARGETS: [Target; 7] = [
         runs: 1_000_000,
         seconds_max: 5,
         seeds: &["tests/fuzz/seeds/detector"],
+        words: None,
+    },
+    Target {
+        name: "requests",
+        runs: 1_000_000,
+        seconds_max: 5,
+        seeds: &["tests/fuzz/seeds/requests"],
+        words: None,
+    },
+    Target {
+        name: "answers",
+        runs: 1_000_000,
+        seconds_max: 5,
+        seeds: &["tests/fuzz/seeds/answers"],
         words: None,
     },
 ];

@@ -6,6 +6,7 @@
 
 mod bundles;
 mod images;
+mod link;
 mod models;
 mod recordings;
 mod tables;
@@ -28,6 +29,8 @@ fn main() {
         ("recordings", recordings::seeds()),
         ("features", tables::features()),
         ("detector", tables::detectors()),
+        ("requests", link::requests()),
+        ("answers", link::answers()),
     ];
     for (door, seeds) in doors {
         let folder = folder.join(door);
