@@ -37,7 +37,7 @@ impl From<&Error> for End {
     fn from(error: &Error) -> End {
         match error.class() {
             Class::Host | Class::Refused => End::Refused,
-            Class::Link => End::GivenUp,
+            Class::Link | Class::Stopped => End::GivenUp,
             Class::FellBack => End::FellBack,
         }
     }
