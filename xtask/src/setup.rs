@@ -36,7 +36,7 @@ const PACKAGES: &[Package] = &[
     Package {
         name: "qemu-user",
         present: || process::is_installed("qemu-aarch64"),
-        reason: "runs aarch64 tests on this machine",
+        reason: "runs tests for Arm on this machine",
     },
     Package {
         name: "gcc-aarch64-linux-gnu",
@@ -47,6 +47,16 @@ const PACKAGES: &[Package] = &[
         name: "libc6-dev-arm64-cross",
         present: || std::path::Path::new("/usr/aarch64-linux-gnu/include/stdio.h").is_file(),
         reason: "the C library of aarch64 tests",
+    },
+    Package {
+        name: "gcc-arm-linux-gnueabihf",
+        present: || process::is_installed("arm-linux-gnueabihf-gcc"),
+        reason: "links 32-bit Arm tests",
+    },
+    Package {
+        name: "libc6-dev-armhf-cross",
+        present: || std::path::Path::new("/usr/arm-linux-gnueabihf/include/stdio.h").is_file(),
+        reason: "the C library of 32-bit Arm tests",
     },
     Package {
         name: "python3",

@@ -9,6 +9,8 @@
 mod neon;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod portable;
+#[cfg(all(target_arch = "arm", target_abi = "eabihf"))]
+pub(crate) mod vfp;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
@@ -23,7 +25,8 @@ pub enum Numerics {
 }
 
 /// An instruction set that this processor has. There is none on a microcontroller: the type has no
-/// value there, and the kernels in `vector` are left out.
+/// value there, and the kernels in `vector` are left out; what its scalar kernels take from `vfp`
+/// needs no proof, as it is part of the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Isa(Set);
 

@@ -1,7 +1,7 @@
 //! Executes a plan in one caller-given arena.
 //!
-//! No allocation, no unsafe code, no panic after [`Engine::load`]: the bundle's records are checked
-//! once and then trusted. Numerics are fixed in NUMERICS.md.
+//! No allocation, no unsafe code outside [`isa`], no panic after [`Engine::load`]: the bundle's
+//! records are checked once and then trusted. Numerics are fixed in NUMERICS.md.
 #![no_std]
 
 mod arena;

@@ -8,8 +8,9 @@
 use gradgate_bundle::op::{Activation, LANES, MASK_BITS};
 use gradgate_bundle::shape::ConvShape;
 
-use super::lanes::{add_outer, add_products, column, each_lanes, is_tiled, rows, run, take};
+use super::lanes::{add_products, each_lanes, is_tiled, run, take};
 use super::operand::Operand;
+use super::tile;
 use super::unary::Gate;
 
 /// What happens to an element of dx: `+ addend`, then through the gate.
@@ -115,9 +116,10 @@ impl Group<'_> {
                 let mut ix = phase;
                 while ix < columns {
                     let at = (iy * columns + ix) * channels + self.group * s.group_input + lane;
-                    if is_tiled(L) && ix + 3 * stride < columns {
+                    let left = (columns - ix).div_ceil(stride);
+                    if is_tiled(L, left) {
                         let mut acc = self.pixels::<4, L>(iy, ix, lane)?;
-                        for (p, acc) in acc.iter_mut().enumerate() {
+                        for (p, acc) in acc.iter_mut().take(left).enumerate() {
                             self.end.finish(acc, at + p * stride * channels, dx)?;
                         }
                         ix += 4 * stride;
@@ -152,41 +154,51 @@ impl Group<'_> {
                     continue;
                 };
                 let tap = (ky * s.kernel[1] + kx) * s.group_input + lane;
-                let last = first + P as isize - 1;
-                if P > 1
-                    && let (Some(ox), Some(_)) = (inside(first, columns), inside(last, columns))
-                {
-                    self.tap(&mut acc, oy * columns + ox, tap)?;
-                    continue;
-                }
-                for (p, acc) in acc.iter_mut().enumerate() {
-                    if let Some(ox) = inside(first + p as isize, columns) {
-                        self.tap_of_one(acc, oy * columns + ox, tap)?;
-                    }
-                }
+                self.taps(&mut acc, oy * columns, first, tap)?;
             }
         }
         Some(acc)
     }
 
-    /// [`Group::tap`] of one output pixel: of the border, so it is not copied into every place that
-    /// asks for it.
-    #[inline(never)]
-    fn tap_of_one<const L: usize>(
+    /// One tap of the `P` output pixels from `first` on of the row that begins at pixel `row`. If
+    /// some of them are inside only, those outside read at the border, and their sums are left
+    /// as they were: that costs less than the others alone.
+    #[inline(always)]
+    fn taps<const P: usize, const L: usize>(
         &self,
-        acc: &mut [f32; L],
-        pixel: usize,
+        acc: &mut [[f32; L]; P],
+        row: usize,
+        first: isize,
         tap: usize,
     ) -> Option<()> {
-        self.tap(core::array::from_mut(acc), pixel, tap)
+        let columns = self.s.output[1] as isize;
+        let end = first + P as isize;
+        if end <= 0 || first >= columns {
+            return Some(());
+        }
+        let mut at = [0; P];
+        for (p, at) in at.iter_mut().enumerate() {
+            *at = row + (first + p as isize).max(0).min(columns - 1) as usize;
+        }
+        if first >= 0 && end <= columns {
+            return self.tap(acc, at, tap);
+        }
+        let mut sums = *acc;
+        self.tap(&mut sums, at, tap)?;
+        for (p, (acc, sums)) in acc.iter_mut().zip(&sums).enumerate() {
+            if (0..columns).contains(&(first + p as isize)) {
+                *acc = *sums;
+            }
+        }
+        Some(())
     }
 
-    /// One tap of `P` neighbouring output pixels from `pixel` on; `tap` counts input channels.
-    #[inline(always)]
+    /// One tap of `P` output pixels; `tap` counts input channels.
+    #[inline(never)]
     fn tap<const P: usize, const L: usize>(
         &self,
         acc: &mut [[f32; L]; P],
-        pixel: usize,
+        pixels: [usize; P],
         tap: usize,
     ) -> Option<()> {
         let s = self.s;
@@ -195,52 +207,13 @@ impl Group<'_> {
             let first = self.group * s.group_output + block;
             let width = LANES.min(s.group_output - block);
             let rows = run(self.w, first * per_output + tap * width, L * width)?;
-            let outputs = Outputs { g: self.g, pixel: pixel * s.output[2] + first, rows };
+            let at = pixels.map(|pixel| pixel * s.output[2] + first);
             let scale = match self.scale {
                 Some(scale) => run(scale, first, width)?,
-                None => &[1.0; LANES],
+                None => [1.0; LANES].get(..width)?,
             };
-            // A width that the compiler knows puts the weights at immediate offsets.
-            if P > 1 && width == LANES {
-                outputs.add(acc, s.output[2], scale, LANES)?;
-            } else {
-                outputs.add(acc, s.output[2], scale, width)?;
-            }
+            tile::accumulate_scaled(acc, (self.g, at), rows, scale)?;
         }
-        Some(())
-    }
-}
-
-/// Up to 16 output channels.
-struct Outputs<'a> {
-    g: &'a [f32],
-    /// The first pixel's first cotangent.
-    pixel: usize,
-    /// The weights, a row of `width` per input channel.
-    rows: &'a [f32],
-}
-
-impl Outputs<'_> {
-    /// `acc[p][l] += (g[p][o] * scale[o]) * w[l][o]`; pixels lie `step` apart.
-    ///
-    /// Scaling costs 5 instructions for 16 multiply-adds: g is scaled anew for every tile of input
-    /// channels, as only the sums have room in registers. Several channels to a turn spill on a
-    /// Cortex-M4F.
-    #[inline(always)]
-    fn add<const P: usize, const L: usize>(
-        &self,
-        acc: &mut [[f32; L]; P],
-        step: usize,
-        scale: &[f32],
-        width: usize,
-    ) -> Option<()> {
-        let g: [_; P] = rows(self.g, self.pixel, step, width)?;
-        let w: [_; L] = rows(self.rows, 0, width, width)?;
-        let mut sums = *acc;
-        for (o, scale) in scale.get(..width)?.iter().enumerate() {
-            add_outer(&mut sums, column(&g, o, *scale)?, &column(&w, o, 1.0)?);
-        }
-        *acc = sums;
         Some(())
     }
 }

@@ -7,7 +7,9 @@
 use gradgate_bundle::op::LANES;
 use gradgate_bundle::shape::ConvShape;
 
-use super::lanes::{add_outer, add_products, each_lanes, is_tiled, run};
+use super::grid::Grid;
+use super::lanes::{add_products, each_lanes, is_tiled};
+use super::tile::{accumulate_pixels, each_pixel};
 use super::window::valid;
 
 /// Output pixels whose tap (ky, kx) lies in the input, row by row.
@@ -30,47 +32,34 @@ impl<'a> TapPixels<'a> {
         TapPixels { s, x, g, rows, columns, tap }
     }
 
-    /// Calls `f` with `C` values of x and `L` values of g at every pixel. With 4 by 4 a pixel costs
-    /// a Cortex-M4F 8 loads for 16 multiply-adds, and what moves two pointers.
+    /// x and g at these pixels, from the channels `input` and `output` on.
     #[inline(always)]
-    fn each<const C: usize, const L: usize>(
-        &self,
-        input: usize,
-        output: usize,
-        mut f: impl FnMut(&[f32; C], &[f32; L]),
-    ) -> Option<()> {
+    fn grids(&self, input: usize, output: usize) -> Option<[Grid<'a>; 2]> {
         let s = self.s;
-        let first = self.columns.0;
-        let Some(more) = self.columns.1.checked_sub(first + 1) else { return Some(()) };
-        if self.rows.0 >= self.rows.1 {
-            return Some(());
-        }
-        let (step, channels) = (s.strides[1] * s.input[2], s.output[2]);
-        // Said once here, and not found out again at every pixel.
-        if step < C.max(1) || channels < L.max(1) {
-            return None;
+        let rows = self.rows.1.saturating_sub(self.rows.0);
+        let columns = self.columns.1.saturating_sub(self.columns.0);
+        if rows == 0 || columns == 0 {
+            return Some([Grid::EMPTY; 2]);
         }
         let row = self.rows.0 * s.strides[0] + self.tap[0] - s.pads[0];
-        let column = first * s.strides[1] + self.tap[1] - s.pads[1];
-        let mut x_at = (row * s.input[1] + column) * s.input[2] + input;
-        let mut g_at = (self.rows.0 * s.output[1] + first) * channels + output;
-        for _ in self.rows.0..self.rows.1 {
-            // Steps begin at each pixel's channel; the last pixel's channels end the row.
-            let (mut x, last_x) = run(self.x, x_at, more * step + C)?.split_last_chunk::<C>()?;
-            let (mut g, last_g) =
-                run(self.g, g_at, more * channels + L)?.split_last_chunk::<L>()?;
-            // Not `chunks_exact`, whose number may stay a division that can panic.
-            while let (Some((first_x, rest_x)), Some((first_g, rest_g))) =
-                (x.split_at_checked(step), g.split_at_checked(channels))
-            {
-                f(first_x.first_chunk()?, first_g.first_chunk()?);
-                (x, g) = (rest_x, rest_g);
-            }
-            f(last_x, last_g);
-            x_at += s.strides[0] * s.input[1] * s.input[2];
-            g_at += s.output[1] * channels;
-        }
-        Some(())
+        let column = self.columns.0 * s.strides[1] + self.tap[1] - s.pads[1];
+        let x_row = s.input[1] * s.input[2];
+        let x = Grid {
+            values: self.x.get(row * x_row + column * s.input[2] + input..)?,
+            rows,
+            columns,
+            step: s.strides[1] * s.input[2],
+            row_step: s.strides[0] * x_row,
+        };
+        let g_row = s.output[1] * s.output[2];
+        let g = Grid {
+            values: self.g.get(self.rows.0 * g_row + self.columns.0 * s.output[2] + output..)?,
+            rows,
+            columns,
+            step: s.output[2],
+            row_step: g_row,
+        };
+        Some([x, g])
     }
 
     /// `D` for `C` input channels from `input` on by `L` output channels from `output` on.
@@ -81,9 +70,8 @@ impl<'a> TapPixels<'a> {
         output: usize,
     ) -> Option<[[f32; L]; C]> {
         let mut acc = [[0.0; L]; C];
-        self.each::<C, L>(input, output, |x, g| {
-            add_outer(&mut acc, *x, g);
-        })?;
+        let [x, g] = self.grids(input, output)?;
+        accumulate_pixels(&mut acc, x, g)?;
         Some(acc)
     }
 
@@ -97,9 +85,8 @@ impl<'a> TapPixels<'a> {
     #[inline(always)]
     pub fn depthwise<const L: usize>(&self, channel: usize) -> Option<[f32; L]> {
         let mut acc = [0.0; L];
-        self.each::<L, L>(channel, channel, |x, g| {
-            add_products(&mut acc, g, x);
-        })?;
+        let [x, g] = self.grids(channel, channel)?;
+        each_pixel(x, g, |x, g| add_products(&mut acc, g, x))?;
         Some(acc)
     }
 }
@@ -170,7 +157,8 @@ impl Walk<'_> {
                 let first = group * s.group_input;
                 while place.input < s.group_input {
                     let input = first + place.input;
-                    if is_tiled(L) && s.group_input - place.input >= 4 {
+                    let left = s.group_input - place.input;
+                    if left >= 4 && is_tiled(L, left) {
                         sink.take(place, L, pixels.tile::<4, L>(input, output)?.as_flattened())?;
                         place.input += 4;
                     } else {

@@ -90,9 +90,10 @@ pub const WIDE: usize = if COMPACT { 4 } else { 8 };
 /// Whether to save code: 32-bit Arm means a microcontroller, with flash for tens of kilobytes.
 pub const COMPACT: bool = cfg!(target_arch = "arm");
 
-/// Whether `L` lanes are worth tiles of several pixels; a single one is not where code is dear.
-pub const fn is_tiled(lanes: usize) -> bool {
-    lanes > 1 || !COMPACT
+/// Whether so many lanes of so many pixels, or more, are a tile of four pixels. Where code is dear,
+/// fewer pixels are one too, with results to drop, but a single lane is none.
+pub const fn is_tiled(lanes: usize, pixels: usize) -> bool {
+    if COMPACT { lanes > 1 } else { pixels >= 4 }
 }
 
 /// Calls `$f::<L>(.., lane)` for L = 8, 4, 2, 1 until `$width` lanes are covered; on 32-bit Arm for
@@ -121,30 +122,24 @@ macro_rules! each_lanes {
 }
 pub(crate) use each_lanes;
 
-/// `N` rows of `width` values, the first at `start`, each `step` behind the one before; four are
-/// written out as in [`add_scaled`].
+/// `N` runs of `length` values, which begin at `at`; four are written out as in [`add_scaled`].
 #[inline(always)]
-pub fn rows<const N: usize>(
-    values: &[f32],
-    start: usize,
-    step: usize,
-    width: usize,
-) -> Option<[&[f32]; N]> {
-    let mut rows = [&[][..]; N];
-    match &mut rows[..] {
-        [r0, r1, r2, r3] => {
-            *r0 = run(values, start, width)?;
-            *r1 = run(values, start + step, width)?;
-            *r2 = run(values, start + 2 * step, width)?;
-            *r3 = run(values, start + 3 * step, width)?;
+pub fn runs<const N: usize>(values: &[f32], at: [usize; N], length: usize) -> Option<[&[f32]; N]> {
+    let mut runs = [&[][..]; N];
+    match (&mut runs[..], &at[..]) {
+        ([r0, r1, r2, r3], [a0, a1, a2, a3]) => {
+            *r0 = run(values, *a0, length)?;
+            *r1 = run(values, *a1, length)?;
+            *r2 = run(values, *a2, length)?;
+            *r3 = run(values, *a3, length)?;
         }
-        rows => {
-            for (n, row) in rows.iter_mut().enumerate() {
-                *row = run(values, start + n * step, width)?;
+        (runs, at) => {
+            for (one, at) in runs.iter_mut().zip(at) {
+                *one = run(values, *at, length)?;
             }
         }
     }
-    Some(rows)
+    Some(runs)
 }
 
 /// The value at `at` of every row, times `scale`.
@@ -248,34 +243,6 @@ pub fn accumulate1<const L: usize>(
         add_scaled(&mut sum, *a, take(row, lane)?);
     }
     *acc = sum;
-    Some(())
-}
-
-/// [`accumulate1`] for four pixels at once, so that each weight is loaded once.
-///
-/// Cortex-M4F and M7 have 32 registers: 16 hold sums, 4 a row of weights, the rest values of x on
-/// their way. A step is 32 instructions, 8 loads for 16 multiply-adds. Two steps to a turn, for
-/// blocks of full width, take 29 each, but half a kilobyte of flash for a hundredth of a verdict.
-///
-/// The compiler takes VMLA, which rounds the product, then the sum, so the bits are those of a
-/// multiplication and an addition; VFMA rounds once, and its bits would be others. On an M4 VMLA
-/// takes three cycles. Told `target-cpu=cortex-m4`, the compiler takes VMUL and VADD, a cycle each,
-/// but puts each VADD right behind its VMUL, where it waits a cycle: nothing won, twice the code.
-#[inline(always)]
-pub fn accumulate4<const L: usize>(
-    acc: &mut [[f32; L]; 4],
-    x: [&[f32]; 4],
-    w: &[f32],
-    width: usize,
-    lane: usize,
-) -> Option<()> {
-    let mut sums = *acc;
-    let [x0, x1, x2, x3] = x;
-    let pixels = x0.iter().zip(x1).zip(x2.iter().zip(x3));
-    for (row, ((a, b), (c, d))) in w.chunks_exact(width.max(1)).zip(pixels) {
-        add_outer(&mut sums, [*a, *b, *c, *d], take(row, lane)?);
-    }
-    *acc = sums;
     Some(())
 }
 

@@ -1,14 +1,10 @@
 //! The weight norm by Gram matrices of pixels: against the definition written out, against the
 //! direct method, and vector kernels against scalar ones.
 
-use gradgate_engine::compute::{Compute, Workers};
-use gradgate_engine::isa::{Isa, Numerics};
 use gradgate_engine::kernels::conv_weight_norm::{Norms, WeightNorm};
 use gradgate_engine::kernels::pixel_gram::pixel_gram;
-use gradgate_engine::vector::{self, Vector};
 
 use crate::conv::{CASES, Case, Data, blocked};
-use crate::vector::Threads;
 
 /// Shapes for which the method is meant, beside those of all convolutions.
 const FEW_PIXELS: &[Case] = &[
@@ -125,38 +121,55 @@ fn pixel_gram_agrees_with_the_direct_method() {
 }
 
 #[test]
-fn vector_pixel_gram_equals_the_scalar_one() {
-    for (index, case, operands) in operands() {
-        let expected = operands.scalar(index);
-        for isa in Isa::available() {
-            for (numerics, workers) in [
-                (Numerics::Exact, None),
-                (Numerics::Exact, Some(&Threads(3) as &dyn Workers)),
-                (Numerics::Fast, None),
-            ] {
-                let compute = Compute { isa: Some(isa), numerics, workers, prepared: &[] };
-                let vector = Vector::new(&compute).unwrap();
-                let mut workspace = vec![f32::NAN; vector::pixel_gram::workspace(&operands.data.s)];
-                let (norm, mut scratch) = (operands.norm(index), operands.scratch());
-                use gradgate_engine::vector::pixel_gram::pixel_gram;
-                let found = pixel_gram(&vector, &norm, &mut scratch, &mut workspace).unwrap();
-                match numerics {
-                    Numerics::Exact => assert_eq!(found, expected, "{case:?} {isa:?}"),
-                    Numerics::Fast => {
-                        let error = (found.weight - expected.weight).abs();
-                        assert!(error <= 1e-5 * expected.weight, "{case:?} {isa:?} {found:?}");
-                    }
-                }
-            }
-        }
-    }
-}
-
-#[test]
 fn a_short_scratch_answers_none() {
     let operands = Operands::new(&FEW_PIXELS[0], 1).unwrap();
     let norm = operands.norm(1);
     let mut short = operands.scratch();
     short.pop();
     assert_eq!(pixel_gram(&norm, &mut short), None);
+}
+
+/// Vector kernels exist on these alone.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod vector_kernels {
+    use gradgate_engine::compute::{Compute, Workers};
+    use gradgate_engine::isa::{Isa, Numerics};
+    use gradgate_engine::vector::{self, Vector};
+
+    use super::operands;
+    use crate::vector::Threads;
+
+    #[test]
+    fn equals_the_scalar_one() {
+        for (index, case, operands) in operands() {
+            let expected = operands.scalar(index);
+            for isa in Isa::available() {
+                for (numerics, workers) in [
+                    (Numerics::Exact, None),
+                    (Numerics::Exact, Some(&Threads(3) as &dyn Workers)),
+                    (Numerics::Fast, None),
+                ] {
+                    let compute = Compute { isa: Some(isa), numerics, workers, prepared: &[] };
+                    let vector = Vector::new(&compute).unwrap();
+                    let mut workspace =
+                        vec![f32::NAN; vector::pixel_gram::workspace(&operands.data.s)];
+                    let (norm, mut scratch) = (operands.norm(index), operands.scratch());
+                    let found = vector::pixel_gram::pixel_gram(
+                        &vector,
+                        &norm,
+                        &mut scratch,
+                        &mut workspace,
+                    )
+                    .unwrap();
+                    match numerics {
+                        Numerics::Exact => assert_eq!(found, expected, "{case:?} {isa:?}"),
+                        Numerics::Fast => {
+                            let error = (found.weight - expected.weight).abs();
+                            assert!(error <= 1e-5 * expected.weight, "{case:?} {isa:?} {found:?}");
+                        }
+                    }
+                }
+            }
+        }
+    }
 }
