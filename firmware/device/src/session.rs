@@ -27,7 +27,7 @@ use crate::watch::Watch;
 
 use inactive::Inactive;
 pub use inactive::refusal;
-use report::{counters, identity, slots, status};
+use report::{counters, identity, slots, status, unfinished};
 
 /// A camera is not asked for so long after a frame that came over the link.
 const INJECTING_US: u64 = 1_000_000;
@@ -177,6 +177,7 @@ impl Session {
         let reply = match request {
             Request::Identify => identity(context),
             Request::ListSlots => slots(context.slots),
+            Request::ReadUpload => unfinished(context.slots),
             Request::UploadBegin { .. } | Request::UploadChunk { .. } | Request::UploadFinish => {
                 self.upload(context, &request)
             }

@@ -9,9 +9,9 @@ use gradgate_bundle::manifest::PREFIX_BYTES;
 
 use crate::copy;
 use crate::flash::{Flash, FlashError, Region, WORD_BYTES_MAX};
-use crate::record::{Slot, SlotState};
+use crate::record::{Identity, Slot, SlotState};
 use crate::slots::{SlotError, Slots};
-use crate::verify::{Admitted, Prefix, Refusal, blocks};
+use crate::verify::{Admitted, Prefix, Refusal, blocks, read_known};
 
 /// An upload under way.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +49,19 @@ pub enum Progress {
     Finish,
     /// The bundle waits, checked: call [`Slots::activate`].
     Staged,
+}
+
+/// A part of a bundle in a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unfinished {
+    /// Where it lies.
+    pub slot: Slot,
+    /// Names the bundle.
+    pub identity: Identity,
+    /// How much of it is there; after a restart the sectors before the last one that was used.
+    pub bytes: u32,
+    /// The bundle's length; 0: not known, as its beginning is not there.
+    pub total_bytes: u32,
 }
 
 impl<F: Flash> Slots<F> {
@@ -175,6 +188,31 @@ impl<F: Flash> Slots<F> {
         self.upload.as_ref().map(|upload| upload.admitted.total_bytes())
     }
 
+    /// How far an upload came that was not finished, also before this start.
+    pub fn unfinished(&mut self) -> Option<Unfinished> {
+        if let Some(Upload { slot, admitted, ready, first_sector, position, .. }) = self.upload {
+            let kept = first_sector.saturating_mul(self.layout.slot(slot).sector_bytes);
+            let bytes = if ready { position } else { kept };
+            let (identity, total_bytes) = (admitted.identity(), admitted.total_bytes());
+            return Some(Unfinished { slot, identity, bytes, total_bytes });
+        }
+        let slot = self.state.find(SlotState::Filling)?;
+        let (identity, region) = (self.state.content(slot).identity, self.layout.slot(slot));
+        let manifest = read_known(&mut self.flash, &region, identity);
+        let total_bytes = manifest.map_or(0, |manifest| manifest.total_bytes.get());
+        // Bytes go in from the front: halving finds the last sector in a few reads.
+        let (mut used, mut blank) = (0, region.sectors);
+        while used < blank {
+            let middle = used.midpoint(blank);
+            match self.is_blank(&region, middle) {
+                true => blank = middle,
+                false => used = middle.saturating_add(1),
+            }
+        }
+        let bytes = used.saturating_sub(1).saturating_mul(region.sector_bytes);
+        Some(Unfinished { slot, identity, bytes, total_bytes })
+    }
+
     /// Reads bytes of the upload back, or of the bundle that waits; `offset` begins a word.
     ///
     /// # Errors
@@ -241,19 +279,24 @@ impl<F: Flash> Slots<F> {
     /// The last sector with anything in it, or that cannot be read; 0 when all are erased.
     fn last_sector_used(&mut self, slot: Slot, bytes: u32) -> Result<u32, SlotError> {
         let region = self.layout.slot(slot);
-        let erased = self.layout.erased();
         for sector in (0..region.sectors_of(bytes)).rev() {
-            let first = sector.saturating_mul(region.sector_bytes);
-            let end = first.saturating_add(region.sector_bytes);
-            let blank = blocks(&mut self.flash, &self.layout, &region, first, end, |block| {
-                let blank = block.iter().all(|&byte| byte == erased);
-                blank.then_some(()).ok_or(FlashError::Read)
-            });
-            if blank.is_err() {
+            if !self.is_blank(&region, sector) {
                 return Ok(sector);
             }
         }
         Ok(0)
+    }
+
+    /// Whether a sector can be read, and has nothing in it.
+    fn is_blank(&mut self, region: &Region, sector: u32) -> bool {
+        let erased = self.layout.erased();
+        let first = sector.saturating_mul(region.sector_bytes);
+        let end = first.saturating_add(region.sector_bytes);
+        let read = blocks(&mut self.flash, &self.layout, region, first, end, |block| {
+            let blank = block.iter().all(|&byte| byte == erased);
+            blank.then_some(()).ok_or(FlashError::Read)
+        });
+        read.is_ok()
     }
 }
 

@@ -157,6 +157,9 @@ pub enum Request<'a> {
         /// Key of this link.
         link_key: [u8; 32],
     },
+    /// How far an upload came that was not finished; answered by [`Reply::Unfinished`], or refused
+    /// with [`Refusal::State`] where there is none.
+    ReadUpload,
 }
 
 /// What a device answers.
@@ -226,6 +229,18 @@ pub enum Reply<'a> {
     },
     /// How the device is.
     Status(#[serde(borrow)] Status<'a>),
+    /// A part of a bundle in a slot that [`Reply::Slots`] calls empty.
+    Unfinished {
+        /// 0 or 1.
+        slot: u8,
+        /// Names the bundle, as in [`Slot`].
+        identity: Digest,
+        /// How many bytes are there, about: after a restart the sectors before the last one with
+        /// anything in it.
+        offset: u32,
+        /// Length of the bundle; 0: not known.
+        total_bytes: u32,
+    },
 }
 
 /// Why a request was not done.

@@ -56,7 +56,7 @@ fn refuses_other_lengths<'b, M: Deserialize<'b> + PartialEq + Debug>(name: &str,
     assert_eq!(message::<M>(longer), None, "{name} and a byte");
 }
 
-fn requests() -> [(&'static str, Request<'static>); 22] {
+fn requests() -> [(&'static str, Request<'static>); 23] {
     let digest = core::array::from_fn(|at| at as u8);
     let (frame, age_us, width, height) = (300, 70_000, 160, 120);
     [
@@ -85,6 +85,7 @@ fn requests() -> [(&'static str, Request<'static>); 22] {
         ("set histogram", Request::SetHistogram { low: -1.5, high: 1.5 }),
         ("read status", Request::ReadStatus),
         ("provision", Request::Provision { name: "dock", public_key: digest, link_key: [7; 32] }),
+        ("read upload", Request::ReadUpload),
     ]
 }
 
@@ -148,7 +149,7 @@ fn status() -> Status<'static> {
     }
 }
 
-fn replies() -> [(&'static str, Reply<'static>); 13] {
+fn replies() -> [(&'static str, Reply<'static>); 14] {
     let counters = Counters {
         time_us: 1_000_000,
         passed: 1,
@@ -186,6 +187,15 @@ fn replies() -> [(&'static str, Reply<'static>); 13] {
             Reply::Histogram { low: -1.5, high: 1.5, threshold: 0.25, counts: &[1, 0, 0, 0] },
         ),
         ("status", Reply::Status(status())),
+        (
+            "unfinished",
+            Reply::Unfinished {
+                slot: 1,
+                identity: core::array::from_fn(|at| at as u8),
+                offset: 512,
+                total_bytes: 70_000,
+            },
+        ),
     ]
 }
 

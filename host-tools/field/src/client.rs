@@ -3,7 +3,7 @@
 use gradgate_link::message::{Counters, Event, HISTOGRAM_BINS, Judged, events};
 use gradgate_link::{Reply, Request, Telemetry};
 
-use crate::device::{Histogram, Identity, Slots, Status};
+use crate::device::{Histogram, Identity, Slots, Status, Unfinished, hex};
 use crate::error::Error;
 use crate::job::{Job, Next, Step, step};
 use crate::keys::{Keyring, Origin};
@@ -168,6 +168,22 @@ impl<W: Wire> Client<W> {
         match self.ask(&Request::ListSlots)? {
             Reply::Slots { active, slots } => Ok(Slots { active, slots }),
             _ => Err(Error::Answer { doing: doing(&Request::ListSlots) }),
+        }
+    }
+
+    /// What an upload left that was not finished; none, too, where the firmware cannot tell.
+    ///
+    /// # Errors
+    /// Those of [`Client::ask`].
+    pub fn unfinished(&mut self) -> Result<Option<Unfinished>, Error> {
+        match self.ask(&Request::ReadUpload) {
+            Ok(Reply::Unfinished { slot, identity, offset: bytes, total_bytes }) => {
+                let identity = hex(&identity);
+                Ok(Some(Unfinished { slot, bytes, total_bytes, identity }))
+            }
+            Ok(_) => Err(Error::Answer { doing: doing(&Request::ReadUpload) }),
+            Err(Error::Refused { .. }) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 

@@ -1,5 +1,7 @@
 //! What a device says of itself, kept after its packet is gone.
 
+use std::fmt;
+
 use gradgate_bundle::manifest::DeviceClass;
 use gradgate_link::message::{self, Digest, Slot, SlotState};
 use serde::Serialize;
@@ -173,6 +175,30 @@ impl Slots {
     }
 }
 
+/// A part of a bundle in a slot that is empty otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unfinished {
+    /// Number of the slot.
+    #[serde(skip)]
+    pub slot: u8,
+    /// How much is there, about, in bytes.
+    pub bytes: u32,
+    /// Length of the bundle in bytes; 0: not known.
+    pub total_bytes: u32,
+    /// Name of the bundle, hexadecimal.
+    pub identity: String,
+}
+
+impl fmt::Display for Unfinished {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "upload unfinished, {} of ", self.bytes)?;
+        match self.total_bytes {
+            0 => out.write_str("unknown bytes"),
+            total => write!(out, "{total} bytes"),
+        }
+    }
+}
+
 /// The state's name.
 pub fn state_name(state: SlotState) -> &'static str {
     match state {
@@ -199,6 +225,20 @@ pub struct SlotRow {
     pub identity: String,
     /// The bundle's security counter.
     pub security_counter: u64,
+    /// What an upload left here that was not finished.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unfinished: Option<Unfinished>,
+}
+
+/// The slots as rows, with what an upload left.
+pub fn rows_with(slots: &Slots, unfinished: Option<&Unfinished>) -> Vec<SlotRow> {
+    let mut rows = rows(slots);
+    if let Some(unfinished) = unfinished
+        && let Some(row) = rows.get_mut(usize::from(unfinished.slot))
+    {
+        row.unfinished = Some(unfinished.clone());
+    }
+    rows
 }
 
 /// The slots as rows.
@@ -210,6 +250,7 @@ pub fn rows(slots: &Slots) -> Vec<SlotRow> {
         bytes: slot.total_bytes,
         identity: if slot.identity == [0; 32] { String::new() } else { hex(&slot.identity) },
         security_counter: slot.security_counter,
+        unfinished: None,
     });
     rows.collect()
 }

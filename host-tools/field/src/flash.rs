@@ -37,6 +37,7 @@ enum State {
     Identify,
     Status,
     Slots,
+    Unfinished,
     Upload,
     Locate,
     Verify(u8),
@@ -162,6 +163,7 @@ impl<'p> Flash<'p> {
             | State::Started { .. }
             | State::Confirmed
             | State::Reverted { .. } => Request::ListSlots,
+            State::Unfinished => Request::ReadUpload,
             State::Upload => self.sender.as_ref()?.request()?,
             State::Verify(slot) => Request::Verify { slot: *slot },
             State::Activate(slot) => Request::Activate { slot: *slot },
@@ -210,10 +212,22 @@ impl<'p> Flash<'p> {
                     (self.progress.sent, self.progress.resumed_at) = (total, total);
                     self.enter(Phase::Verify, State::Verify(slot));
                 }
-                None => self.enter(Phase::Erase, State::Upload),
+                None => self.state = State::Unfinished,
             },
         }
         Ok(())
+    }
+
+    /// Whether this very upload goes on, or a slot is emptied first. Firmware that cannot tell empties
+    /// no less for it.
+    fn resume_or_erase(&mut self, reply: &Reply<'_>) {
+        match *reply {
+            Reply::Unfinished { identity, offset, .. } if identity == self.bundle && offset > 0 => {
+                (self.progress.sent, self.progress.resumed_at) = (offset, offset);
+                self.enter(Phase::Upload, State::Upload);
+            }
+            _ => self.enter(Phase::Erase, State::Upload),
+        }
     }
 
     /// Without a bundle of ours, that on trial is meant.
@@ -371,6 +385,10 @@ impl Job for Flash<'_> {
         let doing = self.request().as_ref().map_or("flashing", doing);
         if matches!(self.state, State::Upload) {
             return self.uploaded(reply);
+        }
+        if matches!(self.state, State::Unfinished) {
+            self.resume_or_erase(reply);
+            return Ok(());
         }
         if let Reply::Refused(refusal) = *reply {
             // What was asked twice may have been done the first time: the slots tell.

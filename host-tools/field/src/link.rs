@@ -441,5 +441,6 @@ pub fn doing(request: &Request<'_>) -> &'static str {
         Request::SetHistogram { .. } => "beginning the histogram anew",
         Request::ReadStatus => "reading its status",
         Request::Provision { .. } => "provisioning",
+        Request::ReadUpload => "asking for an unfinished upload",
     }
 }

@@ -304,6 +304,7 @@ fn what_does_not_suit_is_refused_before_anything_is_sent() {
 fn bad_wires_end_in_the_same_place() {
     let faults = "drop=0.02,flip=2e-6,duplicate=0.02,reorder=0.02,burst=0.01,truncate=0.01,\
                   glue=0.01,zero=0.01,delay=5";
+    let mut hit = 0;
     for seed in 0..20 {
         let wire = Faulty::new(
             Virtual::new(Fake::new(Script::default())),
@@ -318,7 +319,7 @@ fn bad_wires_end_in_the_same_place() {
         assert_eq!(result, Ok(()), "seed {seed}");
         assert_eq!(flash.outcome(), Outcome::Confirmed, "seed {seed}");
         let tally = client.wire().tally();
-        let hit = tally.map(|tally| tally.dropped + tally.damaged);
-        assert!(hit[0] + hit[1] > 0, "seed {seed}: {tally:?}");
+        hit += tally.map(|tally| tally.dropped + tally.damaged).into_iter().sum::<u64>();
     }
+    assert!(hit > 40, "{hit} frames: the wires were too good");
 }

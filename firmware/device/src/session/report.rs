@@ -2,6 +2,7 @@
 
 use gradgate_bundle::manifest::CONTAINER_VERSION;
 use gradgate_bundle::signature::key_id;
+use gradgate_link::Refusal;
 use gradgate_link::message::{self, Identity, Reply, Status};
 
 use super::Context;
@@ -10,6 +11,7 @@ use crate::flash::Flash;
 use crate::log::reason_number;
 use crate::record::{Slot, SlotState};
 use crate::slots::Slots;
+use crate::upload::Unfinished;
 
 /// Who the device is.
 pub fn identity<'r, B: Board, F: Flash>(context: &Context<'_, '_, '_, B, F>) -> Reply<'r> {
@@ -50,6 +52,16 @@ pub fn slots<F: Flash>(slots: &mut Slots<F>) -> Reply<'static> {
         message::Slot { state, total_bytes, identity, security_counter }
     });
     Reply::Slots { active, slots: listed }
+}
+
+/// How far an upload came.
+pub fn unfinished<F: Flash>(slots: &mut Slots<F>) -> Reply<'static> {
+    match slots.unfinished() {
+        Some(Unfinished { slot, identity, bytes, total_bytes }) => {
+            Reply::Unfinished { slot: slot as u8, identity, offset: bytes, total_bytes }
+        }
+        None => Reply::Refused(Refusal::State),
+    }
 }
 
 /// What was counted.

@@ -33,7 +33,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         let device = address.to_string();
         print(&format!("{:#}\n", json!({"device": device, "slots": rows(&slots)})))?;
     } else {
-        print(&super::slots::text(&slots))?;
+        print(&super::slots::text(&slots, None))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use gradgate_field::device::{Identity, Slots, Status, hex, rows};
+use gradgate_field::device::{Identity, Slots, Status, Unfinished, hex, rows_with};
 use gradgate_field::error::Error;
 use gradgate_field::keys::Origin;
 use gradgate_field::words;
@@ -33,6 +33,7 @@ struct Seen {
     status: Status,
     origin: Origin,
     slots: Slots,
+    unfinished: Option<Unfinished>,
     counters: Counters,
     log: Vec<Event>,
 }
@@ -53,11 +54,13 @@ pub fn run(args: Args) -> Result<ExitCode> {
 }
 
 fn see(client: &mut Device) -> Result<Seen, Error> {
+    let (slots, unfinished) = super::slots::see(client)?;
     Ok(Seen {
         identity: client.identify()?,
         status: client.status()?,
         origin: client.origin(),
-        slots: client.slots()?,
+        slots,
+        unfinished,
         counters: client.counters()?,
         log: client.whole_log()?,
     })
@@ -71,7 +74,7 @@ fn gate(status: &Status) -> String {
 }
 
 fn text(seen: &Seen) -> String {
-    let Seen { identity, status, origin, slots, counters, log } = seen;
+    let Seen { identity, status, origin, slots, counters, log, .. } = seen;
     let mode = match (status.enforce, slots.active) {
         (_, None) => "the pin is closed: no bundle runs",
         (true, _) => "the pin follows it",
@@ -111,7 +114,7 @@ fn text(seen: &Seen) -> String {
         let (used, room) = (bytes(status.stack_used.into()), bytes(status.stack_bytes.into()));
         let _ = writeln!(text, "stack     {used} of {room} at most so far");
     }
-    text.push_str(&super::slots::text(slots));
+    text.push_str(&super::slots::text(slots, seen.unfinished.as_ref()));
     for event in log {
         let (seconds, what) = (event.time_us as f64 / 1e6, words::event(event));
         let _ = writeln!(text, "{seconds:>10.3} s  {what} ({})", event.value);
@@ -120,7 +123,7 @@ fn text(seen: &Seen) -> String {
 }
 
 fn to_json(seen: &Seen) -> Value {
-    let Seen { identity, status, origin, slots, counters, log } = seen;
+    let Seen { identity, status, origin, slots, counters, log, .. } = seen;
     let entries: Vec<Value> = log
         .iter()
         .map(|e| {
@@ -149,7 +152,7 @@ fn to_json(seen: &Seen) -> Value {
         "stack_bytes": status.stack_bytes,
         "stack_used": status.stack_used,
         "counters": counters_json(counters),
-        "slots": rows(slots),
+        "slots": rows_with(slots, seen.unfinished.as_ref()),
         "log": entries,
     })
 }

@@ -9,6 +9,7 @@ pub struct Bench {
 }
 
 /// What a run of the command gave.
+#[derive(Debug)]
 pub struct Outcome {
     /// Exit code.
     pub code: i32,

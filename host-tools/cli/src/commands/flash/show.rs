@@ -78,7 +78,13 @@ impl<'a> Show<'a> {
                 eprintln!("           {} bytes, {rate:.0} bytes/s", now.sent - now.resumed_at);
             }
             if !self.args.json && phase != Phase::Done {
-                eprintln!("{:>7.1} s  {}", self.seconds(), words(phase));
+                let on = match (phase, now.resumed_at) {
+                    (Phase::Upload, 1..) => {
+                        format!(": {} of {} bytes are there", now.sent, now.total)
+                    }
+                    _ => String::new(),
+                };
+                eprintln!("{:>7.1} s  {}{on}", self.seconds(), words(phase));
             }
             self.bar = match phase {
                 Phase::Upload => {
