@@ -63,6 +63,8 @@ pub struct Session {
     /// Digest of the upload that the slots prepare.
     preparing: Option<message::Digest>,
     incoming: Option<Incoming>,
+    /// The camera's frame that was begun last: its pieces are never taken for one of the model's.
+    begun: Option<u32>,
     injecting_until_us: u64,
 }
 
@@ -116,7 +118,13 @@ impl Default for Session {
 impl Session {
     /// Nothing under way.
     pub fn new() -> Self {
-        Self { receiver: Receiver::new(), preparing: None, incoming: None, injecting_until_us: 0 }
+        Self {
+            receiver: Receiver::new(),
+            preparing: None,
+            incoming: None,
+            begun: None,
+            injecting_until_us: 0,
+        }
     }
 
     /// Does what is asked and answers, or tells what the event loop must do for it.
@@ -257,10 +265,13 @@ impl Session {
         let judging = context.judging.as_mut().ok_or(Refusal::State)?;
         let bytes = geometry.frame_bytes().and_then(|bytes| u32::try_from(bytes).ok());
         let total = bytes.filter(|bytes| *bytes > 0).ok_or(Refusal::Range)?;
-        let captured_us = now_us.saturating_sub(u64::from(age_us));
+        // A frame from before the start of the device's clock keeps its age.
+        let seen_us = now_us.max(u64::from(age_us));
+        let captured_us = seen_us.saturating_sub(u64::from(age_us));
         // What is wrong with it is told when it is whole, as with a camera's.
-        let _ = judging.pipeline.begin(Stamp { number: frame, captured_us }, geometry, now_us);
+        let _ = judging.pipeline.begin(Stamp { number: frame, captured_us }, geometry, seen_us);
         self.incoming = Some(Incoming { frame, total, next: 0, began_us: Some(now_us) });
+        self.begun = Some(frame);
         self.injecting_until_us = now_us.saturating_add(INJECTING_US);
         Ok(())
     }
@@ -284,7 +295,12 @@ impl Session {
         let begun = self.incoming.filter(|incoming| incoming.frame == frame);
         let incoming = match begun {
             Some(incoming) if offset > 0 || incoming.began_us.is_some() => incoming,
-            _ => Incoming { frame, total, next: 0, began_us: None },
+            // It was judged already, or the camera has used its memory.
+            _ if self.begun == Some(frame) => return Reply::Refused(Refusal::Range),
+            _ => {
+                self.begun = None;
+                Incoming { frame, total, next: 0, began_us: None }
+            }
         };
         self.incoming = None;
         let length = u32::try_from(bytes.len()).ok();

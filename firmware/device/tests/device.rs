@@ -6,11 +6,13 @@ use gradgate_bundle::align::AlignedBytes;
 use gradgate_bundle::read::Bundle;
 use gradgate_bundle::signature::VerifyingKey;
 use gradgate_device::board::Level;
+use gradgate_device::camera::Geometry;
+use gradgate_device::device::Setup;
 use gradgate_device::log::Code;
 use gradgate_device::sim::{SimFlash, sim_key};
 use gradgate_device::unfit::Unfit;
 use gradgate_engine::{Engine, Frame};
-use gradgate_frame::{Intake, Size};
+use gradgate_frame::{Intake, PixelFormat, Size};
 use gradgate_link::mac::UNPROVISIONED;
 use gradgate_link::message::{Judged, Reply, SlotState, Verdict, events};
 use gradgate_link::upload::{Progress, Sender};
@@ -331,4 +333,56 @@ fn pieces_too_far_apart_make_no_frame() {
     (0..6000).for_each(|_| bench.round());
     assert_eq!(done(&mut bench, &piece(2000, rest)), Err(Refusal::Range));
     assert_eq!(judge(&mut bench, 2, &frame(2)).frame, 2);
+}
+
+/// A board whose camera sends frames as long as the model's, and their format's number.
+fn square() -> (Setup, u8) {
+    let mut setup = setup();
+    setup.description.camera = Geometry { format: PixelFormat::Rgb8, width: 32, height: 32 };
+    let rgb8 = PixelFormat::ALL.iter().position(|format| *format == PixelFormat::Rgb8);
+    (setup, rgb8.expect("a format") as u8)
+}
+
+/// A late frame stays late, however its pieces come.
+#[test]
+fn a_frame_that_was_begun_is_never_taken_for_one_of_the_model_s() {
+    let (setup, format) = square();
+    let mut bench = Bench::start_as(provisioned(), LINK_KEY, setup);
+    assert_eq!(upload(&mut bench, &shipped()), Progress::Done);
+    assert_eq!(done(&mut bench, &Request::Activate { slot: 0 }), Ok(()));
+    for (number, waits) in [(7, false), (8, true)] {
+        let age_us = 300_000;
+        let start = Request::StartFrame { frame: number, age_us, width: 32, height: 32, format };
+        assert_eq!(done(&mut bench, &start), Ok(()));
+        let pixels = frame(number);
+        if waits {
+            (0..6000).for_each(|_| bench.round());
+        } else {
+            assert_eq!(judge(&mut bench, number, &pixels).verdict, Verdict::Unknown);
+        }
+        let (offset, total_bytes) = (0, FRAME_BYTES);
+        let again = Request::SendFrame { frame: number, offset, total_bytes, bytes: &pixels };
+        assert_eq!(done(&mut bench, &again), Err(Refusal::Range));
+        assert_ne!(judge(&mut bench, number + 10, &pixels).verdict, Verdict::Unknown);
+        assert_ne!(judge(&mut bench, number, &pixels).verdict, Verdict::Unknown);
+    }
+}
+
+#[test]
+fn a_frame_older_than_the_device_s_clock_is_late() {
+    let mut bench = Bench::start(provisioned(), LINK_KEY);
+    assert_eq!(upload(&mut bench, &shipped()), Progress::Done);
+    assert_eq!(done(&mut bench, &Request::Activate { slot: 0 }), Ok(()));
+    assert_eq!(done(&mut bench, &Request::Confirm), Ok(()));
+    let mut flash = bench.stop();
+    for (age_us, late) in [(100_000, false), (200_001, true), (u32::MAX, true)] {
+        let (setup, format) = square();
+        let mut bench = Bench::start_as(flash, LINK_KEY, setup);
+        let start = Request::StartFrame { frame: 1, age_us, width: 32, height: 32, format };
+        assert_eq!(done(&mut bench, &start), Ok(()));
+        let judged = judge(&mut bench, 1, &frame(1));
+        assert_eq!(judged.verdict == Verdict::Unknown, late, "{age_us}");
+        assert!(bench.shared.world().now_us < 100_000, "the clock has just begun");
+        flash = bench.stop();
+    }
 }
