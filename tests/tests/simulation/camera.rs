@@ -71,6 +71,8 @@ pub struct SimCamera {
     /// What was wrong with a frame, by its number.
     pub faults: HashMap<u32, Sent>,
     last_us: u64,
+    /// It was asked since the simulation looked.
+    pub polled: bool,
 }
 
 /// What the camera knows of a frame.
@@ -99,6 +101,7 @@ impl SimCamera {
             bytes: Vec::new(),
             faults: HashMap::new(),
             last_us: 0,
+            polled: false,
         }
     }
 
@@ -198,6 +201,7 @@ impl FrameSource for SimCamera {
     }
 
     fn poll(&mut self, now_us: u64) -> Result<Event<'_>, CameraError> {
+        self.polled = true;
         let Some(sent) = self.sending else {
             if !self.on || now_us < self.due_us {
                 return Ok(Event::Nothing);

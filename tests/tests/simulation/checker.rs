@@ -1,5 +1,8 @@
 //! What must hold at every moment, judged by what the simulation itself knows.
 
+mod damage;
+mod frames;
+mod keys;
 mod told;
 
 use std::cell::RefCell;
@@ -15,16 +18,16 @@ use gradgate_device::record::{Identity, Slot, SlotState};
 use gradgate_device::sim::SimFlash;
 use gradgate_device::slots::Slots;
 use gradgate_device::watch::Watch;
-use gradgate_gate::{Cause, Verdict};
+use gradgate_gate::Verdict;
 use gradgate_link::message::Event;
 
 use super::board::{Chip, PinCall, SimBoard};
-use super::camera::{CAMERA_BIT, Fault};
 use super::catalog::{Catalog, Expected, Kind};
-use super::errand::picture;
 use super::gate::GateModel;
 use super::ledger::{Deed, Ledger};
 use super::{Flaw, Seen};
+use damage::{Damage, damaged_until};
+use keys::Keys;
 
 /// Rounds without a feeding.
 const STARVED_ROUNDS: u32 = 20;
@@ -56,7 +59,8 @@ struct Counts {
     told_dropped: u32,
     /// Frame, verdict, bits of the score.
     judged: Vec<(u32, Verdict, u32)>,
-    log_next: u32,
+    /// Frames that were judged by a bundle with a wrong bit.
+    doubtful: Vec<u32>,
 }
 
 /// Everything known.
@@ -76,6 +80,8 @@ pub struct Checker {
     floor: u64,
     starved: u32,
     staged: Option<usize>,
+    damage: Option<Damage>,
+    keys: Keys,
     /// What was seen.
     pub seen: Seen,
 }
@@ -97,6 +103,8 @@ impl Checker {
             floor: 0,
             starved: 0,
             staged: None,
+            damage: None,
+            keys: Keys::default(),
             seen: Seen::default(),
         }
     }
@@ -172,8 +180,9 @@ impl Checker {
     fn item(&self, item: usize) -> Item<'_> {
         let item = &self.catalog.items[item];
         let policy = match self.flaw {
-            // Another way to have a device whose lease is longer than its bundle says.
+            // Another way to have a device that does not do as its bundle says.
             Flaw::LongLease => Policy { lease_periods: 1, ..item.policy },
+            Flaw::OtherMode => Policy { enforce: !item.policy.enforce, ..item.policy },
             _ => item.policy,
         };
         Item { kind: item.kind, counter: item.counter, policy, expected: &item.expected }
@@ -181,7 +190,8 @@ impl Checker {
 
     /// Before a start.
     pub fn restart(&mut self) {
-        self.running = None;
+        (self.running, self.damage) = (None, None);
+        self.keys.restart();
         self.counts = Counts::default();
         self.ledger.restart();
         self.starved = 0;
@@ -199,6 +209,9 @@ impl Checker {
     /// The operator sends a frame.
     pub fn host_sent(&mut self, frame: &[u8]) {
         let deed = self.ledger.host_sent(frame);
+        if let Some(Deed::Provision(number)) = deed {
+            self.keys.asked = self.keys.asked.max(number);
+        }
         if deed == Some(Deed::Confirm)
             && let Some(running) = &self.running
         {
@@ -243,13 +256,27 @@ impl Checker {
             return Err("the watchdog starves".into());
         }
         let pins = std::mem::take(&mut board.pins);
-        let open_before = self.running.as_ref().and_then(|running| running.gate.until_us());
-        let began_us = self.events(watch)?;
-        let verdict = self.verdict(board, watch)?;
-        self.gate(&pins, began_us, verdict);
+        let polled = std::mem::take(&mut board.camera.polled);
+        let open_before = self.open_until();
+        let events = self.new_events(watch)?;
+        if let Some(ended_us) = damaged_until(&events) {
+            // The bundle was put down at the end of a round of its own.
+            let before: Vec<_> = pins.iter().copied().filter(|pin| pin.now_us < ended_us).collect();
+            let last = self.verdict(board, watch, polled, &events)?;
+            self.gate(&before, None, last);
+            self.close();
+            self.take(&events)?;
+            self.gate(&pins, Some(ended_us), None);
+        } else {
+            let began_us = self.take(&events)?;
+            let verdict = self.verdict(board, watch, polled, &events)?;
+            self.gate(&pins, began_us, verdict);
+        }
+        self.overdue(board.supply.now_us())?;
+        self.mode(&pins)?;
         self.compare(&pins, watch)?;
         self.add_up(watch)?;
-        let allowed_us = self.running.as_ref().and_then(|running| running.gate.until_us());
+        let allowed_us = self.open_until();
         for pin in &pins {
             if let Level::Open { until_us } = pin.level {
                 let allowed = [open_before, allowed_us].into_iter().flatten().max();
@@ -275,7 +302,7 @@ impl Checker {
             return Ok(());
         }
         let now_us = board.supply.now_us();
-        let allowed = self.running.as_ref().and_then(|running| running.gate.until_us());
+        let allowed = self.open_until();
         self.seen.open_rounds += 1;
         match allowed {
             Some(until_us) if now_us <= until_us => Ok(()),
@@ -283,17 +310,43 @@ impl Checker {
         }
     }
 
-    /// Takes new entries of the log; the time since when another bundle runs, if so.
-    fn events(&mut self, watch: &Watch<'_>) -> Result<Option<u64>, String> {
+    /// Until when the pin may be OPEN.
+    fn open_until(&self) -> Option<u64> {
+        let running = self.running.as_ref()?;
+        running.gate.until_us().filter(|_| self.item(running.item).policy.enforce)
+    }
+
+    /// The pin shows what the mode of the bundle says.
+    fn mode(&mut self, pins: &[PinCall]) -> Result<(), String> {
+        let Some(running) = &self.running else { return Ok(()) };
+        let enforces = self.item(running.item).policy.enforce;
+        self.seen.monitoring += u64::from(!enforces);
+        let mut rest = pins.iter().filter(|pin| pin.now_us >= running.began_us);
+        let idle = |pin: &PinCall| pin.level == Level::Idle;
+        // Closed alone is what comes before an end.
+        let wrong = match enforces {
+            true => rest.any(idle),
+            false => rest.next().is_some_and(|pin| !idle(pin)) && pins.len() > 1,
+        };
+        if wrong { Err(format!("mode: enforces is {enforces}, {pins:?}")) } else { Ok(()) }
+    }
+
+    /// New entries of the log.
+    fn new_events(&self, watch: &Watch<'_>) -> Result<Vec<Event>, String> {
+        let numbers = self.counts.events.len() as u32..watch.log.next();
+        let event = |number| watch.log.get(number).copied().ok_or("too many events in a round");
+        Ok(numbers.map(event).collect::<Result<_, _>>()?)
+    }
+
+    /// Takes them; the time since when another bundle runs, if so.
+    fn take(&mut self, events: &[Event]) -> Result<Option<u64>, String> {
         let mut began_us = None;
-        for number in self.counts.log_next..watch.log.next() {
-            let event = *watch.log.get(number).ok_or("too many events in a round")?;
-            self.counts.events.push(event);
-            if self.event(&event)? {
+        for event in events {
+            self.counts.events.push(*event);
+            if self.event(event)? {
                 began_us = Some(event.time_us);
             }
         }
-        self.counts.log_next = watch.log.next();
         Ok(began_us)
     }
 
@@ -312,6 +365,13 @@ impl Checker {
             self.ledger.spend(deed)?;
         }
         self.counts.erased |= is(Code::Erased);
+        if is(Code::Provisioned) {
+            self.ledger.spend_provision()?;
+            self.seen.provisioned += 1;
+        }
+        if is(Code::Damaged) {
+            self.found()?;
+        }
         if is(Code::Opened) || is(Code::Closed) {
             self.counts.changes.push((event.time_us, is(Code::Opened)));
         }
@@ -327,7 +387,7 @@ impl Checker {
         }
         if is(Code::Runs) || is(Code::FailState) {
             self.close();
-            self.running = None;
+            (self.running, self.damage) = (None, None);
             self.guard(None);
         }
         if is(Code::Runs) {
@@ -354,66 +414,6 @@ impl Checker {
             running.gate.close();
             self.counts.closed += running.gate.closed - before;
         }
-    }
-
-    /// The verdict of this round, as it must be.
-    fn verdict(&mut self, board: &SimBoard, watch: &Watch<'_>) -> Result<Option<Verdict>, String> {
-        let found = watch.counters();
-        let Counts { passed, blocked, unknown, missed, .. } = self.counts;
-        match found.passed + found.blocked + found.unknown - passed - blocked - unknown {
-            0 => return Ok(None),
-            1 => {}
-            count => return Err(format!("{count} verdicts in a round")),
-        }
-        let running = self.running.as_ref().ok_or("a verdict, and nothing runs")?;
-        let verdict = if found.missed == missed {
-            let (frame, ..) = watch.history.features(0, 0).ok_or("a verdict on nothing")?;
-            let Expected { verdict, score } = self.item(running.item).expected[picture(frame)];
-            if frame & CAMERA_BIT != 0 {
-                self.fit(board, running, frame)?;
-                self.seen.camera_verdicts += 1;
-            } else {
-                self.ledger.spend(Deed::Judge(frame))?;
-            }
-            self.counts.judged.push((frame, verdict, score));
-            verdict
-        } else {
-            if board.camera.faults.is_empty() {
-                return Err("a frame of no camera is unfit".into());
-            }
-            self.counts.missed += 1;
-            self.seen.unfit += 1;
-            Verdict::Unknown { cause: Cause::Sensor }
-        };
-        let count = match verdict {
-            Verdict::Pass => &mut self.counts.passed,
-            Verdict::Block => &mut self.counts.blocked,
-            Verdict::Unknown { .. } => &mut self.counts.unknown,
-        };
-        *count += 1;
-        self.seen.verdicts += 1;
-        Ok(Some(verdict))
-    }
-
-    /// Whether the network may see that frame of the camera.
-    fn fit(&self, board: &SimBoard, running: &Running, frame: u32) -> Result<(), String> {
-        let sent = board.camera.faults.get(&frame).ok_or("a frame that no camera sent")?;
-        // A frame cannot be compared with one before the bundle, or before a host's frames.
-        let alone = sent.since_us > running.began_us && sent.since_us > board.read_us;
-        let policy = self.item(running.item).policy;
-        let unfit = match sent.fault {
-            Fault::None => false,
-            Fault::Frozen(times) => alone && times >= u32::from(policy.frozen_frames),
-            Fault::Duplicate | Fault::OutOfOrder => alone,
-            Fault::Constant
-            | Fault::Short
-            | Fault::Long
-            | Fault::Geometry
-            | Fault::Late
-            | Fault::Future
-            | Fault::Error => true,
-        };
-        if unfit { Err(format!("a frame was judged with {sent:?}")) } else { Ok(()) }
     }
 
     /// Lets the model see what the device saw, at the times that the device was told.

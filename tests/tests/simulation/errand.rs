@@ -5,12 +5,13 @@ use std::cell::Cell;
 use gradgate_field::flash::Flash;
 use gradgate_field::job::{Job, Next};
 use gradgate_field::{Class, Error};
+use gradgate_frame::PixelFormat;
 use gradgate_link::channel::Random;
 use gradgate_link::message::{Slot, SlotState};
 use gradgate_link::upload::{Progress, Sender};
 use gradgate_link::{Reply, Request};
 
-use super::catalog::{Catalog, FRAME_BYTES};
+use super::catalog::{CAMERA, Catalog, FRAME_BYTES};
 
 /// Frame numbers hold the picture's number in their lower bits.
 pub const PICTURES: u32 = 64;
@@ -191,6 +192,18 @@ pub struct Frames {
     /// Where the next piece begins and how long it is; none between frames.
     piece: Option<(usize, usize)>,
     split: usize,
+    /// How the frame is begun as a camera does; none: it is the model's.
+    start: Option<Start>,
+    /// It was begun.
+    begun: bool,
+    bytes: Vec<u8>,
+}
+
+/// What a host says of a frame that it begins.
+#[derive(Clone, Copy)]
+struct Start {
+    age_us: u32,
+    width: u16,
 }
 
 impl Frames {
@@ -221,6 +234,9 @@ impl Frames {
             frame: 0,
             piece: None,
             split: 0,
+            start: None,
+            begun: false,
+            bytes: Vec::new(),
         };
         frames.begin();
         frames
@@ -244,9 +260,22 @@ impl Frames {
         };
         self.frame = self.serial * PICTURES + picture;
         self.serial += 1;
+        self.bytes = Catalog::get().frames[picture as usize].clone();
+        self.start = None;
+        if self.passing < 1.0 && self.random.below(3) == 0 {
+            let (age_us, width) = match self.random.below(6) {
+                0 => (200_000 + self.random.below(1 << 20) as u32, CAMERA.width),
+                1 => (0, CAMERA.width + 1),
+                _ => (self.random.below(1000) as u32, CAMERA.width),
+            };
+            self.start = Some(Start { age_us, width: width as u16 });
+            self.bytes.resize(FRAME_BYTES / CAMERA.width as usize * width as usize, 9);
+        }
+        self.begun = self.start.is_none();
+        let length = self.bytes.len();
         self.split = match self.random.below(3) {
-            0 => 1 + self.random.below(FRAME_BYTES as u64 - 1) as usize,
-            _ => FRAME_BYTES,
+            0 => 1 + self.random.below(length as u64 - 1) as usize,
+            _ => length,
         };
         self.piece = Some((0, self.split));
     }
@@ -255,19 +284,26 @@ impl Frames {
         let Some((offset, length)) = self.piece else {
             return if self.left == 0 { Next::Done } else { Next::Pause(self.due_ms) };
         };
-        let bytes = &Catalog::get().frames[picture(self.frame)][offset..offset + length];
+        let frame = self.frame;
+        if let (Some(Start { age_us, width }), false) = (self.start, self.begun) {
+            let place = PixelFormat::ALL.iter().position(|format| *format == CAMERA.format);
+            let (height, format) = (CAMERA.height as u16, place.unwrap_or(0) as u8);
+            return Next::Ask(Request::StartFrame { frame, age_us, width, height, format });
+        }
         Next::Ask(Request::SendFrame {
-            frame: self.frame,
+            frame,
             offset: offset as u32,
-            total_bytes: FRAME_BYTES as u32,
-            bytes,
+            total_bytes: self.bytes.len() as u32,
+            bytes: &self.bytes[offset..offset + length],
         })
     }
 
     fn answered(&mut self, reply: &Reply<'_>) -> Result<(), Error> {
-        let first = self.piece.is_some_and(|(offset, _)| offset == 0) && self.split < FRAME_BYTES;
+        let length = self.bytes.len();
+        let first = self.piece.is_some_and(|(offset, _)| offset == 0) && self.split < length;
         self.piece = match reply {
-            Reply::Done if first => Some((self.split, FRAME_BYTES - self.split)),
+            Reply::Done if !std::mem::replace(&mut self.begun, true) => self.piece,
+            Reply::Done if first => Some((self.split, length - self.split)),
             _ => None,
         };
         match reply {

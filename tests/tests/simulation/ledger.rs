@@ -1,11 +1,16 @@
 //! Commands that the operator gave, and what the device made of them: nothing is done that nobody
 //! asked for, nothing twice, nothing of a session that is over.
 
+use std::collections::HashMap;
+
+use gradgate_frame::PixelFormat;
 use gradgate_link::message::{Judged, Reply, Request};
 use gradgate_link::packet::{Kind as PacketKind, Packet, message};
 use gradgate_link::{Decoder, Telemetry};
 
-use super::catalog::FRAME_BYTES;
+use super::catalog::{CAMERA, VARIED_FRAMES};
+use super::errand::picture;
+use super::operator::{is_provision, key_number};
 
 /// What a device does for a command and tells in its log, or shows otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +24,17 @@ pub enum Deed {
     Reboot,
     /// A verdict on the frame of that number.
     Judge(u32),
+    /// The link key of that number, and what comes with it.
+    Provision(u8),
+}
+
+/// A frame that a host began as a camera does.
+#[derive(Clone, Copy, Debug)]
+pub struct Started {
+    /// Its age.
+    pub age_us: u32,
+    /// The network must not see it.
+    pub is_unfit: bool,
 }
 
 fn deed(request: &Request<'_>) -> Option<Deed> {
@@ -30,13 +46,30 @@ fn deed(request: &Request<'_>) -> Option<Deed> {
         Request::Revert => Deed::Revert,
         Request::EraseInactive => Deed::Erase,
         Request::Reboot => Deed::Reboot,
-        Request::SendFrame { frame, offset, bytes, .. }
-            if offset as usize + bytes.len() == FRAME_BYTES =>
+        Request::SendFrame { frame, offset, total_bytes, bytes }
+            if u64::from(offset) + bytes.len() as u64 == u64::from(total_bytes) =>
         {
             Deed::Judge(frame)
         }
+        Request::Provision { link_key, .. } if is_provision(request) => {
+            Deed::Provision(key_number(&link_key)?)
+        }
         _ => return None,
     })
+}
+
+/// A frame later than that is late under every policy.
+const LATE_US: u32 = 100_000;
+
+fn started(request: &Request<'_>) -> Option<(u32, Started)> {
+    let Request::StartFrame { frame, age_us, width, height, format } = *request else {
+        return None;
+    };
+    let format = PixelFormat::ALL.get(usize::from(format));
+    let sees = (format, u32::from(width), u32::from(height));
+    let other = sees != (Some(&CAMERA.format), CAMERA.width, CAMERA.height);
+    let is_unfit = other || age_us > LATE_US || picture(frame) >= VARIED_FRAMES;
+    Some((frame, Started { age_us, is_unfit }))
 }
 
 /// A hello after a hello that was lost is offered the same session, so that its numbers may stand
@@ -57,6 +90,8 @@ pub enum Said {
     Judged(Judged),
     /// With its number.
     Telemetry(u32, Telemetry),
+    /// A session that is offered: the packet.
+    Welcome(Vec<u8>),
 }
 
 /// The books.
@@ -67,19 +102,29 @@ pub struct Ledger {
     device: Decoder,
     /// The bundle announced last, by its prefix.
     pub announced: Option<Vec<u8>>,
+    /// Frames that were begun as a camera does, by their numbers.
+    pub started: HashMap<u32, Started>,
 }
 
 impl Ledger {
     /// Empty.
     pub fn new() -> Ledger {
         let (host, device) = (Decoder::new(), Decoder::new());
-        Ledger { issued: Vec::new(), answered: Vec::new(), host, device, announced: None }
+        Ledger {
+            issued: Vec::new(),
+            answered: Vec::new(),
+            host,
+            device,
+            announced: None,
+            started: HashMap::new(),
+        }
     }
 
     /// Another start: sessions of before are over.
     pub fn restart(&mut self) {
         self.issued.clear();
         self.answered.clear();
+        self.started.clear();
         self.device = Decoder::new();
     }
 
@@ -100,6 +145,9 @@ impl Ledger {
         }
         if let Request::UploadBegin { prefix, .. } = request {
             self.announced = Some(prefix.to_vec());
+        }
+        if let Some((frame, started)) = started(&request) {
+            self.started.insert(frame, started);
         }
         self.issued.push(Issued { session, sequence, deed, spent: false });
         deed
@@ -137,7 +185,8 @@ impl Ledger {
                     said.push(Said::Telemetry(sequence, telemetry));
                 }
             }
-            PacketKind::Hello | PacketKind::Welcome | PacketKind::Command => {}
+            PacketKind::Welcome => said.extend(bytes.clone().map(Said::Welcome)),
+            PacketKind::Hello | PacketKind::Command => {}
         }
         said
     }
@@ -179,6 +228,27 @@ impl Ledger {
     /// Whether it was asked for and not done.
     pub fn is_open(&self, deed: Deed) -> bool {
         self.issued.iter().any(|issued| issued.deed == Some(deed) && !issued.spent)
+    }
+
+    /// The frame begun as a camera does whose last piece was sent and not judged: the newest.
+    pub fn begun(&self) -> Option<u32> {
+        self.issued.iter().rev().find_map(|issued| match issued.deed {
+            Some(Deed::Judge(frame)) if !issued.spent => {
+                Some(frame).filter(|frame| self.started.contains_key(frame))
+            }
+            _ => None,
+        })
+    }
+
+    /// The device keeps what it was given.
+    ///
+    /// # Errors
+    /// Nobody gave it anything, or not once more.
+    pub fn spend_provision(&mut self) -> Result<(), String> {
+        let open =
+            |issued: &&Issued| matches!(issued.deed, Some(Deed::Provision(_))) && !issued.spent;
+        let deed = self.issued.iter().rev().find(open).and_then(|issued| issued.deed);
+        self.spend(deed.ok_or("keys are kept without a command, or once more")?)
     }
 
     /// The device did something.

@@ -49,6 +49,9 @@ fn broken_devices_are_seen() {
         (Flaw::SameBoot, "without a command"),
         (Flaw::OtherTrust, "runs"),
         (Flaw::LyingFlash, "staged, and other bytes"),
+        (Flaw::OtherBytes, "is not found"),
+        (Flaw::OtherMode, "mode:"),
+        (Flaw::NoAge, "a frame was judged with"),
     ];
     for (flaw, words) in flaws {
         let broken = |seed| simulate(&Options { flaw, ..options(seed) }).broken;

@@ -12,6 +12,7 @@ pub mod checker;
 pub mod errand;
 pub mod gate;
 pub mod ledger;
+pub mod memory;
 pub mod operator;
 pub mod seen;
 pub mod stranger;
@@ -37,7 +38,8 @@ use board::{Chip, SimBoard, Supply};
 use camera::SimCamera;
 use catalog::{ARENA_ELEMENTS, CAMERA, FRAME_BYTES, IMAGE_BYTES_MAX};
 use checker::Checker;
-use operator::{Act, LINK_KEY, Operator};
+use memory::Memory as Ram;
+use operator::{Act, Operator, link_key};
 pub use seen::Seen;
 use stranger::Stranger;
 use trace::Trace;
@@ -70,6 +72,12 @@ pub enum Flaw {
     SameBoot,
     /// It takes bundles of another signer.
     OtherTrust,
+    /// Bits of the bundle in use change, and it looks elsewhere.
+    OtherBytes,
+    /// It enforces where its bundle says monitor, and the other way round.
+    OtherMode,
+    /// It judges frames however old they are.
+    NoAge,
 }
 
 /// One run.
@@ -129,7 +137,7 @@ fn provision(flash: &mut SimFlash, layout: &Layout, flaw: Flaw) {
     let mut settings = Settings::open(flash, layout, 1);
     let name = Name::new("simulated").expect("short");
     let signer = signer.verifying_key().to_bytes();
-    let given = Given { name, signer, link_key: LINK_KEY };
+    let given = Given { name, signer, link_key: link_key(0) };
     settings.provision(flash, given).expect("flash without faults");
 }
 
@@ -166,6 +174,7 @@ struct World {
     stranger: Stranger,
     checker: Checker,
     trace: Trace,
+    memory: Ram,
     erase_us: u64,
     /// Whether there is a camera, and how many of its frames are faulty.
     camera: bool,
@@ -215,6 +224,7 @@ impl World {
             stranger: Stranger::new(random.bits()),
             checker,
             trace: Trace::new(options.verbose),
+            memory: Ram::new(),
             erase_us: [500, 5_000, 30_000][random.below(3) as usize],
             camera: random.below(2) == 0,
             faulty: [0.0, 0.05, 0.3][random.below(3) as usize],
@@ -256,6 +266,8 @@ impl World {
         let (mut arena, mut frame) = (vec![0.0; ARENA_ELEMENTS], vec![0; FRAME_BYTES]);
         let (mut line, mut row, mut sums) = ([0; 64], [0; 64], [0; 64]);
         let mut evidence = vec![0; 2048];
+        self.memory.bundle = bundle.0.as_ptr().addr();
+        self.memory.arena = arena.as_ptr().addr();
         let memory = Memory {
             bundle: &mut bundle.0,
             arena: &mut arena,
@@ -376,6 +388,7 @@ impl World {
             self.trace.say(self.now_us(), || format!("the cable is out for {ms} ms"));
             self.cable.pull(now_ms + ms);
         }
+        self.flip();
         let busy = !said.is_empty() || !board.to_device.is_empty();
         self.pass(board, busy, until_ms);
         self.checker.pin(board)?;

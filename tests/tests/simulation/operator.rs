@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 
-use gradgate_device::sim::Torn;
+use gradgate_device::sim::{Torn, sim_key};
 use gradgate_field::Keyring;
 use gradgate_field::flash::{Confirm, Flash, Options};
 use gradgate_field::job::{Step, step};
@@ -16,8 +16,27 @@ use gradgate_link::message::{Slot, SlotState};
 use super::catalog::{Catalog, FRAME_BYTES, Kind};
 use super::errand::{End, Errand, Frames, Once, Upload, slot_in};
 
-/// Key of the link.
-pub const LINK_KEY: [u8; 32] = [0x5A; 32];
+/// The key of the link of that number: 0 is the one that the device has at first.
+pub fn link_key(number: u8) -> [u8; 32] {
+    let mut key = [0x5A; 32];
+    key[31] = number;
+    key
+}
+
+/// The number of a key of the link.
+pub fn key_number(key: &[u8; 32]) -> Option<u8> {
+    Some(key[31]).filter(|&number| *key == link_key(number))
+}
+
+/// What the device is called.
+const NAME: &str = "simulated";
+
+/// Whether it is keys that a device must take.
+pub fn is_provision(request: &Request<'_>) -> bool {
+    let signer = sim_key().verifying_key().to_bytes();
+    matches!(request, Request::Provision { name: NAME, public_key, link_key }
+        if *public_key == signer && key_number(link_key).is_some())
+}
 
 /// Nothing takes longer, in milliseconds: an upload with every packet at its last try.
 const ERRAND_MS_MAX: u64 = 120_000;
@@ -49,6 +68,8 @@ enum Wish {
     Activate,
     Ask(Request<'static>),
     BadPiece,
+    Provision,
+    BadKeys,
     Frames(u32),
     Pause(u64),
     Act(Act),
@@ -70,8 +91,14 @@ pub struct Operator {
     random: Random,
     nonces: Random,
     plan: VecDeque<Wish>,
-    errand: Option<(String, Errand)>,
+    errand: Option<(Wish, Errand)>,
     since_ms: u64,
+    /// Keys that the device may have, the one in use first.
+    keys: VecDeque<u8>,
+    /// Keys given so far.
+    given: u8,
+    /// Tries under other keys in a row.
+    tries: usize,
     slots: Option<(Option<u8>, [Slot; 2])>,
     serial: u32,
     /// What the simulation shall do.
@@ -85,7 +112,7 @@ pub struct Operator {
 }
 
 fn link() -> Link {
-    let keyring = Keyring::link(LinkKey::new(LINK_KEY));
+    let keyring = Keyring::link(LinkKey::new(link_key(0)));
     let patience =
         Patience { timeout_ms: 60, tries: 4, silence_ms: 1500, work_ms: 4000, busy_ms: 8000 };
     Link::new(keyring, patience)
@@ -101,6 +128,9 @@ impl Operator {
             plan: VecDeque::new(),
             errand: None,
             since_ms: 0,
+            keys: [0].into(),
+            given: 0,
+            tries: 0,
             slots: None,
             serial: 1,
             acts: Vec::new(),
@@ -113,7 +143,9 @@ impl Operator {
     /// Drops everything and does what must succeed on a device that is well: the newest bundle,
     /// confirmed after frames that pass.
     pub fn finish(&mut self) {
-        self.errand = None;
+        if let Some((Wish::Provision, _)) = self.errand.take() {
+            self.keys.push_back(self.given);
+        }
         self.scripted = true;
         self.link.leave(None);
         let item = Catalog::get().last();
@@ -148,7 +180,7 @@ impl Operator {
     /// An errand that does not end.
     pub fn poll(&mut self, now_ms: u64, send: &mut dyn FnMut(&[u8])) -> Result<u64, String> {
         for _ in 0..1000 {
-            let Some((name, errand)) = &mut self.errand else {
+            let Some((wish, errand)) = &mut self.errand else {
                 if self.scripted && self.plan.is_empty() {
                     return Ok(u64::MAX);
                 }
@@ -159,7 +191,7 @@ impl Operator {
                 continue;
             };
             if now_ms.saturating_sub(self.since_ms) > ERRAND_MS_MAX {
-                return Err(format!("{name} does not end"));
+                return Err(format!("{wish:?} does not end"));
             }
             let nonces = &mut self.nonces;
             let step = step(&mut self.link, errand, now_ms, &mut || nonces.bits());
@@ -174,7 +206,10 @@ impl Operator {
     }
 
     fn end(&mut self, end: End) {
-        let Some((name, errand)) = self.errand.take() else { return };
+        let Some((wish, errand)) = self.errand.take() else { return };
+        if self.other_key(wish, end) {
+            return;
+        }
         let mut item = None;
         match &errand {
             Errand::Upload(upload) => item = Some(upload.item),
@@ -195,7 +230,32 @@ impl Operator {
             End::FellBack => &mut self.ends.fell_back,
         };
         *count += 1;
-        self.ended.push((name, end, item));
+        self.ended.push((format!("{wish:?}"), end, item));
+    }
+
+    /// Keys after an errand; whether it is tried again under another one.
+    fn other_key(&mut self, wish: Wish, end: End) -> bool {
+        if matches!(wish, Wish::Provision) && end != End::Refused {
+            self.keys.push_back(self.given);
+        }
+        let restarts = matches!(wish, Wish::Ask(Request::Reboot)) && end == End::Done;
+        if self.keys.len() == 1 || !(end == End::GivenUp || restarts) {
+            self.tries = 0;
+            // Whoever answers under a key goes behind it no more.
+            if end == End::Done && !matches!(wish, Wish::Pause(_)) {
+                let used = self.keys[0];
+                self.keys.retain(|&key| key >= used);
+            }
+            return false;
+        }
+        self.keys.rotate_left(1);
+        self.link.leave(Some(Keyring::link(LinkKey::new(link_key(self.keys[0])))));
+        self.tries += 1;
+        let again = self.scripted && !restarts && self.tries <= 2 * self.keys.len();
+        if again {
+            self.plan.push_front(wish);
+        }
+        again
     }
 
     fn begin(&mut self, now_ms: u64) {
@@ -223,6 +283,18 @@ impl Operator {
             }
             Wish::Ask(request) => Errand::Once(Once::new(request)),
             Wish::BadPiece => Errand::Once(Once::new(self.bad_piece())),
+            Wish::Provision => {
+                self.given += 1;
+                Errand::Once(Once::new(provision(NAME, true, link_key(self.given))))
+            }
+            Wish::BadKeys => {
+                let key = link_key(200);
+                Errand::Once(Once::new(match self.random.below(3) {
+                    0 => provision("", true, key),
+                    1 => provision(NAME, false, key),
+                    _ => provision(NAME, true, [0; 32]),
+                }))
+            }
             Wish::Frames(count) => Errand::Frames(self.frames(count)),
             Wish::Pause(ms) => Errand::Pause(now_ms + ms),
             Wish::Act(act) => {
@@ -231,7 +303,7 @@ impl Operator {
             }
         };
         self.since_ms = now_ms;
-        self.errand = Some((format!("{wish:?}"), errand));
+        self.errand = Some((wish, errand));
     }
 
     fn flash(&mut self, item: usize, confirm: Option<u32>, stage_only: bool) -> Errand {
@@ -278,7 +350,9 @@ impl Operator {
         let few = 1 + random.below(30);
         let after_frames = [0, 3, 3, 1000][random.below(4) as usize];
         let torn = Torn::ALL[random.below(7) as usize];
-        let wishes: &[Wish] = match random.below(24) {
+        // Not more than a person can keep apart.
+        let give = if self.keys.len() < 3 && self.given < 100 { Wish::Provision } else { frames };
+        let wishes: &[Wish] = match random.below(26) {
             0..=3 => &[
                 Wish::Upload(item),
                 Wish::Slots,
@@ -320,10 +394,18 @@ impl Operator {
             20 => &[Wish::Act(Act::Garbage(few * 60)), frames],
             21 => &[Wish::Act(Act::Replay(few * 3)), frames],
             22 => &[Wish::Act(Act::WrongKey(few)), Wish::BadPiece],
+            23 => &[give, frames, Wish::Ask(Request::Reboot), Wish::Pause(ms), frames],
+            24 => &[Wish::BadKeys, give],
             _ => &[Wish::Ask(Request::Revert), Wish::Ask(Request::Confirm), Wish::Pause(ms)],
         };
         self.plan.extend(wishes);
     }
+}
+
+/// Keys under a name; the signer's is none where it is not right.
+fn provision(name: &'static str, right: bool, link_key: [u8; 32]) -> Request<'static> {
+    let signer = sim_key().verifying_key().to_bytes();
+    Request::Provision { name, public_key: if right { signer } else { [0; 32] }, link_key }
 }
 
 #[cfg(test)]

@@ -20,6 +20,11 @@ pub struct Seen {
     pub link_faults: u64,
     pub flash_operations: u64,
     pub strange: u64,
+    pub flips: u64,
+    pub found: u64,
+    pub started: u64,
+    pub provisioned: u64,
+    pub monitoring: u64,
     pub done: u64,
     pub refused: u64,
     pub given_up: u64,
@@ -28,7 +33,7 @@ pub struct Seen {
 
 impl Seen {
     /// All counts with their names.
-    pub fn rows(&self) -> [(&'static str, u64); 21] {
+    pub fn rows(&self) -> [(&'static str, u64); 26] {
         [
             ("rounds", self.rounds),
             ("starts", self.starts),
@@ -47,6 +52,11 @@ impl Seen {
             ("frames of the link lost or spoilt", self.link_faults),
             ("flash operations", self.flash_operations),
             ("frames and noise of a stranger", self.strange),
+            ("bits of memory flipped", self.flips),
+            ("of them in the bundle in use, and found", self.found),
+            ("verdicts on frames that a host began", self.started),
+            ("keys given", self.provisioned),
+            ("rounds of a bundle that only monitors", self.monitoring),
             ("errands done", self.done),
             ("errands refused", self.refused),
             ("errands given up", self.given_up),
@@ -74,6 +84,11 @@ impl Seen {
             &mut self.link_faults,
             &mut self.flash_operations,
             &mut self.strange,
+            &mut self.flips,
+            &mut self.found,
+            &mut self.started,
+            &mut self.provisioned,
+            &mut self.monitoring,
             &mut self.done,
             &mut self.refused,
             &mut self.given_up,

@@ -5,6 +5,7 @@ use gradgate_device::watch::Watch;
 use gradgate_gate::Verdict;
 use gradgate_link::Telemetry;
 use gradgate_link::message::{self, Judged};
+use gradgate_link::packet::Packet;
 
 use super::super::ledger::{Deed, Said};
 use super::{Checker, Counts};
@@ -20,10 +21,21 @@ impl Checker {
     pub fn device_sent(&mut self, frame: &[u8]) -> Result<(), String> {
         for said in self.ledger.device_sent(frame) {
             match said {
+                // Back to no bundle at all is told as the fail state.
+                Said::Answer(Some(Deed::Revert), false) if self.running.is_none() => {}
                 Said::Answer(Some(deed), false) if deed != Deed::Reboot => {
                     return Err(format!("{deed:?} was answered, and was not done"));
                 }
-                Said::Answer(..) => self.seen.answers += 1,
+                Said::Answer(deed, refused) => {
+                    self.seen.answers += 1;
+                    if let (Some(Deed::Provision(number)), false) = (deed, refused) {
+                        self.keys.acknowledged(number);
+                    }
+                }
+                Said::Welcome(packet) => {
+                    let packet = Packet::parse(&packet).ok_or("a welcome that is none")?;
+                    self.keys.welcomed(&packet)?;
+                }
                 Said::Judged(judged) => self.judged(&judged)?,
                 Said::Telemetry(number, telemetry) => self.told(number, &telemetry)?,
             }
@@ -39,6 +51,9 @@ impl Checker {
         };
         let unfit = judged.verdict == message::Verdict::Unknown && judged.score.is_nan();
         if unfit && self.counts.missed > 0 {
+            return Ok(());
+        }
+        if self.counts.doubtful.contains(&judged.frame) {
             return Ok(());
         }
         let said = (judged.frame, judged.verdict, judged.score.to_bits());

@@ -1,0 +1,63 @@
+//! Memory that loses a bit while the device runs.
+//!
+//! The device has lent its memory to the bundle that runs, so nothing in this program could write
+//! there: the bit is changed from outside, through the file in which Linux shows a process its own
+//! memory.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt;
+
+use gradgate_bundle::manifest::PREFIX_BYTES;
+
+use super::catalog::ARENA_ELEMENTS;
+use super::{Flaw, World};
+
+/// Rounds for one bit.
+const FLIP_EVERY: u64 = 400;
+
+/// This process's memory.
+pub struct Memory {
+    file: Option<File>,
+    /// Where the bundle in use lies.
+    pub bundle: usize,
+    /// Where the arena lies.
+    pub arena: usize,
+}
+
+impl Memory {
+    /// Nothing is there yet.
+    pub fn new() -> Memory {
+        let file = OpenOptions::new().read(true).write(true).open("/proc/self/mem").ok();
+        Memory { file, bundle: 0, arena: 0 }
+    }
+
+    fn flip(&self, address: usize, bit: u64) -> bool {
+        let Some(file) = &self.file else { return false };
+        let (mut byte, address) = ([0], address as u64);
+        file.read_exact_at(&mut byte, address).is_ok()
+            && file.write_all_at(&[byte[0] ^ 1 << bit], address).is_ok()
+    }
+}
+
+impl World {
+    /// Sometimes one bit changes: of the bundle, of what is not used again of it, or of the arena.
+    pub(super) fn flip(&mut self) {
+        if self.finishing || self.random.below(FLIP_EVERY) != 0 {
+            return;
+        }
+        let Some(length) = self.checker.bytes_in_use() else { return };
+        let prefix = PREFIX_BYTES as u64;
+        let (place, bit) = (self.random.bits(), self.random.below(8));
+        let (address, counts) = match self.random.below(4) {
+            0 => (self.memory.arena + (place % (4 * ARENA_ELEMENTS as u64)) as usize, false),
+            1 => (self.memory.bundle + (place % prefix) as usize, false),
+            _ => (self.memory.bundle + (prefix + place % (length - prefix)) as usize, true),
+        };
+        // A device that looks at other bytes than those in use would find as little.
+        if self.options.flaw == Flaw::OtherBytes || self.memory.flip(address, bit) {
+            let now_us = self.supply.now_us();
+            self.trace.say(self.base_us + now_us, || format!("a bit flips, {counts}"));
+            self.checker.flipped(counts, now_us);
+        }
+    }
+}
