@@ -108,7 +108,8 @@ impl Block<'_> {
                 let at = (oy * columns + ox) * channels + self.first + lane;
                 let channel = self.first + lane;
                 if is_tiled(L, columns - ox) {
-                    let mut acc = self.four::<L>(oy, ox, taps, lane)?;
+                    let mut acc = [[0.0; L]; 4];
+                    self.four(&mut acc, [oy, ox], taps, lane)?;
                     for (p, acc) in acc.iter_mut().take(columns - ox).enumerate() {
                         self.end.finish(acc, channel, at + p * channels, y)?;
                     }
@@ -160,17 +161,16 @@ impl Block<'_> {
         Some(acc)
     }
 
-    /// Accumulators of four pixels; those behind the row's last are as the last.
+    /// Adds all taps to the sums of four pixels; those behind the row's last are as the last.
     #[inline(always)]
     fn four<const L: usize>(
         &self,
-        oy: usize,
-        ox: usize,
+        acc: &mut [[f32; L]; 4],
+        [oy, ox]: [usize; 2],
         (ky0, ky1): (usize, usize),
         lane: usize,
-    ) -> Option<[[f32; L]; 4]> {
+    ) -> Option<()> {
         let s = self.s;
-        let mut acc = [[0.0; L]; 4];
         // Spans move down as the pixel moves right.
         let first = self.columns(ox);
         let last = self.columns(self.within(ox + 3));
@@ -183,11 +183,11 @@ impl Block<'_> {
                 // Neighbouring taps read neighbouring channels: one run instead of one per tap.
                 let joined = together && s.dilations[1] == 1 && s.groups == 1;
                 let taps = if joined { last.1 - kx } else { 1 };
-                self.taps(&mut acc, [row, ox], [ky, kx, taps], lane, together)?;
+                self.taps(acc, [row, ox], [ky, kx, taps], lane, together)?;
                 kx += taps;
             }
         }
-        Some(acc)
+        Some(())
     }
 
     /// Taps `kx0..kx1` of one row for one pixel; none when `kx0 >= kx1`. Of the border, so it is
@@ -212,8 +212,8 @@ impl Block<'_> {
     }
 
     /// `taps` taps from (`ky`, `kx`) on for four neighbouring pixels. Unless all of them meet the
-    /// taps (there is one then), those outside read at the border, and their sums are put back:
-    /// that costs less than the others alone.
+    /// taps (there is one then), those outside read at the border, and their sums are put back,
+    /// which costs less than the others alone.
     #[inline(always)]
     fn taps<const L: usize>(
         &self,
@@ -228,18 +228,22 @@ impl Block<'_> {
         // Columns of the padded input.
         let padded = |p| self.within(ox + p) * s.strides[1] + kx * s.dilations[1];
         let padded = [padded(0), padded(1), padded(2), padded(3)];
-        let at = padded.map(|column| {
-            let column = column.saturating_sub(s.pads[1]).min(columns.saturating_sub(1));
-            (row * columns + column) * channels + self.input
-        });
+        let start = row * columns * channels + self.input;
+        let at = |padded: usize| {
+            let column = padded.saturating_sub(s.pads[1]).min(columns.saturating_sub(1));
+            start + column * channels
+        };
+        let at = [at(padded[0]), at(padded[1]), at(padded[2]), at(padded[3])];
         let size = s.group_input * self.width;
         let w = run(self.w, (ky * s.kernel[1] + kx) * size, taps * size)?;
-        let kept = *acc;
-        tile::accumulate(acc, (self.x, at, taps * s.group_input), w, self.width, lane)?;
-        if !together {
-            let outside = |column: usize| column < s.pads[1] || column >= s.pads[1] + columns;
-            let restored = acc.iter_mut().zip(kept).zip(padded).filter(|(_, at)| outside(*at));
-            restored.for_each(|((acc, kept), _)| *acc = kept);
+        let x = (self.x, at, taps * s.group_input);
+        let kept = (!together).then_some(*acc);
+        tile::accumulate(acc, x, w, self.width, lane)?;
+        for ((acc, kept), column) in acc.iter_mut().zip(kept.iter().flatten()).zip(&padded) {
+            if !(s.pads[1]..s.pads[1] + columns).contains(column) {
+                // Not the array at once, which becomes a call of `memmove`, 1.6 KB.
+                acc.iter_mut().zip(kept).for_each(|(acc, kept)| *acc = *kept);
+            }
         }
         Some(())
     }

@@ -118,14 +118,16 @@ impl Group<'_> {
                     let at = (iy * columns + ix) * channels + self.group * s.group_input + lane;
                     let left = (columns - ix).div_ceil(stride);
                     if is_tiled(L, left) {
-                        let mut acc = self.pixels::<4, L>(iy, ix, lane)?;
+                        let mut acc = [[0.0; L]; 4];
+                        self.pixels(&mut acc, iy, ix, lane)?;
                         for (p, acc) in acc.iter_mut().take(left).enumerate() {
                             self.end.finish(acc, at + p * stride * channels, dx)?;
                         }
                         ix += 4 * stride;
                     } else {
-                        let [mut acc] = self.pixels::<1, L>(iy, ix, lane)?;
-                        self.end.finish(&mut acc, at, dx)?;
+                        let mut acc = [[0.0; L]; 1];
+                        self.pixels(&mut acc, iy, ix, lane)?;
+                        self.end.finish(acc.as_flattened_mut(), at, dx)?;
                         ix += stride;
                     }
                 }
@@ -134,17 +136,17 @@ impl Group<'_> {
         Some(())
     }
 
-    /// Accumulators of `P` pixels, a stride apart from (`iy`, `ix`) on.
+    /// Adds all taps to the sums of `P` pixels, a stride apart from (`iy`, `ix`) on.
     #[inline(always)]
     fn pixels<const P: usize, const L: usize>(
         &self,
+        acc: &mut [[f32; L]; P],
         iy: usize,
         ix: usize,
         lane: usize,
-    ) -> Option<[[f32; L]; P]> {
+    ) -> Option<()> {
         let s = self.s;
         let [rows, columns, _] = s.output;
-        let mut acc = [[0.0; L]; P];
         for ky in 0..s.kernel[0] {
             let Some(oy) = source(s, 0, iy, ky).and_then(|oy| inside(oy, rows)) else {
                 continue;
@@ -154,10 +156,10 @@ impl Group<'_> {
                     continue;
                 };
                 let tap = (ky * s.kernel[1] + kx) * s.group_input + lane;
-                self.taps(&mut acc, oy * columns, first, tap)?;
+                self.taps(acc, oy * columns, first, tap)?;
             }
         }
-        Some(acc)
+        Some(())
     }
 
     /// One tap of the `P` output pixels from `first` on of the row that begins at pixel `row`. If

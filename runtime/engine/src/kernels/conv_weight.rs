@@ -62,32 +62,34 @@ impl<'a> TapPixels<'a> {
         Some([x, g])
     }
 
-    /// `D` for `C` input channels from `input` on by `L` output channels from `output` on.
+    /// Adds `D` for `C` input channels from `input` on by `L` output channels from `output` on.
     #[inline(always)]
-    pub fn tile<const C: usize, const L: usize>(
+    fn tile<const C: usize, const L: usize>(
         &self,
+        acc: &mut [[f32; L]; C],
         input: usize,
         output: usize,
-    ) -> Option<[[f32; L]; C]> {
-        let mut acc = [[0.0; L]; C];
+    ) -> Option<()> {
         let [x, g] = self.grids(input, output)?;
-        accumulate_pixels(&mut acc, x, g)?;
-        Some(acc)
+        accumulate_pixels(acc, x, g)
     }
 
     /// [`TapPixels::tile`] of one input channel.
     #[inline(never)]
-    fn single<const L: usize>(&self, input: usize, output: usize) -> Option<[[f32; L]; 1]> {
-        self.tile::<1, L>(input, output)
+    fn single<const L: usize>(
+        &self,
+        acc: &mut [[f32; L]; 1],
+        input: usize,
+        output: usize,
+    ) -> Option<()> {
+        self.tile(acc, input, output)
     }
 
-    /// `D` of a depthwise convolution for `L` channels from `channel` on.
+    /// Adds `D` of a depthwise convolution for `L` channels from `channel` on.
     #[inline(always)]
-    pub fn depthwise<const L: usize>(&self, channel: usize) -> Option<[f32; L]> {
-        let mut acc = [0.0; L];
+    fn depthwise<const L: usize>(&self, acc: &mut [f32; L], channel: usize) -> Option<()> {
         let [x, g] = self.grids(channel, channel)?;
-        each_pixel(x, g, |x, g| add_products(&mut acc, g, x))?;
-        Some(acc)
+        each_pixel::<L, L>(x, g, |x, g| add_products(acc, g, x))
     }
 }
 
@@ -147,11 +149,12 @@ impl Walk<'_> {
                 let mut place = Place { output, input: 0, ky, kx };
                 if s.depthwise() {
                     // A single channel's tile is the same sum, and code that is there already.
-                    let [one] = match L {
-                        1 => pixels.single::<L>(output, output)?,
-                        _ => [pixels.depthwise::<L>(output)?],
-                    };
-                    sink.take(place, L, &one)?;
+                    let mut one = [[0.0; L]];
+                    match (L, &mut one) {
+                        (1, one) => pixels.single(one, output, output)?,
+                        (_, [one]) => pixels.depthwise(one, output)?,
+                    }
+                    sink.take(place, L, one.as_flattened())?;
                     continue;
                 }
                 let first = group * s.group_input;
@@ -159,10 +162,14 @@ impl Walk<'_> {
                     let input = first + place.input;
                     let left = s.group_input - place.input;
                     if left >= 4 && is_tiled(L, left) {
-                        sink.take(place, L, pixels.tile::<4, L>(input, output)?.as_flattened())?;
+                        let mut four = [[0.0; L]; 4];
+                        pixels.tile(&mut four, input, output)?;
+                        sink.take(place, L, four.as_flattened())?;
                         place.input += 4;
                     } else {
-                        sink.take(place, L, pixels.single::<L>(input, output)?.as_flattened())?;
+                        let mut one = [[0.0; L]];
+                        pixels.single(&mut one, input, output)?;
+                        sink.take(place, L, one.as_flattened())?;
                         place.input += 1;
                     }
                 }

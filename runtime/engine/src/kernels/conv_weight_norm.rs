@@ -4,7 +4,7 @@
 use gradgate_bundle::shape::ConvShape;
 
 use super::conv_weight::{Place, Sink, Walk};
-use super::lanes::{run, squared_norm, sum};
+use super::lanes::{add_products, run, squared_norm, sum};
 
 /// Operands of the norm.
 #[derive(Clone, Copy)]
@@ -143,11 +143,11 @@ impl Sink for Sums<'_, '_> {
         let r = self.r.get_mut(place.output..)?.get_mut(..lanes)?;
         let q = self.q.get_mut(place.output..)?.get_mut(..lanes)?;
         for (c, d) in tile.chunks_exact(lanes.max(1)).enumerate() {
-            r.iter_mut().zip(d).for_each(|(r, d)| *r += d * d);
+            add_products(r, d, d);
             if self.norm.wants_scale {
                 let at = s.blocked_index(place.output, place.ky, place.kx, place.input + c);
                 let w = run(self.norm.w, at, lanes)?;
-                q.iter_mut().zip(w.iter().zip(d)).for_each(|(q, (w, d))| *q += w * d);
+                add_products(q, w, d);
             }
         }
         Some(())

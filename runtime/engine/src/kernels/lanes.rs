@@ -199,8 +199,8 @@ pub fn add_scaled<const L: usize>(acc: &mut [f32; L], a: f32, row: &[f32; L]) {
 
 /// `acc[l] += a[l] * b[l]`; four lanes are written out as in [`add_scaled`].
 #[inline(always)]
-pub fn add_products<const L: usize>(acc: &mut [f32; L], a: &[f32; L], b: &[f32; L]) {
-    match (&mut acc[..], &a[..], &b[..]) {
+pub fn add_products(acc: &mut [f32], a: &[f32], b: &[f32]) {
+    match (acc, a, b) {
         ([s0, s1, s2, s3], [a0, a1, a2, a3], [b0, b1, b2, b3]) => {
             *s0 += a0 * b0;
             *s1 += a1 * b1;
