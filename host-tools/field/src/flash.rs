@@ -218,8 +218,8 @@ impl<'p> Flash<'p> {
         Ok(())
     }
 
-    /// Whether this very upload goes on, or a slot is emptied first. Firmware that cannot tell empties
-    /// no less for it.
+    /// Whether this very upload goes on, or a slot is emptied first, as is said of firmware that
+    /// cannot tell.
     fn resume_or_erase(&mut self, reply: &Reply<'_>) {
         match *reply {
             Reply::Unfinished { identity, offset, .. } if identity == self.bundle && offset > 0 => {

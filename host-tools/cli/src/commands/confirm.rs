@@ -13,13 +13,16 @@ use crate::output::print;
 ///
 /// A trial that fails is ended: the confirmed bundle is brought back (exit code 6).
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Example:\n  gradgate confirm --device dock-7 --after-frames 1000")]
+#[command(after_help = "Example:
+  gradgate confirm --device dock-7 --after-frames 1000
+Exit code: 0 kept, 2 an error here, 4 the device refused (nothing is on trial), 5 no answer or
+another key, 6 the trial failed, 130 interrupted: it stays on trial.")]
 pub struct Args {
     /// So many frames must be judged from now on
     #[arg(long, value_name = "N", default_value_t = 1)]
     after_frames: u32,
     /// The trial has failed if they were not within this time [default: by frame period]
-    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, hide_default_value = true)]
     within: u32,
     #[command(flatten)]
     board: BoardArgs,

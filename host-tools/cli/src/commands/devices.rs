@@ -85,7 +85,7 @@ pub fn keys(status: &Status, origin: Origin) -> String {
         true => {
             format!("its link has {}; takes bundles of key {}", origin.words(), hex(&status.key_id))
         }
-        false => "new: no name, no keys, takes no bundle yet (`gradgate provision`)".to_owned(),
+        false => "new: no keys yet, takes no bundle (`gradgate provision`)".to_owned(),
     }
 }
 

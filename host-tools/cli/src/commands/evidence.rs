@@ -21,7 +21,8 @@ use crate::output::print;
 /// For each: the model's input as PNG, features as CSV, and why as JSON.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Example:
-  gradgate evidence --device dock-7 -o monday --bundle net.gate")]
+  gradgate evidence --device dock-7 -o monday --bundle net.gate
+Exit code: 0 done, 2 an error here, 4 the device refused, 5 no answer or another key.")]
 pub struct Args {
     /// Folder to be made, or an empty one
     #[arg(short, long, value_name = "DIR")]

@@ -25,8 +25,9 @@ mod told;
   gradgate flash net.gate --confirm --after-frames 100
   gradgate flash net.gate --inventory hall.csv --jobs 8 --canary 2 --confirm
 Exit code: 0 done, 2 an error here (also a bundle that does not suit), 4 the device refused, 5 no
-answer, 6 the device fell back to the confirmed bundle; of several boards 7: some were not done; 130
-interrupted: how the board was left is said, and the same command goes on.")]
+answer or another key, 6 the trial failed and the confirmed bundle runs, if there was one; of many
+boards 7: some were not done; 130 interrupted: how the board was left is said, and the same command
+goes on.")]
 pub struct Args {
     /// The bundle, signed
     #[arg(value_name = "BUNDLE")]
@@ -47,7 +48,13 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 1, requires = "confirm")]
     after_frames: u32,
     /// The trial has failed if they were not judged within this time [default: by frame period]
-    #[arg(long, value_name = "SECONDS", default_value_t = 0, requires = "confirm")]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 0,
+        hide_default_value = true,
+        requires = "confirm"
+    )]
     within: u32,
     /// Send a bundle that this device has rejected before
     #[arg(long)]

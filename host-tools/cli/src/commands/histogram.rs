@@ -26,16 +26,17 @@ const BAR: f64 = 50.0;
 #[command(after_help = "Examples:
   gradgate histogram --device dock-7
   gradgate histogram --device dock-7 -o monday.csv
-  gradgate histogram --device dock-7 -o monday.csv --reset --low -2 --high 6")]
+  gradgate histogram --device dock-7 -o monday.csv --reset --low -2 --high 6
+Exit code: 0 done, 2 an error here, 4 the device refused, 5 no answer or another key.")]
 pub struct Args {
     /// Once they are shown, and written with -o, forget the counts on the device and begin anew
     #[arg(long)]
     reset: bool,
     /// Lower edge of the bins from then on [default: as they are]
-    #[arg(long, value_name = "SCORE", requires = "reset", allow_negative_numbers = true)]
+    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
     low: Option<f32>,
     /// Upper edge of the bins from then on [default: as they are]
-    #[arg(long, value_name = "SCORE", requires = "reset", allow_negative_numbers = true)]
+    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
     high: Option<f32>,
     /// Write the bins as CSV: low,high,count
     #[arg(short, long, value_name = "FILE.csv")]
@@ -49,6 +50,9 @@ pub struct Args {
 
 /// Runs the subcommand.
 pub fn run(args: Args) -> Result<ExitCode> {
+    if !args.reset && args.low.or(args.high).is_some() {
+        bail!("other edges begin anew, and the device forgets its counts: say so with --reset");
+    }
     if let Some(path) = &args.output {
         files::check_writable(path)?;
     }

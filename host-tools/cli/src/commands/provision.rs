@@ -115,14 +115,14 @@ impl Told<'_> {
 
     fn text(&self, secret: &Secret) -> String {
         let Provisioned { identity, name, before, after, .. } = &self.done;
-        let before = if before.name.is_empty() { "no name" } else { &before.name };
+        let was = if before.name.is_empty() { "no name" } else { &before.name };
         let (serial, new) = (hex(&identity.serial), self.path.display());
         let counts = match after {
             Some(_) => format!("answers under the key of {new}"),
             None => format!("under the key of {new} from its next start on, until then as before"),
         };
         let mut text = format!(
-            "{}: chip {serial} is {name} (was {before}, link key {})\n\
+            "{}: chip {serial} is {name} (was {was}, link key {})\n\
              takes bundles of key {}; {counts}\n",
             self.address,
             self.had(),
@@ -133,7 +133,9 @@ impl Told<'_> {
                 "keep {new} safe: without it this board has to be erased with a probe\n"
             ));
         }
-        text.push_str("a bundle of another release key does not run any more: flash one of this\n");
+        if before.provisioned && hex(&before.key_id) != self.key_id {
+            text.push_str("bundles of the key before do not run any more: flash one of this key\n");
+        }
         text
     }
 }

@@ -10,9 +10,12 @@ use serde_json::json;
 use crate::board::{BoardArgs, at};
 use crate::output::print;
 
-/// Give up the bundle that is on trial: the confirmed one runs again.
+/// Give up the bundle that is on trial: the confirmed one runs again, or none before the first.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Example:\n  gradgate revert --device dock-7")]
+#[command(after_help = "Example:
+  gradgate revert --device dock-7
+Exit code: 0 done, 2 an error here, 4 the device refused (nothing is on trial), 5 no answer or
+another key.")]
 pub struct Args {
     #[command(flatten)]
     board: BoardArgs,

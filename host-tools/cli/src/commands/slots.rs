@@ -13,7 +13,9 @@ use crate::output::{bytes, print};
 
 /// Show what lies in a device's two bundle slots.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Example:\n  gradgate slots --device tcp://127.0.0.1:4444")]
+#[command(after_help = "Example:
+  gradgate slots --device tcp://127.0.0.1:4444
+Exit code: 0 done, 2 an error here, 4 the device refused, 5 no answer or another key.")]
 pub struct Args {
     #[command(flatten)]
     board: BoardArgs,

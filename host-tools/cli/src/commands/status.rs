@@ -16,7 +16,9 @@ use crate::output::{bytes, print};
 
 /// Show how a device is: gate, bundle, counters, the last entries of its log.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Example:\n  gradgate status --device dock-7 --log-entries 64 --json")]
+#[command(after_help = "Example:
+  gradgate status --device dock-7 --log-entries 64 --json
+Exit code: 0 done, 2 an error here, 4 the device refused, 5 no answer or another key.")]
 pub struct Args {
     #[command(flatten)]
     board: BoardArgs,
@@ -73,6 +75,17 @@ fn gate(status: &Status) -> String {
     }
 }
 
+fn timing(status: &Status) -> String {
+    match status.frame_period_us {
+        0 => "no bundle, no frames".to_owned(),
+        period => format!(
+            "a frame every {:.1} ms, the last verdict took {:.1} ms",
+            f64::from(period) / 1000.0,
+            f64::from(status.verdict_us) / 1000.0
+        ),
+    }
+}
+
 fn text(seen: &Seen) -> String {
     let Seen { identity, status, origin, slots, counters, log, .. } = seen;
     let mode = match (status.enforce, slots.active) {
@@ -86,7 +99,7 @@ fn text(seen: &Seen) -> String {
          keys      {}\n\
          gate      {}; {mode}\n\
          verdicts  {} PASS, {} BLOCK, {} UNKNOWN; closed {} times; {} frames missed\n\
-         timing    a frame every {:.1} ms, the last verdict took {:.1} ms\n\
+         timing    {}\n\
          up        {:.0} s since start {} ({}); bundle found whole {} times\n\
          link      {} frames good, {} bad, {} refused; {} telemetry dropped\n",
         identity.board,
@@ -99,8 +112,7 @@ fn text(seen: &Seen) -> String {
         counters.unknown,
         counters.closed,
         counters.missed,
-        f64::from(status.frame_period_us) / 1000.0,
-        f64::from(status.verdict_us) / 1000.0,
+        timing(status),
         status.time_us as f64 / 1e6,
         status.boots,
         words::reset(status.reset),

@@ -42,7 +42,7 @@ fn a_new_board_is_to_be_provisioned_first() {
     assert!(error.contains("`gradgate provision --device DEVICE --name NAME --key"), "{error}");
     assert!(!error.contains("sign it with"), "{error}");
     let text = bench.good(&format!("devices {}", server.address));
-    assert!(text.contains("new: no name, no keys, takes no bundle yet"), "{text}");
+    assert!(text.contains("new: no keys yet, takes no bundle"), "{text}");
     assert!(!text.contains("00000000"), "{text}");
 }
 

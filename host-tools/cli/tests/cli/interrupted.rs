@@ -1,15 +1,19 @@
 //! Ctrl-C tells how the board was left.
 
 use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
+use gradgate_bundle::keys::secret_text;
+use gradgate_device::sim::{SERVED_LINK_KEY, Served, sim_key};
+use gradgate_field::keys::LinkKey;
 use gradgate_link::message::SlotState;
 use serde_json::Value;
 
 use crate::board::common::{Fake, Script, Server, sized};
 use crate::support::{Bench, Outcome};
 
-/// Presses Ctrl-C once this stood on standard error, or standard output.
+/// Presses Ctrl-C once this stood on standard error; JSON and passed cases are on standard output.
 fn stop(bench: &Bench, arguments: &str, once: &str) -> Outcome {
     let mut child = Command::new(env!("CARGO_BIN_EXE_gradgate"))
         .args(arguments.split_whitespace())
@@ -21,11 +25,11 @@ fn stop(bench: &Bench, arguments: &str, once: &str) -> Outcome {
     let (stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take());
     let (mut out, mut err) = (BufReader::new(stdout), BufReader::new(stderr.expect("piped")));
     let (mut said, mut told) = (String::new(), String::new());
-    if once.starts_with('{') {
-        out.read_line(&mut told).expect("text");
-    }
-    while !once.starts_with('{') && !said.contains(once) {
-        assert!(err.read_line(&mut said).expect("text") > 0, "ended before {once:?}: {said}");
+    let told_there = once.starts_with(['{', 'p']);
+    let (reader, text): (&mut dyn BufRead, _) =
+        if told_there { (&mut out, &mut told) } else { (&mut err, &mut said) };
+    while !text.contains(once) {
+        assert!(reader.read_line(text).expect("text") > 0, "ended before {once:?}: {text}");
     }
     let id = child.id().to_string();
     assert!(Command::new("kill").args(["-INT", &id]).status().expect("kill runs").success());
@@ -89,6 +93,33 @@ fn a_fleet_ends_with_its_table() {
     assert_eq!(table["boards"]["dock-7"]["state"], "failed");
     assert!(table["boards"]["b"].is_null(), "{table}");
     assert!(other.board.lock().expect("no test panicked").executed.is_empty());
+}
+
+#[test]
+fn a_suite_ends_between_two_frames() {
+    let (bench, served) = (Bench::new(), Served::start());
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/bundles/signs.gate");
+    std::fs::copy(shipped, bench.path("signs.gate")).expect("copies");
+    bench.write("key", secret_text(&sim_key()));
+    bench.write("link", LinkKey::new(SERVED_LINK_KEY).text());
+    let case = |name: &str, limit: u32| {
+        format!("[[sequence]]\nname = \"{name}\"\nframes = [\"signs:test\"]\nlimit = {limit}\n")
+    };
+    let suite =
+        format!("name = \"s\"\nbundle = \"signs.gate\"\n{}{}", case("a", 1), case("b", 500));
+    bench.write("s.toml", suite);
+    bench.good("hil s.toml --bless");
+    let board = format!("--device {} --link-key link --sign key", served.address);
+    let Outcome { code, stdout, stderr } =
+        stop(&bench, &format!("hil s.toml {board} --flash --junit j.xml"), "passed   a");
+    assert_eq!(code, 130, "{stdout}{stderr}");
+    assert!(stderr.contains("case b: the board goes on with the bundle"), "{stderr}");
+    assert!(!bench.path("j.xml").exists());
+    assert!(
+        bench
+            .good(&format!("slots --device {} --link-key link", served.address))
+            .contains("confirmed")
+    );
 }
 
 #[test]

@@ -111,6 +111,9 @@ impl Table {
             Ok(false) => (State::NotTried, "it was done, and holds something else by now".into()),
             Err(error) => (State::Failed, format!("it was done, and cannot be asked now: {error}")),
         };
+        if row.state != State::Done {
+            row.took_ms = 0;
+        }
         self.boards.insert(row.name.clone(), row.clone());
         row
     }

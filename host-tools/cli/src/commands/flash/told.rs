@@ -32,7 +32,9 @@ impl<'b> Told<'b> {
         if self.phase.replace(phase) != Some(phase) {
             self.quarter = quarter;
             let more = match phase {
-                Phase::Upload => format!(": {} of {} bytes are there", now.sent, now.total),
+                Phase::Upload if now.sent > 0 => {
+                    format!(": {} of {} bytes are there", now.sent, now.total)
+                }
                 _ => String::new(),
             };
             return (phase != Phase::Done).then(|| format!("{}{more}", words(phase)));
