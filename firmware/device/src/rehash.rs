@@ -6,6 +6,7 @@
 //! two periods where a verdict takes up to half of one. Where verdicts leave less time, passes take
 //! longer, a piece a frame at least.
 
+use gradgate_bundle::digest::sha256;
 use gradgate_bundle::manifest::PREFIX_BYTES;
 use gradgate_bundle::signature::StreamCheck;
 
@@ -45,7 +46,10 @@ impl Rehash {
             None => {
                 self.position = PREFIX_BYTES;
                 self.began_us = now_us;
-                // The prefix was read when the bundle was loaded and is not used again.
+                let prefix = bytes.get(..PREFIX_BYTES);
+                if prefix.is_none_or(|prefix| sha256(prefix) != admitted.identity()) {
+                    return false;
+                }
                 admitted.stream()
             }
         };
