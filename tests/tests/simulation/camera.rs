@@ -105,6 +105,11 @@ impl SimCamera {
         }
     }
 
+    /// Number of the last frame.
+    pub fn number(&self) -> u32 {
+        self.stamp.number
+    }
+
     /// When it has something to send; `None`: never.
     pub fn next_us(&self, now_us: u64) -> Option<u64> {
         match self.sending {

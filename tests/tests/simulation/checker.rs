@@ -81,6 +81,8 @@ pub struct Checker {
     starved: u32,
     staged: Option<usize>,
     damage: Option<Damage>,
+    /// Until when the verdict of this round lets the pin be OPEN.
+    renewed_us: Option<u64>,
     keys: Keys,
     /// What was seen.
     pub seen: Seen,
@@ -104,6 +106,7 @@ impl Checker {
             starved: 0,
             staged: None,
             damage: None,
+            renewed_us: None,
             keys: Keys::default(),
             seen: Seen::default(),
         }
@@ -276,10 +279,10 @@ impl Checker {
         self.mode(&pins)?;
         self.compare(&pins, watch)?;
         self.add_up(watch)?;
-        let allowed_us = self.open_until();
+        let after = [self.renewed_us.take(), self.open_until()];
         for pin in &pins {
             if let Level::Open { until_us } = pin.level {
-                let allowed = [open_before, allowed_us].into_iter().flatten().max();
+                let allowed = after.into_iter().flatten().chain(open_before).max();
                 // The timer closes the pin in the first microsecond behind the lease.
                 if allowed.is_none_or(|allowed| until_us > allowed + 1) {
                     return Err(format!("{pin:?}, allowed until {allowed:?}"));
@@ -420,6 +423,7 @@ impl Checker {
     fn gate(&mut self, pins: &[PinCall], began_us: Option<u64>, verdict: Option<Verdict>) {
         let Some(running) = &mut self.running else { return };
         let before = (running.gate.opened, running.gate.closed);
+        let enforces = self.catalog.items[running.item].policy.enforce;
         let since_us = began_us.unwrap_or(0);
         let times = pins.iter().map(|pin| pin.now_us).filter(|&now_us| now_us >= since_us);
         let mut calls = times.collect::<Vec<u64>>().into_iter();
@@ -438,6 +442,7 @@ impl Checker {
             && let Some(now_us) = calls.next()
         {
             running.gate.observe(now_us, verdict);
+            self.renewed_us = running.gate.until_us().filter(|_| enforces);
         }
         if calls.next().is_some() {
             running.gate.close();

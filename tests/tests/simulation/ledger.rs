@@ -232,10 +232,17 @@ impl Ledger {
 
     /// The frame begun as a camera does whose last piece was sent and not judged: the newest.
     pub fn begun(&self) -> Option<u32> {
-        self.issued.iter().rev().find_map(|issued| match issued.deed {
-            Some(Deed::Judge(frame)) if !issued.spent => {
-                Some(frame).filter(|frame| self.started.contains_key(frame))
-            }
+        self.open_frames().find(|frame| self.started.contains_key(frame))
+    }
+
+    /// The frame whose last piece was sent and not judged: the newest.
+    pub fn judging(&self) -> Option<u32> {
+        self.open_frames().next()
+    }
+
+    fn open_frames(&self) -> impl Iterator<Item = u32> {
+        self.issued.iter().rev().filter_map(|issued| match issued.deed {
+            Some(Deed::Judge(frame)) if !issued.spent => Some(frame),
             _ => None,
         })
     }

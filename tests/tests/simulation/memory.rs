@@ -7,8 +7,6 @@
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 
-use gradgate_bundle::manifest::PREFIX_BYTES;
-
 use super::catalog::ARENA_ELEMENTS;
 use super::{Flaw, World};
 
@@ -40,24 +38,24 @@ impl Memory {
 }
 
 impl World {
-    /// Sometimes one bit changes: of the bundle, of what is not used again of it, or of the arena.
+    /// Sometimes one bit changes, of the bundle in use or of the arena.
     pub(super) fn flip(&mut self) {
         if self.finishing || self.random.below(FLIP_EVERY) != 0 {
             return;
         }
         let Some(length) = self.checker.bytes_in_use() else { return };
-        let prefix = PREFIX_BYTES as u64;
         let (place, bit) = (self.random.bits(), self.random.below(8));
-        let (address, counts) = match self.random.below(4) {
-            0 => (self.memory.arena + (place % (4 * ARENA_ELEMENTS as u64)) as usize, false),
-            1 => (self.memory.bundle + (place % prefix) as usize, false),
-            _ => (self.memory.bundle + (prefix + place % (length - prefix)) as usize, true),
+        let in_bundle = self.random.below(4) > 0;
+        let address = match in_bundle {
+            true => self.memory.bundle + (place % length) as usize,
+            false => self.memory.arena + (place % (4 * ARENA_ELEMENTS as u64)) as usize,
         };
         // A device that looks at other bytes than those in use would find as little.
         if self.options.flaw == Flaw::OtherBytes || self.memory.flip(address, bit) {
             let now_us = self.supply.now_us();
-            self.trace.say(self.base_us + now_us, || format!("a bit flips, {counts}"));
-            self.checker.flipped(counts, now_us);
+            let place = if in_bundle { "the bundle" } else { "the arena" };
+            self.trace.say(self.base_us + now_us, || format!("a bit of {place} flips"));
+            self.checker.flipped(in_bundle, now_us);
         }
     }
 }

@@ -31,9 +31,11 @@ impl Checker {
             1 => {}
             count => return Err(format!("{count} verdicts in a round")),
         }
-        let verdict = if found.missed == missed {
-            let verdict = self.judge(board, watch)?;
-            if self.damage.is_some() { said(new, events) } else { verdict }
+        let verdict = if found.missed == missed && self.damage.is_some() {
+            self.doubt(board, polled)?;
+            said(new, events)
+        } else if found.missed == missed {
+            self.judge(board, watch)?
         } else {
             self.miss(board, polled)?;
             Verdict::Unknown { cause: Cause::Sensor }
@@ -65,11 +67,21 @@ impl Checker {
             self.seen.started += u64::from(started.is_some());
             self.ledger.spend(Deed::Judge(frame))?;
         }
-        match self.damage {
-            Some(_) => self.counts.doubtful.push(frame),
-            None => self.counts.judged.push((frame, verdict, score)),
-        }
+        self.counts.judged.push((frame, verdict, score));
         Ok(verdict)
+    }
+
+    /// A frame was judged by a bundle with a wrong bit, which may give no features at all.
+    fn doubt(&mut self, board: &SimBoard, polled: bool) -> Result<(), String> {
+        let frame = match polled {
+            true => board.camera.number(),
+            false => self.ledger.judging().ok_or("a verdict on a frame that nobody sent")?,
+        };
+        if !polled {
+            self.ledger.spend(Deed::Judge(frame))?;
+        }
+        self.counts.doubtful.push(frame);
+        Ok(())
     }
 
     /// A frame was unfit: the camera's, or one that a host began.
