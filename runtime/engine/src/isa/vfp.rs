@@ -124,16 +124,13 @@ pub fn accumulate(
 /// row's first turn begins at its second half.
 #[inline(always)]
 pub fn accumulate_pixels(sums: &mut Sums, x: Grid<'_>, g: Grid<'_>) -> Option<()> {
-    let (rows, columns) = (x.rows, x.columns);
-    if rows == 0 {
+    if x.is_empty() {
         return Some(());
     }
-    if (g.rows, g.columns) != (rows, columns) || !x.holds(4) || !g.holds(4) {
+    let (x, g) = (Walk::new(&x)?, Walk::new(&g)?);
+    if (x.rows, x.columns) != (g.rows, g.columns) {
         return None;
     }
-    let bytes = |values: usize| values.wrapping_mul(size_of::<f32>());
-    // From behind a row's last column to the next row.
-    let jump = |grid: Grid<'_>| bytes(grid.row_step.wrapping_sub(columns.wrapping_mul(grid.step)));
     // SAFETY: both grids hold four values at every pixel; nothing else is read, as the pointers
     // move by their steps and jumps alone. The sums alone are written. The registers named below
     // are all that change.
@@ -164,15 +161,15 @@ pub fn accumulate_pixels(sums: &mut Sums, x: Grid<'_>, g: Grid<'_>) -> Option<()
             "bne 1b",
             "vstmia {sums}, {{s0-s15}}",
             sums = in(reg) sums.as_mut_ptr(),
-            rows = inout(reg) rows => _,
-            columns = in(reg) columns,
+            rows = inout(reg) x.rows => _,
+            columns = in(reg) x.columns,
             left = out(reg) _,
-            step_x = in(reg) bytes(x.step),
-            step_g = in(reg) bytes(g.step),
-            jump_x = in(reg) jump(x),
-            jump_g = in(reg) jump(g),
-            x = inout(reg) x.values.as_ptr() => _,
-            g = inout(reg) g.values.as_ptr() => _,
+            step_x = in(reg) x.step,
+            step_g = in(reg) g.step,
+            jump_x = in(reg) x.jump,
+            jump_g = in(reg) g.jump,
+            x = inout(reg) x.first => _,
+            g = inout(reg) g.first => _,
             out("d0") _, out("d1") _, out("d2") _, out("d3") _,
             out("d4") _, out("d5") _, out("d6") _, out("d7") _,
             out("d8") _, out("d9") _, out("d10") _, out("d11") _,
@@ -257,6 +254,98 @@ pub fn accumulate_scaled(
         );
     }
     Some(())
+}
+
+/// `sums[l] += (a[p][l] * scale[l]) * b[p][l]` over the places p of two grids, in raster order.
+/// `None` where they are of different sizes, or one does not hold its values.
+///
+/// 14 instructions for 4 multiply-adds.
+#[inline(always)]
+pub fn accumulate_lanes(
+    sums: &mut [f32; 4],
+    a: Grid<'_>,
+    scale: &[f32; 4],
+    b: Grid<'_>,
+) -> Option<()> {
+    if a.is_empty() {
+        return Some(());
+    }
+    let (a, b) = (Walk::new(&a)?, Walk::new(&b)?);
+    if (a.rows, a.columns) != (b.rows, b.columns) {
+        return None;
+    }
+    // SAFETY: both grids hold four values at every place, as the scale does; nothing else is read,
+    // as the pointers move by their steps and jumps alone. The sums alone are written. The
+    // registers named below are all that change.
+    unsafe {
+        asm!(
+            "vldmia {sums}, {{s0-s3}}",
+            "vldmia {scale}, {{s12-s15}}",
+            "1:",
+            "mov {left}, {columns}",
+            "2:",
+            "vldmia {a}, {{s4-s7}}",
+            "add {a}, {a}, {step_a}",
+            "vldmia {b}, {{s8-s11}}",
+            "add {b}, {b}, {step_b}",
+            "subs {left}, {left}, #1",
+            "vmul.f32 s4, s4, s12",
+            "vmul.f32 s5, s5, s13",
+            "vmul.f32 s6, s6, s14",
+            "vmul.f32 s7, s7, s15",
+            add_product!("s0", "s4", "s8"),
+            add_product!("s1", "s5", "s9"),
+            add_product!("s2", "s6", "s10"),
+            add_product!("s3", "s7", "s11"),
+            "bne 2b",
+            "add {a}, {a}, {jump_a}",
+            "add {b}, {b}, {jump_b}",
+            "subs {rows}, {rows}, #1",
+            "bne 1b",
+            "vstmia {sums}, {{s0-s3}}",
+            sums = in(reg) sums.as_mut_ptr(),
+            scale = in(reg) scale.as_ptr(),
+            rows = inout(reg) a.rows => _,
+            columns = in(reg) a.columns,
+            left = out(reg) _,
+            step_a = in(reg) a.step,
+            step_b = in(reg) b.step,
+            jump_a = in(reg) a.jump,
+            jump_b = in(reg) b.jump,
+            a = inout(reg) a.first => _,
+            b = inout(reg) b.first => _,
+            out("d0") _, out("d1") _, out("d2") _, out("d3") _,
+            out("d4") _, out("d5") _, out("d6") _, out("d7") _,
+            options(nostack),
+        );
+    }
+    Some(())
+}
+
+/// A grid that holds four values at every place, as pointers walk it.
+struct Walk {
+    first: *const f32,
+    rows: usize,
+    columns: usize,
+    /// Bytes to the next column.
+    step: isize,
+    /// Bytes from behind a row's last column to the next row.
+    jump: isize,
+}
+
+impl Walk {
+    /// `None` for a grid that does not hold them, or of no place.
+    #[inline(always)]
+    fn new(grid: &Grid<'_>) -> Option<Walk> {
+        let &Grid { values, start, rows, columns, step, row_step } = grid;
+        if !grid.holds(4) {
+            return None;
+        }
+        let bytes = |values: isize| values.wrapping_mul(size_of::<f32>() as isize);
+        let jump = bytes(row_step.wrapping_sub(step.wrapping_mul(columns as isize)));
+        let first = values.as_ptr().wrapping_add(start);
+        Some(Walk { first, rows, columns, step: bytes(step), jump })
+    }
 }
 
 /// Where the four runs of `count` values at `at` begin; `None` where one of them leaves the slice.

@@ -8,7 +8,8 @@ use gradgate_bundle::op::LANES;
 use gradgate_bundle::shape::ConvShape;
 
 use super::activation::Act;
-use super::lanes::{accumulate1, add_products, each_lanes, is_tiled, run, take};
+use super::grid::Grid;
+use super::lanes::{accumulate1, each_lanes, is_tiled, run};
 use super::operand::Operand;
 use super::tile;
 use super::window::valid;
@@ -295,19 +296,26 @@ impl Depthwise<'_> {
             for ox in 0..columns {
                 let (kx0, kx1) =
                     valid(ox * s.strides[1], s.dilations[1], s.kernel[1], s.pads[1], s.input[1]);
+                let row = oy * s.strides[0] + ky0 * s.dilations[0] - s.pads[0];
+                let column = ox * s.strides[1] + kx0 * s.dilations[1] - s.pads[1];
+                let x = Grid {
+                    values: self.x,
+                    start: (row * s.input[1] + column) * channels + first + lane,
+                    rows: ky1 - ky0,
+                    columns: kx1 - kx0,
+                    step: (s.dilations[1] * channels) as isize,
+                    row_step: (s.dilations[0] * s.input[1] * channels) as isize,
+                };
+                let w = Grid {
+                    values: self.w,
+                    start: base + (ky0 * s.kernel[1] + kx0) * width,
+                    rows: ky1 - ky0,
+                    columns: kx1 - kx0,
+                    step: width as isize,
+                    row_step: (s.kernel[1] * width) as isize,
+                };
                 let mut acc = [0.0; L];
-                for ky in ky0..ky1 {
-                    let row = oy * s.strides[0] + ky * s.dilations[0] - s.pads[0];
-                    for kx in kx0..kx1 {
-                        let column = ox * s.strides[1] + kx * s.dilations[1] - s.pads[1];
-                        let x = take::<L>(
-                            self.x,
-                            (row * s.input[1] + column) * channels + first + lane,
-                        )?;
-                        let w = take::<L>(self.w, base + (ky * s.kernel[1] + kx) * width)?;
-                        add_products(&mut acc, x, w);
-                    }
-                }
+                tile::accumulate_lanes(&mut acc, x, &[1.0; L], w)?;
                 let at = (oy * columns + ox) * channels + first + lane;
                 self.end.finish(&mut acc, first + lane, at, y)?;
             }

@@ -8,10 +8,12 @@
 use gradgate_bundle::op::{Activation, LANES, MASK_BITS};
 use gradgate_bundle::shape::ConvShape;
 
-use super::lanes::{add_products, each_lanes, is_tiled, run, take};
+use super::grid::Grid;
+use super::lanes::{each_lanes, is_tiled, run, take};
 use super::operand::Operand;
 use super::tile;
 use super::unary::Gate;
+use super::window::{Reached, reached};
 
 /// What happens to an element of dx: `+ addend`, then through the gate.
 #[derive(Clone, Copy, Debug)]
@@ -79,20 +81,9 @@ pub fn conv_input_gradient(
     Some(())
 }
 
-/// The output index that tap `k` of input index `i` comes from, for every `i` a stride further the
-/// next one; below zero in the padding. `None` where the stride skips the input.
-#[inline(always)]
-fn source(s: &ConvShape, axis: usize, i: usize, k: usize) -> Option<isize> {
-    let (stride, at) = (s.strides[axis], i + s.pads[axis]);
-    let at = at as isize - (k * s.dilations[axis]) as isize;
-    let output = at.checked_div_euclid(stride as isize)?;
-    (output * stride as isize == at).then_some(output)
-}
-
-/// An output index within the output.
-#[inline(always)]
-fn inside(output: isize, count: usize) -> Option<usize> {
-    usize::try_from(output).ok().filter(|&output| output < count)
+/// The taps of an axis that bring an input index to outputs.
+fn taps_of(s: &ConvShape, axis: usize, i: usize) -> Reached {
+    reached(i, s.strides[axis], s.dilations[axis], s.pads[axis], s.kernel[axis])
 }
 
 /// One group of channels.
@@ -112,6 +103,7 @@ impl Group<'_> {
         let [rows, columns, channels] = s.input;
         let stride = s.strides[1];
         for iy in 0..rows {
+            let taps = taps_of(s, 0, iy).inside(s.output[0]);
             for phase in 0..stride.min(columns) {
                 let mut ix = phase;
                 while ix < columns {
@@ -119,14 +111,14 @@ impl Group<'_> {
                     let left = (columns - ix).div_ceil(stride);
                     if is_tiled(L, left) {
                         let mut acc = [[0.0; L]; 4];
-                        self.pixels(&mut acc, iy, ix, lane)?;
+                        self.pixels(&mut acc, taps, ix, lane)?;
                         for (p, acc) in acc.iter_mut().take(left).enumerate() {
                             self.end.finish(acc, at + p * stride * channels, dx)?;
                         }
                         ix += 4 * stride;
                     } else {
                         let mut acc = [[0.0; L]; 1];
-                        self.pixels(&mut acc, iy, ix, lane)?;
+                        self.pixels(&mut acc, taps, ix, lane)?;
                         self.end.finish(acc.as_flattened_mut(), at, dx)?;
                         ix += stride;
                     }
@@ -136,27 +128,22 @@ impl Group<'_> {
         Some(())
     }
 
-    /// Adds all taps to the sums of `P` pixels, a stride apart from (`iy`, `ix`) on.
+    /// Adds all taps to the sums of `P` pixels of a row, a stride apart from column `ix` on; `rows`
+    /// are the taps that bring the row to rows of the output.
     #[inline(always)]
     fn pixels<const P: usize, const L: usize>(
         &self,
         acc: &mut [[f32; L]; P],
-        iy: usize,
+        rows: Reached,
         ix: usize,
         lane: usize,
     ) -> Option<()> {
         let s = self.s;
-        let [rows, columns, _] = s.output;
-        for ky in 0..s.kernel[0] {
-            let Some(oy) = source(s, 0, iy, ky).and_then(|oy| inside(oy, rows)) else {
-                continue;
-            };
-            for kx in 0..s.kernel[1] {
-                let Some(first) = source(s, 1, ix, kx) else {
-                    continue;
-                };
+        let columns = taps_of(s, 1, ix);
+        for (ky, oy) in rows.each() {
+            for (kx, first) in columns.each() {
                 let tap = (ky * s.kernel[1] + kx) * s.group_input + lane;
-                self.taps(acc, oy * columns, first, tap)?;
+                self.taps(acc, oy as usize * s.output[1], first, tap)?;
             }
         }
         Some(())
@@ -242,8 +229,12 @@ impl Depthwise<'_> {
             None => [1.0; L],
         };
         for iy in 0..s.input[0] {
+            let rows = taps_of(s, 0, iy).inside(s.output[0]);
             for ix in 0..s.input[1] {
-                let mut acc = self.pixel::<L>(iy, ix, lane, &scale)?;
+                let columns = taps_of(s, 1, ix).inside(s.output[1]);
+                let mut acc = [0.0; L];
+                let [g, w] = self.grids(rows, columns, lane);
+                tile::accumulate_lanes(&mut acc, g, &scale, w)?;
                 let at = (iy * s.input[1] + ix) * s.input[2] + channel;
                 self.end.finish(&mut acc, at, dx)?;
             }
@@ -251,34 +242,31 @@ impl Depthwise<'_> {
         Some(())
     }
 
+    /// Cotangents and weights of the same taps.
     #[inline(always)]
-    fn pixel<const L: usize>(
-        &self,
-        iy: usize,
-        ix: usize,
-        lane: usize,
-        scale: &[f32; L],
-    ) -> Option<[f32; L]> {
+    fn grids(&self, rows: Reached, columns: Reached, lane: usize) -> [Grid<'_>; 2] {
         let s = self.s;
-        let [rows, columns, channels] = s.output;
-        let base = self.first * s.kernel[0] * s.kernel[1] + lane;
-        let mut acc = [0.0; L];
-        for ky in 0..s.kernel[0] {
-            let Some(oy) = source(s, 0, iy, ky).and_then(|oy| inside(oy, rows)) else {
-                continue;
-            };
-            for kx in 0..s.kernel[1] {
-                let Some(ox) = source(s, 1, ix, kx).and_then(|ox| inside(ox, columns)) else {
-                    continue;
-                };
-                let at = (oy * columns + ox) * channels + self.first + lane;
-                let g = take::<L>(self.g, at)?;
-                let w = take::<L>(self.w, base + (ky * s.kernel[1] + kx) * self.width)?;
-                let mut scaled = *g;
-                scaled.iter_mut().zip(scale).for_each(|(g, scale)| *g *= scale);
-                add_products(&mut acc, &scaled, w);
-            }
-        }
-        Some(acc)
+        let channels = s.output[2];
+        // Below zero where there is no tap, and no place of a grid is used.
+        let first = |taps: Reached| taps.output.max(0) as usize;
+        let pixel = first(rows) * s.output[1] + first(columns);
+        let g = Grid {
+            values: self.g,
+            start: pixel * channels + self.first + lane,
+            rows: rows.count,
+            columns: columns.count,
+            step: -((columns.output_step * channels) as isize),
+            row_step: -((rows.output_step * s.output[1] * channels) as isize),
+        };
+        let tap = rows.tap * s.kernel[1] + columns.tap;
+        let w = Grid {
+            values: self.w,
+            start: self.first * s.kernel[0] * s.kernel[1] + tap * self.width + lane,
+            rows: rows.count,
+            columns: columns.count,
+            step: (columns.tap_step * self.width) as isize,
+            row_step: (rows.tap_step * s.kernel[1] * self.width) as isize,
+        };
+        [g, w]
     }
 }

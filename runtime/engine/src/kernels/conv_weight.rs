@@ -8,8 +8,8 @@ use gradgate_bundle::op::LANES;
 use gradgate_bundle::shape::ConvShape;
 
 use super::grid::Grid;
-use super::lanes::{add_products, each_lanes, is_tiled};
-use super::tile::{accumulate_pixels, each_pixel};
+use super::lanes::{each_lanes, is_tiled};
+use super::tile;
 use super::window::valid;
 
 /// Output pixels whose tap (ky, kx) lies in the input, row by row.
@@ -34,47 +34,37 @@ impl<'a> TapPixels<'a> {
 
     /// x and g at these pixels, from the channels `input` and `output` on.
     #[inline(always)]
-    fn grids(&self, input: usize, output: usize) -> Option<[Grid<'a>; 2]> {
+    fn grids(&self, input: usize, output: usize) -> [Grid<'a>; 2] {
         let s = self.s;
         let rows = self.rows.1.saturating_sub(self.rows.0);
         let columns = self.columns.1.saturating_sub(self.columns.0);
         if rows == 0 || columns == 0 {
-            return Some([Grid::EMPTY; 2]);
+            return [Grid::EMPTY; 2];
         }
         let row = self.rows.0 * s.strides[0] + self.tap[0] - s.pads[0];
         let column = self.columns.0 * s.strides[1] + self.tap[1] - s.pads[1];
         let x_row = s.input[1] * s.input[2];
         let x = Grid {
-            values: self.x.get(row * x_row + column * s.input[2] + input..)?,
+            values: self.x,
+            start: row * x_row + column * s.input[2] + input,
             rows,
             columns,
-            step: s.strides[1] * s.input[2],
-            row_step: s.strides[0] * x_row,
+            step: (s.strides[1] * s.input[2]) as isize,
+            row_step: (s.strides[0] * x_row) as isize,
         };
         let g_row = s.output[1] * s.output[2];
         let g = Grid {
-            values: self.g.get(self.rows.0 * g_row + self.columns.0 * s.output[2] + output..)?,
+            values: self.g,
+            start: self.rows.0 * g_row + self.columns.0 * s.output[2] + output,
             rows,
             columns,
-            step: s.output[2],
-            row_step: g_row,
+            step: s.output[2] as isize,
+            row_step: g_row as isize,
         };
-        Some([x, g])
+        [x, g]
     }
 
-    /// Adds `D` for `C` input channels from `input` on by `L` output channels from `output` on.
-    #[inline(always)]
-    fn tile<const C: usize, const L: usize>(
-        &self,
-        acc: &mut [[f32; L]; C],
-        input: usize,
-        output: usize,
-    ) -> Option<()> {
-        let [x, g] = self.grids(input, output)?;
-        accumulate_pixels(acc, x, g)
-    }
-
-    /// [`TapPixels::tile`] of one input channel.
+    /// Adds `D` for one input channel by `L` output channels from `output` on.
     #[inline(never)]
     fn single<const L: usize>(
         &self,
@@ -82,14 +72,15 @@ impl<'a> TapPixels<'a> {
         input: usize,
         output: usize,
     ) -> Option<()> {
-        self.tile(acc, input, output)
+        let [x, g] = self.grids(input, output);
+        tile::accumulate_pixels(acc, x, g)
     }
 
     /// Adds `D` of a depthwise convolution for `L` channels from `channel` on.
     #[inline(always)]
     fn depthwise<const L: usize>(&self, acc: &mut [f32; L], channel: usize) -> Option<()> {
-        let [x, g] = self.grids(channel, channel)?;
-        each_pixel::<L, L>(x, g, |x, g| add_products(acc, g, x))
+        let [x, g] = self.grids(channel, channel);
+        tile::accumulate_lanes(acc, g, &[1.0; L], x)
     }
 }
 
@@ -161,11 +152,15 @@ impl Walk<'_> {
                 while place.input < s.group_input {
                     let input = first + place.input;
                     let left = s.group_input - place.input;
-                    if left >= 4 && is_tiled(L, left) {
+                    let [x, g] = pixels.grids(input, output);
+                    // Of fewer than four channels, the values that follow in x make four, and what
+                    // they give is dropped.
+                    if is_tiled(L, left) && (left >= 4 || x.holds(4)) {
                         let mut four = [[0.0; L]; 4];
-                        pixels.tile(&mut four, input, output)?;
-                        sink.take(place, L, four.as_flattened())?;
-                        place.input += 4;
+                        tile::accumulate_pixels(&mut four, x, g)?;
+                        let kept = left.min(4);
+                        sink.take(place, L, four.as_flattened().get(..kept * L)?)?;
+                        place.input += kept;
                     } else {
                         let mut one = [[0.0; L]];
                         pixels.single(&mut one, input, output)?;

@@ -1,46 +1,55 @@
-//! Rows and columns of neighbouring values in a slice, a step apart.
+//! Rows and columns of neighbouring values in a slice, a step apart: a tile's pixels, or a window's
+//! taps.
 
-use super::lanes::run;
-
-/// Some neighbouring values at each of `values[row * row_step + column * step ..]`.
+/// Some neighbouring values at each of `values[start + row * row_step + column * step ..]`.
 #[derive(Clone, Copy)]
 pub struct Grid<'a> {
-    /// From the first value of the first row and column on.
+    /// What the values are taken from.
     pub values: &'a [f32],
+    /// The first row's first column.
+    pub start: usize,
     /// Number of rows.
     pub rows: usize,
-    /// Number of columns; not 0 unless there are no rows.
+    /// Number of columns.
     pub columns: usize,
-    /// From a column to the next.
-    pub step: usize,
+    /// From a column to the next; below zero where the next lies before it.
+    pub step: isize,
     /// From a row to the next.
-    pub row_step: usize,
+    pub row_step: isize,
 }
 
-impl<'a> Grid<'a> {
+impl Grid<'_> {
     /// Of no rows.
     pub const EMPTY: Grid<'static> =
-        Grid { values: &[], rows: 0, columns: 0, step: 0, row_step: 0 };
+        Grid { values: &[], start: 0, rows: 0, columns: 0, step: 0, row_step: 0 };
 
-    /// Whether the slice holds `width` values everywhere.
-    #[cfg(any(test, all(target_arch = "arm", target_abi = "eabihf")))]
+    /// Whether it has no place.
     #[inline(always)]
-    pub fn holds(&self, width: usize) -> bool {
-        let along = |count: usize, step: usize| count.checked_sub(1)?.checked_mul(step);
-        let last = along(self.rows, self.row_step).zip(along(self.columns, self.step));
-        let end = last.and_then(|(row, column)| row.checked_add(column)?.checked_add(width));
-        end.is_some_and(|end| end <= self.values.len())
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0 || self.columns == 0
     }
 
-    /// A row but for its last column's `C` values, which come second. Steps of the first begin at a
-    /// column's values. `None` where a step has no room for them, or the row ends early.
+    /// Whether the slice holds `width` values at every place, of which there is one at least.
     #[inline(always)]
-    pub fn row<const C: usize>(&self, row: usize) -> Option<(&'a [f32], &'a [f32; C])> {
-        if self.step < C.max(1) {
-            return None;
-        }
-        let length = self.columns.checked_sub(1)? * self.step + C;
-        run(self.values, row * self.row_step, length)?.split_last_chunk()
+    pub fn holds(&self, width: usize) -> bool {
+        self.corners().is_some_and(|[first, last]| {
+            let last = usize::try_from(last).ok().and_then(|last| last.checked_add(width));
+            first >= 0 && last.is_some_and(|end| end <= self.values.len())
+        })
+    }
+
+    /// The places of least and of greatest index: rows and columns go straight ahead, so that both
+    /// are corners.
+    #[inline(always)]
+    fn corners(&self) -> Option<[isize; 2]> {
+        let along = |count: usize, step: isize| -> Option<isize> {
+            isize::try_from(count.checked_sub(1)?).ok()?.checked_mul(step)
+        };
+        let (down, across) = (along(self.rows, self.row_step)?, along(self.columns, self.step)?);
+        let start = isize::try_from(self.start).ok()?;
+        let first = start.checked_add(down.min(0))?.checked_add(across.min(0))?;
+        let last = start.checked_add(down.max(0))?.checked_add(across.max(0))?;
+        Some([first, last])
     }
 }
 
@@ -49,17 +58,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_grid_is_held_exactly_where_its_last_place_is() {
-        for (rows, columns, width, step, row_step) in
-            [(1, 1, 4, 4, 4), (3, 2, 4, 8, 20), (2, 5, 1, 3, 1), (4, 4, 4, 4, 16)]
-        {
-            let end = (rows - 1) * row_step + (columns - 1) * step + width;
-            let values = [0.0; 128];
-            for (length, held) in [(end - 1, false), (end, true), (end + 1, true)] {
-                let grid = Grid { values: &values[..length], rows, columns, step, row_step };
-                assert_eq!(grid.holds(width), held, "{rows} {columns} {length}");
+    fn a_grid_is_held_exactly_where_all_its_places_are() {
+        let values = [0.0; 64];
+        let cases: [([usize; 2], usize, [isize; 2]); 6] = [
+            ([1, 1], 4, [4, 4]),
+            ([3, 2], 4, [8, 20]),
+            ([2, 5], 1, [3, 1]),
+            ([3, 3], 4, [-4, -16]),
+            ([2, 4], 2, [-3, 12]),
+            ([3, 2], 1, [5, -7]),
+        ];
+        for ([rows, columns], width, [step, row_step]) in cases {
+            let places = |start: isize| {
+                let of_row = move |row: isize| {
+                    (0..columns as isize).map(move |column| start + row * row_step + column * step)
+                };
+                (0..rows as isize).flat_map(of_row)
+            };
+            for start in 0..64 {
+                let inside = |at: isize| at >= 0 && at as usize + width <= values.len();
+                let expected = places(start as isize).all(inside);
+                let grid = Grid { values: &values, start, rows, columns, step, row_step };
+                assert_eq!(grid.holds(width), expected, "{rows} {columns} from {start}");
             }
-            let far = Grid { values: &values, rows, columns: usize::MAX, step, row_step };
+            let far = Grid { values: &values, start: 9, rows, columns: usize::MAX, step, row_step };
             assert!(!far.holds(width) && !Grid::EMPTY.holds(width));
         }
     }

@@ -2,7 +2,7 @@
 //! channels. Hard-float 32-bit Arm has 4 by 4 written for it (`isa/vfp.rs`).
 
 use super::grid::Grid;
-use super::lanes::{add_outer, column, runs, take};
+use super::lanes::{add_outer, add_products, column, runs, take};
 #[cfg(all(target_arch = "arm", target_abi = "eabihf"))]
 use crate::isa::vfp;
 
@@ -65,29 +65,45 @@ pub fn accumulate_pixels<const C: usize, const L: usize>(
     if let Some(sums) = sixteen(acc) {
         return vfp::accumulate_pixels(sums, x, g);
     }
-    each_pixel::<C, L>(x, g, |x, g| add_outer(acc, *x, g))
+    each_place::<C, L>(x, g, |x, g| add_outer(acc, *x, g))
 }
 
-/// Calls `f` with `C` values of x and `L` values of g at every pixel of both grids, in raster
+/// `acc[l] += (x[p][l] * scale[l]) * w[p][l]` over the places p of both grids, in raster order.
+#[inline(always)]
+pub fn accumulate_lanes<const L: usize>(
+    acc: &mut [f32; L],
+    x: Grid<'_>,
+    scale: &[f32; L],
+    w: Grid<'_>,
+) -> Option<()> {
+    #[cfg(all(target_arch = "arm", target_abi = "eabihf"))]
+    if let (Some(sums), Some(scale), 4) = (acc.first_chunk_mut(), scale.first_chunk(), L) {
+        return vfp::accumulate_lanes(sums, x, scale, w);
+    }
+    each_place::<L, L>(x, w, |x, w| {
+        let mut scaled = *x;
+        scaled.iter_mut().zip(scale).for_each(|(x, scale)| *x *= scale);
+        add_products(acc, &scaled, w);
+    })
+}
+
+/// Calls `f` with `A` values of a and `B` values of b at every place of both grids, in raster
 /// order.
 #[inline(always)]
-pub fn each_pixel<const C: usize, const L: usize>(
-    x: Grid<'_>,
-    g: Grid<'_>,
-    mut f: impl FnMut(&[f32; C], &[f32; L]),
+fn each_place<const A: usize, const B: usize>(
+    a: Grid<'_>,
+    b: Grid<'_>,
+    mut f: impl FnMut(&[f32; A], &[f32; B]),
 ) -> Option<()> {
-    for row in 0..x.rows.min(g.rows) {
-        // Steps begin at each pixel's values; the last pixel's values end the row.
-        let (mut xs, last_x) = x.row::<C>(row)?;
-        let (mut gs, last_g) = g.row::<L>(row)?;
-        // Not `chunks_exact`, whose number may stay a division that can panic.
-        while let (Some((first_x, rest_x)), Some((first_g, rest_g))) =
-            (xs.split_at_checked(x.step), gs.split_at_checked(g.step))
-        {
-            f(first_x.first_chunk()?, first_g.first_chunk()?);
-            (xs, gs) = (rest_x, rest_g);
+    let (mut row_a, mut row_b) = (a.start, b.start);
+    for _ in 0..a.rows.min(b.rows) {
+        let (mut at_a, mut at_b) = (row_a, row_b);
+        for _ in 0..a.columns.min(b.columns) {
+            f(take(a.values, at_a)?, take(b.values, at_b)?);
+            (at_a, at_b) = (at_a.wrapping_add_signed(a.step), at_b.wrapping_add_signed(b.step));
         }
-        f(last_x, last_g);
+        row_a = row_a.wrapping_add_signed(a.row_step);
+        row_b = row_b.wrapping_add_signed(b.row_step);
     }
     Some(())
 }
