@@ -8,7 +8,7 @@ use gradgate_field::address::{Address, BAUD};
 use gradgate_field::client::Client;
 use gradgate_field::error::Error;
 use gradgate_field::found::{self, Found};
-use gradgate_field::keys::{Keyring, LinkKey, SiteKey};
+use gradgate_field::keys::{Keyring, LinkKey, Origin, SiteKey};
 use gradgate_field::link::Patience;
 use gradgate_field::wire::{Faulty, Live, Spoilt, Wire};
 
@@ -30,9 +30,10 @@ pub struct LinkArgs {
     /// The device's own key
     #[arg(long, value_name = "KEY", conflicts_with = "site_key")]
     pub link_key: Option<PathBuf>,
-    /// The site's key, from which the device's is derived (`keygen --site`)
+    /// The site's key, from which the device's is derived (`keygen --site`); several while a site
+    /// goes from one to another
     #[arg(long, value_name = "KEY")]
-    pub site_key: Option<PathBuf>,
+    pub site_key: Vec<PathBuf>,
     /// Give up after so many seconds without an answer
     #[arg(long, value_name = "SECONDS", default_value_t = 8.0, hide_short_help = true)]
     patience: f64,
@@ -62,9 +63,16 @@ impl LinkArgs {
         if let Some(path) = &self.link_key {
             return Ok(Keyring::link(link_key(path)?));
         }
-        match &self.site_key {
-            Some(path) => Ok(Keyring::of([site_key(path)?])),
-            None => Ok(Keyring::unprovisioned()),
+        let sites: Result<Vec<SiteKey>> = self.site_key.iter().map(|path| site_key(path)).collect();
+        Ok(Keyring::of(sites?))
+    }
+
+    /// Whose key a device took, in words; with its file where several were given.
+    pub fn whose(&self, origin: Origin) -> String {
+        let place = origin.place().filter(|_| self.site_key.len() > 1);
+        match place.and_then(|place| self.site_key.get(place)) {
+            Some(path) => format!("{} ({})", origin.words(), path.display()),
+            None => origin.words().to_owned(),
         }
     }
 

@@ -8,7 +8,6 @@ use anyhow::Result;
 use gradgate_field::address::Address;
 use gradgate_field::device::{Status, hex, rows, state_name};
 use gradgate_field::found::{Answered, Found};
-use gradgate_field::keys::Origin;
 use serde_json::{Value, json};
 
 use crate::board::LinkArgs;
@@ -41,13 +40,13 @@ pub fn run(args: Args) -> Result<ExitCode> {
         let devices: Vec<Value> = found.iter().map(to_json).collect();
         print(&format!("{:#}\n", json!({ "devices": devices })))?;
     } else {
-        print(&text(&found))?;
+        print(&text(&found, &args.link))?;
     }
     let answers = found.iter().any(|found| found.answer.is_ok());
     Ok(if answers { ExitCode::SUCCESS } else { ExitCode::from(NOBODY) })
 }
 
-fn text(found: &[Found]) -> String {
+fn text(found: &[Found], link: &LinkArgs) -> String {
     if found.is_empty() {
         return "no serial port at USB: plug a board in, or name a port\n".to_owned();
     }
@@ -55,17 +54,17 @@ fn text(found: &[Found]) -> String {
     for Found { address, product, answer } in found {
         let product = if product.is_empty() { String::new() } else { format!(" ({product})") };
         let _ = match answer {
-            Ok(answered) => writeln!(text, "{address}{product}\n{}", lines(answered)),
+            Ok(answered) => writeln!(text, "{address}{product}\n{}", lines(answered, link)),
             Err(error) => writeln!(text, "{address}{product}\n  {error}"),
         };
     }
     text
 }
 
-fn lines(answered: &Answered) -> String {
+fn lines(answered: &Answered, link: &LinkArgs) -> String {
     let Answered { identity, status, slots, origin } = answered;
     let name = if status.name.is_empty() { "no name" } else { &status.name };
-    let keys = keys(status, *origin);
+    let keys = keys(status, &link.whose(*origin));
     let bundle = slots.running().map_or_else(
         || "no bundle runs".to_owned(),
         |slot| format!("bundle {} ({})", hex(&slot.identity[..8]), state_name(slot.state)),
@@ -79,11 +78,11 @@ fn lines(answered: &Answered) -> String {
     )
 }
 
-/// Whose keys a device has, of its link and of bundles.
-pub fn keys(status: &Status, origin: Origin) -> String {
+/// Whose keys a device has, of its link, in words, and of bundles.
+pub fn keys(status: &Status, whose: &str) -> String {
     match status.provisioned {
         true => {
-            format!("its link has {}; takes bundles of key {}", origin.words(), hex(&status.key_id))
+            format!("its link has {whose}; takes bundles of key {}", hex(&status.key_id))
         }
         false => "new: no keys yet, takes no bundle (`gradgate provision`)".to_owned(),
     }

@@ -148,10 +148,13 @@ impl Args {
     /// The key that it gets, and its file.
     fn new_key(&self) -> Result<(&Path, Secret)> {
         let link = &self.board.link;
-        match (&link.site_key, &link.link_key) {
-            (Some(path), _) => Ok((path, site_key(path)?.into())),
-            (None, Some(path)) => Ok((path, link_key(path)?.into())),
-            (None, None) => bail!(
+        match (&link.site_key[..], &link.link_key) {
+            ([path], _) => Ok((path, site_key(path)?.into())),
+            ([], Some(path)) => Ok((path, link_key(path)?.into())),
+            ([_, _, ..], _) => bail!(
+                "a link has one key: give one --site-key, and the key that it has now as --old-key"
+            ),
+            ([], None) => bail!(
                 "which key should the link have? give --site-key (`gradgate keygen --site` makes \
                  one), or --link-key for one of its own (`gradgate keygen --link`)"
             ),

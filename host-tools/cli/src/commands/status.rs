@@ -50,7 +50,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         value["device"] = json!(address.to_string());
         print(&format!("{value:#}\n"))?;
     } else {
-        print(&text(&seen))?;
+        print(&text(&seen, &args.board.link.whose(seen.origin)))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -86,8 +86,8 @@ fn timing(status: &Status) -> String {
     }
 }
 
-fn text(seen: &Seen) -> String {
-    let Seen { identity, status, origin, slots, counters, log, .. } = seen;
+fn text(seen: &Seen, whose: &str) -> String {
+    let Seen { identity, status, slots, counters, log, .. } = seen;
     let mode = match (status.enforce, slots.active) {
         (_, None) => "the pin is closed: no bundle runs",
         (true, _) => "the pin follows it",
@@ -105,7 +105,7 @@ fn text(seen: &Seen) -> String {
         identity.board,
         identity.firmware,
         hex(&identity.serial),
-        super::devices::keys(status, *origin),
+        super::devices::keys(status, whose),
         gate(status),
         counters.passed,
         counters.blocked,

@@ -45,6 +45,13 @@ fn keys_go_from_own_to_site_to_site_to_own() {
         let text = bench.good(&format!("devices {} {new}", served.address));
         assert!(text.contains(whose), "{text}");
     }
+    // While a site goes from one key to another, both are given.
+    let both = "--site-key other.key --site-key site.key";
+    let text = bench.good(&format!("status {on} {both}"));
+    assert!(text.contains("the site's key (site.key)"), "{text}");
+    assert!(bench.good(&format!("devices {} {both}", served.address)).contains("(site.key)"));
+    let error = bench.bad(&format!("provision {on} --key release.pub {both}"));
+    assert!(error.contains("one --site-key") && error.contains("--old-key"), "{error}");
     let other = bench.run(&format!("status {on} --site-key other.key"));
     assert_eq!(other.code, 5, "{}", other.stderr);
     let error = bench.bad(&format!("provision {on} --key release.pub --site-key own.key"));
