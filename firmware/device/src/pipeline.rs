@@ -18,7 +18,7 @@ use gradgate_gate::{PolicyError, check_policy};
 
 use crate::arrivals::Arrivals;
 use crate::camera::{Event, FrameSource, Geometry, Stamp};
-use crate::unfit::Unfit;
+use crate::unfit::{self, Unfit};
 
 /// Shape of the frame that the model takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -351,8 +351,8 @@ impl<'a> Pipeline<'a> {
         }
         // Before the other checks: a constant frame counts in the row of equal ones, too.
         let frozen = self.frozen.observe_digest(self.digest.value(), self.frozen_frames);
-        self.spread.check(self.checks)?;
-        frozen?;
+        self.spread.check(self.checks).map_err(unfit::of)?;
+        frozen.map_err(unfit::of)?;
         self.arrivals.check_age(stamp, now_us)
     }
 }

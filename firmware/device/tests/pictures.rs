@@ -3,7 +3,7 @@
 use gradgate_bundle::header::Policy;
 use gradgate_device::camera::{Geometry, Stamp};
 use gradgate_device::pipeline::{Buffers, FrameShape, Pipeline, Settings, Sizes};
-use gradgate_device::unfit::Unfit;
+use gradgate_device::unfit::{self, Unfit};
 use gradgate_frame::{CheckLimits, PixelFormat, Size, check_frame, convert_row, digest, resize};
 use gradgate_gate::DEFAULT_POLICY;
 
@@ -46,7 +46,7 @@ fn by_host(camera: Geometry, model: FrameShape, bytes: &[u8]) -> Result<Vec<u8>,
     for (row, out) in rows.zip(picture.chunks_exact_mut(width * channels)) {
         convert_row(camera.format, row, channels, out).unwrap();
     }
-    check_frame(&picture, picture.len(), channels, CheckLimits::default())?;
+    check_frame(&picture, picture.len(), channels, CheckLimits::default()).map_err(unfit::of)?;
     let from = Size { width: camera.width, height: camera.height };
     let to = Size { width: model.width, height: model.height };
     let mut frame = vec![0; (model.width * model.height) as usize * channels];

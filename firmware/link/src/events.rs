@@ -1,5 +1,7 @@
-//! Numbers of the log's events and of resets: both ends read them here. Frozen and append-only; the
-//! field guide has a row for each.
+//! Numbers of the log's events, of resets, of what makes a frame unfit: both ends read them here.
+//! Frozen and append-only; the field guide has a row for each.
+
+use core::fmt;
 
 /// What happened on a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +33,7 @@ pub enum Code {
     Erased = 12,
     /// Flash or journal failed.
     Storage = 13,
-    /// A frame was unfit before the network saw it; value: the fault's number.
+    /// A frame was unfit before the network saw it; value: [`Unfit`].
     Unfit = 14,
     /// The numbers of a frame are at fault; value: the frame.
     Fault = 15,
@@ -152,6 +154,85 @@ impl Reset {
     }
 }
 
+/// Why a frame is not shown to the network: faults of the picture, of its time, of the camera.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Unfit {
+    /// Not the bytes of a whole frame: too few, too many, or outside of a frame.
+    WrongSize = 0,
+    /// Not the geometry that the camera was set to.
+    Geometry = 1,
+    /// Every pixel is the same.
+    Constant = 2,
+    /// Nothing to be seen but noise.
+    Blank = 3,
+    /// The same bytes as the frames before.
+    Frozen = 4,
+    /// The frame that was already taken: its number, or its capture time, is the last one's.
+    Duplicate = 5,
+    /// The number or the capture time goes back.
+    OutOfOrder = 6,
+    /// Too old when it began, or when it was whole.
+    Late = 7,
+    /// Captured after now.
+    Future = 8,
+    /// The camera reported an error.
+    Camera = 9,
+}
+
+impl Unfit {
+    /// All of them, by number.
+    pub const ALL: [Unfit; 10] = [
+        Unfit::WrongSize,
+        Unfit::Geometry,
+        Unfit::Constant,
+        Unfit::Blank,
+        Unfit::Frozen,
+        Unfit::Duplicate,
+        Unfit::OutOfOrder,
+        Unfit::Late,
+        Unfit::Future,
+        Unfit::Camera,
+    ];
+
+    /// Its number on the wire.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// `None` for a number of a newer device.
+    pub fn from_number(number: u32) -> Option<Unfit> {
+        Unfit::ALL.into_iter().find(|unfit| u32::from(unfit.code()) == number)
+    }
+
+    /// Its name in print.
+    pub fn name(self) -> &'static str {
+        match self {
+            Unfit::WrongSize => "WRONG SIZE",
+            Unfit::Geometry => "GEOMETRY",
+            Unfit::Constant => "CONSTANT",
+            Unfit::Blank => "BLANK",
+            Unfit::Frozen => "FROZEN",
+            Unfit::Duplicate => "DUPLICATE",
+            Unfit::OutOfOrder => "OUT OF ORDER",
+            Unfit::Late => "LATE",
+            Unfit::Future => "FUTURE",
+            Unfit::Camera => "CAMERA",
+        }
+    }
+
+    /// The fault of this name.
+    pub fn from_name(name: &str) -> Option<Unfit> {
+        Unfit::ALL.into_iter().find(|unfit| unfit.name() == name)
+    }
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.name())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,5 +248,28 @@ mod tests {
             assert_eq!(Reset::from_number(place as u8), reset);
         }
         assert_eq!(Reset::from_number(8), Reset::Unknown);
+    }
+
+    #[test]
+    fn faults_of_frames_have_the_numbers_of_the_wire() {
+        let names = [
+            "WRONG SIZE",
+            "GEOMETRY",
+            "CONSTANT",
+            "BLANK",
+            "FROZEN",
+            "DUPLICATE",
+            "OUT OF ORDER",
+            "LATE",
+            "FUTURE",
+            "CAMERA",
+        ];
+        for ((number, name), unfit) in (0_u8..).zip(names).zip(Unfit::ALL) {
+            assert_eq!((unfit.code(), unfit.name()), (number, name));
+            assert_eq!(Unfit::from_number(number.into()), Some(unfit));
+            assert_eq!(Unfit::from_name(name), Some(unfit));
+        }
+        assert_eq!((Unfit::from_number(10), Unfit::from_number(256)), (None, None));
+        assert_eq!(Unfit::from_name("FINE"), None);
     }
 }

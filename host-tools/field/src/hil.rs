@@ -19,9 +19,10 @@ mod suite;
 pub use compare::Expected;
 pub use outcome::{Mismatch, Outcome, Ran, Report};
 pub use rig::Rig;
-pub use spoil::{How, Unfit};
+pub use spoil::How;
 pub use suite::{Camera, Gate, GateCase, Hooks, Input, Pictures, Sequence, Start, Suite, beside};
 
+pub use gradgate_link::events::Unfit;
 pub use gradgate_link::message::Verdict;
 
 use crate::error::Error;

@@ -3,6 +3,7 @@
 use gradgate_link::message::{Judged, Verdict};
 
 use super::Unfit;
+use super::spoil::fault;
 use crate::words;
 
 /// What a device must say of a frame.
@@ -24,9 +25,9 @@ impl Expected {
         Expected { class: 0, verdict: Verdict::Unknown, score: f32::NAN, unfit: Some(unfit) }
     }
 
-    /// What differs, each with both values; empty: nothing. `found` is the fault that the device
-    /// logged for this frame.
-    pub fn differences(&self, judged: &Judged, found: Option<Unfit>, ulps: u32) -> Vec<String> {
+    /// What differs, each with both values; empty: nothing. `found` is the number of the
+    /// fault that the device logged for this frame.
+    pub fn differences(&self, judged: &Judged, found: Option<u32>, ulps: u32) -> Vec<String> {
         let mut all = Vec::new();
         if judged.verdict != self.verdict {
             all.push(format!(
@@ -35,12 +36,11 @@ impl Expected {
                 words::verdict(self.verdict)
             ));
         }
-        if found != self.unfit {
-            let text = |unfit: Option<Unfit>| match unfit {
-                Some(unfit) => unfit.to_string(),
-                None => "fit to be judged".to_owned(),
-            };
-            all.push(format!("frame {} instead of {}", text(found), text(self.unfit)));
+        let wanted = self.unfit.map(|unfit| u32::from(unfit.code()));
+        if found != wanted {
+            let text =
+                |number: Option<u32>| number.map_or_else(|| "fit to be judged".to_owned(), fault);
+            all.push(format!("frame {} instead of {}", text(found), text(wanted)));
         }
         if judged.class != self.class {
             all.push(format!("class {} instead of {}", judged.class, self.class));
@@ -116,7 +116,8 @@ mod tests {
             p_value: 0.5,
         };
         let off = f32::from_bits(score.to_bits() + 2);
-        let rows: [(Judged, Option<Unfit>, u32, &[&str]); 6] = [
+        let late = u32::from(Unfit::Late.code());
+        let rows: [(Judged, Option<u32>, u32, &[&str]); 7] = [
             (good, None, 0, &[]),
             (Judged { class: 4, ..good }, None, 0, &["class 4 instead of 3"]),
             (
@@ -132,14 +133,15 @@ mod tests {
                 &["score 1.5000002 [3fc00002] instead of 1.5 [3fc00000] (2 ulps)"],
             ),
             (Judged { score: off, ..good }, None, 2, &[]),
-            (good, Some(Unfit::LATE), 0, &["frame LATE instead of fit to be judged"]),
+            (good, Some(late), 0, &["frame LATE instead of fit to be judged"]),
+            (good, Some(77), 0, &["frame fault 77 instead of fit to be judged"]),
         ];
         for (judged, found, ulps, wanted) in rows {
             assert_eq!(expected.differences(&judged, found, ulps), wanted);
         }
-        let unfit = Expected::unfit(Unfit::LATE);
-        let late = Judged { class: 0, verdict: Verdict::Unknown, score: f32::NAN, ..good };
-        assert!(unfit.differences(&late, Some(Unfit::LATE), 0).is_empty());
+        let unfit = Expected::unfit(Unfit::Late);
+        let refused = Judged { class: 0, verdict: Verdict::Unknown, score: f32::NAN, ..good };
+        assert!(unfit.differences(&refused, Some(late), 0).is_empty());
         assert_eq!(unfit.differences(&good, None, 0).len(), 4);
     }
 }

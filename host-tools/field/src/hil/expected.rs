@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_table_is_read_as_it_was_written() {
-        let late = Given { expected: Expected::unfit(Unfit::LATE), ..given(2, 0.0) };
+        let late = Given { expected: Expected::unfit(Unfit::Late), ..given(2, 0.0) };
         let table = table(&[Row::of(&given(1, 1.5)), Row::of(&late)]);
         let text = table.text();
         // SHA-256 of four bytes 01, by coreutils.

@@ -1,17 +1,17 @@
 //! A sequence: every frame sent, and what the device says compared with what it must say.
 
+use gradgate_link::events::Code;
 use gradgate_link::message::{Event, Judged, Verdict};
 
 use super::compare::number;
 use super::expected::Row;
-use super::{Given, Mismatch, Outcome, Ran, Rig, Source, Start, Unfit};
+use super::spoil::fault;
+use super::{Given, Mismatch, Outcome, Ran, Rig, Source, Start};
 use crate::error::Error;
 use crate::wire::Wire;
 
 /// Mismatches that are told of a sequence.
 const TOLD: usize = 5;
-/// Code of a frame that was unfit, in the device's log.
-const LOG_UNFIT: u16 = 14;
 
 /// How a sequence is run.
 #[derive(Clone, Debug)]
@@ -122,7 +122,7 @@ fn compare<W: Wire>(
     }
     if ran.mismatches.len() < TOLD {
         let tensor = match unfit {
-            Some(unfit) => format!("the network did not see it: {unfit}"),
+            Some(number) => format!("the network did not see it: {}", fault(number)),
             None => first_difference(&rig.values()?, &given.values, settings.names),
         };
         ran.mismatches.push(Mismatch {
@@ -136,9 +136,10 @@ fn compare<W: Wire>(
     Ok(())
 }
 
-fn unfit(logged: &[Event]) -> Option<Unfit> {
-    let event = logged.iter().rev().find(|event| event.code == LOG_UNFIT)?;
-    Some(Unfit(u8::try_from(event.value).unwrap_or(u8::MAX)))
+/// Number of the fault that was logged last.
+fn unfit(logged: &[Event]) -> Option<u32> {
+    let event = logged.iter().rev().find(|event| event.code == Code::Unfit as u16)?;
+    Some(event.value)
 }
 
 /// The first value that differs, by its tensor's name, with both values.

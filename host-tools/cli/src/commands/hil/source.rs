@@ -103,8 +103,8 @@ impl<'e, 'b> Recorded<'e, 'b> {
         check: Result<(), FrameFault>,
     ) -> Result<Option<Unfit>, Error> {
         match check {
-            Err(FrameFault::Constant) => return Ok(Some(Unfit::CONSTANT)),
-            Err(FrameFault::Blank) => return Ok(Some(Unfit::BLANK)),
+            Err(FrameFault::Constant) => return Ok(Some(Unfit::Constant)),
+            Err(FrameFault::Blank) => return Ok(Some(Unfit::Blank)),
             Err(_) => return Err(wrong(format!("frame {index} is no frame of this camera"))),
             Ok(()) => {}
         }
@@ -117,7 +117,7 @@ impl<'e, 'b> Recorded<'e, 'b> {
             }
             run += 1;
         }
-        Ok((run >= limit).then_some(Unfit::FROZEN))
+        Ok((run >= limit).then_some(Unfit::Frozen))
     }
 
     /// What the host's engine says of the model's frame, and what its detector sees.
@@ -125,7 +125,7 @@ impl<'e, 'b> Recorded<'e, 'b> {
         let (engine, limits) = (self.engine, self.limits);
         let outcome = engine.judge(Frame::U8(picture), &mut self.arena);
         let (features, judgement) = outcome.map_err(|error| wrong(error.to_string()))?;
-        let none = Expected { unfit: None, ..Expected::unfit(Unfit::CONSTANT) };
+        let none = Expected { unfit: None, ..Expected::unfit(Unfit::Constant) };
         let expected = match judgement {
             Some(Ok(judgement)) => Expected {
                 class: u16::try_from(judgement.class).unwrap_or(u16::MAX),
