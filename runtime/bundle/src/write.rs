@@ -42,6 +42,24 @@ pub struct BundleParts<'a> {
     pub input: [u32; 3],
 }
 
+impl<'a> BundleParts<'a> {
+    /// Parts of a bundle that was read, to write it with something changed; `None` for a class of
+    /// devices that this code does not know.
+    pub fn of(bundle: &Bundle<'a>) -> Option<Self> {
+        let manifest = bundle.manifest();
+        Some(Self {
+            header: bundle.header().clone(),
+            tensors: bundle.tensors().to_vec(),
+            steps: bundle.steps().to_vec(),
+            params: manifest.params.of(bundle.bytes())?.to_vec(),
+            blobs: bundle.blobs().to_vec(),
+            device_class: DeviceClass::from_number(manifest.device_class.get())?,
+            security_counter: manifest.security_counter.get(),
+            input: manifest.input.map(U32::get),
+        })
+    }
+}
+
 /// Why no bundle was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WriteError {

@@ -4,7 +4,6 @@ use anyhow::{Context, Result, bail};
 use gradgate_bundle::Bundle;
 use gradgate_bundle::detector::{Detector, Table};
 use gradgate_bundle::header::{Evidence, Header, Policy};
-use gradgate_bundle::manifest::DeviceClass;
 use gradgate_bundle::write::{BundleParts, push_floats, write};
 use gradgate_detect::calibrate::p_value_table;
 use gradgate_detect::sequences::{Choice, Sequence};
@@ -48,7 +47,6 @@ fn narrow(count: usize) -> u32 {
 
 /// The unsigned bytes.
 pub fn rewrite(old: &Bundle<'_>, change: &Change<'_>) -> Result<Vec<u8>> {
-    let manifest = old.manifest();
     let Some(detector) = &old.header().detector else { bail!("there is no detector") };
     let mut blobs = old.blobs().to_vec();
     let p_values = match change.p_scores {
@@ -65,22 +63,10 @@ pub fn rewrite(old: &Bundle<'_>, change: &Change<'_>) -> Result<Vec<u8>> {
         caution: change.caution,
         ..detector.clone()
     };
-    let params = manifest.params.of(old.bytes()).context("the bundle's parameters")?;
-    let class = manifest.device_class.get();
-    let parts = BundleParts {
-        header: Header {
-            detector: Some(detector),
-            policy: change.policy,
-            evidence: Evidence { confidence: change.confidence as f32, ..change.evidence.clone() },
-            ..old.header().clone()
-        },
-        tensors: old.tensors().to_vec(),
-        steps: old.steps().to_vec(),
-        params: params.to_vec(),
-        blobs,
-        device_class: DeviceClass::from_number(class).context("the bundle's device class")?,
-        security_counter: manifest.security_counter.get(),
-        input: manifest.input.map(|side| side.get()),
-    };
+    let parts = BundleParts::of(old).context("the bundle's device class")?;
+    let evidence = Evidence { confidence: change.confidence as f32, ..change.evidence.clone() };
+    let (detector, policy) = (Some(detector), change.policy);
+    let header = Header { detector, policy, evidence, ..parts.header };
+    let parts = BundleParts { header, blobs, ..parts };
     write(&parts).context("no bundle was made")
 }
