@@ -22,7 +22,12 @@ pub enum Class {
 /// Why an errand did not succeed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Error {
-    /// The port cannot be opened.
+    /// There is no device: nothing is plugged in, or nobody answers of those that could be it.
+    Absent {
+        /// Where was looked, and what to do.
+        message: String,
+    },
+    /// The port is there and cannot be opened.
     Open {
         /// The system's words.
         reason: String,
@@ -108,7 +113,8 @@ impl Error {
     /// Whose turn it is.
     pub fn class(&self) -> Class {
         match self {
-            Error::Open { .. }
+            Error::Absent { .. }
+            | Error::Open { .. }
             | Error::Locked
             | Error::Long { .. }
             | Error::Unsuitable { .. }
@@ -154,6 +160,7 @@ pub fn refusal_text(refusal: Refusal) -> &'static str {
 impl fmt::Display for Error {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Error::Absent { message } | Error::File { message } => out.write_str(message),
             Error::Open { reason, advice } => write!(out, "cannot be opened: {reason} ({advice})"),
             Error::Locked => out.write_str(
                 "another program talks to this board: end it first (one at a time, or bytes mix)",
@@ -188,7 +195,6 @@ impl fmt::Display for Error {
             Error::Halfway { cause: Some(cause), now } => write!(out, "{cause}; {now}"),
             Error::Halfway { cause: None, now } => write!(out, "it did not start anew: {now}"),
             Error::Stopped { left } => write!(out, "stopped: {left}"),
-            Error::File { message } => out.write_str(message),
         }
     }
 }

@@ -113,14 +113,14 @@ pub fn probe<W: Wire>(
 /// The one device that is meant.
 ///
 /// # Errors
-/// [`Error::File`] when none or several match, with all that were found.
+/// [`Error::Absent`] when none matches, [`Error::File`] when several do, with all that were found.
 pub fn only(found: Vec<Found>, wanted: Option<&str>) -> Result<Found, Error> {
     let list =
         |found: &[Found]| -> String { found.iter().map(|found| format!("\n  {found}")).collect() };
     if found.is_empty() {
         let message = "no port to look at: no board at USB; name one with --port tcp://HOST:PORT or \
                        --port /dev/ttyS0 (or the same with --device)";
-        return Err(Error::File { message: message.into() });
+        return Err(Error::Absent { message: message.into() });
     }
     let all = list(&found);
     let is_meant = |found: &Found| match wanted {
@@ -132,9 +132,9 @@ pub fn only(found: Vec<Found>, wanted: Option<&str>) -> Result<Found, Error> {
         (1, _) => Ok(meant.remove(0)),
         (0, Some(wanted)) => {
             let message = format!("no device is called {wanted:?}; looked at{all}");
-            Err(Error::File { message })
+            Err(Error::Absent { message })
         }
-        (0, None) => Err(Error::File { message: format!("no device answers; looked at{all}") }),
+        (0, None) => Err(Error::Absent { message: format!("no device answers; looked at{all}") }),
         (several, _) => {
             let message = format!(
                 "{several} devices match, and one is needed: name it with --device NAME, chip \

@@ -31,14 +31,14 @@ pub trait Port {
 /// Opens a port at `baud` bits a second, which is for serial ports alone.
 ///
 /// # Errors
-/// [`Error::Open`].
+/// [`Error::Absent`] where nothing is plugged in or nobody listens, [`Error::Open`].
 pub fn open(address: &Address, baud: u32) -> Result<Box<dyn Port>, Error> {
     match address {
         Address::Tcp { endpoint } => Ok(Box::new(connect(endpoint)?)),
         Address::Serial { name } => {
             let port = serialport::new(name, baud).timeout(WRITE).open().map_err(|error| {
                 let advice = "check the name (`gradgate devices`), the cable, and your permissions";
-                Error::Open { reason: error.to_string(), advice }
+                refused(error.to_string(), is_unplugged(name, error.kind()), advice)
             })?;
             Ok(Box::new(Serial(port)))
         }
@@ -47,7 +47,7 @@ pub fn open(address: &Address, baud: u32) -> Result<Box<dyn Port>, Error> {
 
 fn connect(endpoint: &str) -> Result<TcpStream, Error> {
     let advice = "is the emulator or the bridge running there?";
-    let refused = |error: io::Error| Error::Open { reason: error.to_string(), advice };
+    let refused = |error: io::Error| refused(error.to_string(), is_absent(error.kind()), advice);
     let mut last = io::Error::new(io::ErrorKind::NotFound, "no such host");
     for address in endpoint.to_socket_addrs().map_err(refused)? {
         match TcpStream::connect_timeout(&address, CONNECT) {
@@ -60,6 +60,37 @@ fn connect(endpoint: &str) -> Result<TcpStream, Error> {
         }
     }
     Err(refused(last))
+}
+
+/// Whether nobody is there, rather than somebody whom we cannot reach.
+fn is_absent(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        kind,
+        Kind::ConnectionRefused
+            | Kind::HostUnreachable
+            | Kind::NetworkUnreachable
+            | Kind::NotFound
+            | Kind::TimedOut
+    )
+}
+
+/// Whether nothing is plugged in, rather than somebody else being at the port: the library has one
+/// kind for both where the system has.
+fn is_unplugged(name: &str, kind: serialport::ErrorKind) -> bool {
+    use serialport::ErrorKind as Kind;
+    match kind {
+        Kind::Io(io::ErrorKind::NotFound) => true,
+        // A path on Unix is there, or the kind above would be told.
+        Kind::NoDevice if cfg!(windows) => serialport::available_ports()
+            .is_ok_and(|ports| ports.iter().all(|port| port.port_name != name)),
+        Kind::NoDevice | Kind::InvalidInput | Kind::Unknown | Kind::Io(_) => false,
+    }
+}
+
+fn refused(reason: String, absent: bool, advice: &'static str) -> Error {
+    let open = Error::Open { reason, advice };
+    if absent { Error::Absent { message: open.to_string() } } else { open }
 }
 
 /// One name a port, however it was written.

@@ -6,7 +6,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec;
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use core::time::Duration;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -47,9 +47,17 @@ struct Asked {
     stop: AtomicBool,
     cut: AtomicBool,
     boots: AtomicU32,
+    pin: Pin,
+}
+
+#[derive(Default)]
+struct Pin {
+    open: AtomicBool,
+    closed_us: AtomicU64,
 }
 
 struct Port {
+    asked: Arc<Asked>,
     listener: TcpListener,
     stream: Option<TcpStream>,
     start: Instant,
@@ -71,7 +79,7 @@ impl Served {
         let address = format!("tcp://{}", listener.local_addr().expect("bound"));
         let asked = Arc::new(Asked::default());
         let shared = Arc::clone(&asked);
-        let thread = spawn(move || live(listener, &shared));
+        let thread = spawn(move || live(listener, shared));
         Self { address, asked, thread: Some(thread) }
     }
 
@@ -82,6 +90,16 @@ impl Served {
         while self.boots() == boots {
             sleep(IDLE);
         }
+    }
+
+    /// Whether its pin says that the gate is open.
+    pub fn pin_is_open(&self) -> bool {
+        self.asked.pin.open.load(Ordering::Relaxed)
+    }
+
+    /// When the pin went from open to closed last, by the device's clock; 0: it never did.
+    pub fn pin_closed_us(&self) -> u64 {
+        self.asked.pin.closed_us.load(Ordering::Relaxed)
     }
 
     /// Starts so far.
@@ -100,14 +118,16 @@ impl Drop for Served {
     }
 }
 
-fn live(listener: TcpListener, asked: &Asked) {
+fn live(listener: TcpListener, asked: Arc<Asked>) {
     let mut bundle = Box::new(Aligned([0; 512 * 1024]));
     let (mut arena, mut frame) = (vec![0.0; 128 * 1024], vec![0; 48 * 1024]);
     let (mut line, mut row, mut sums) = ([0; 512], [0; 512], [0; 512]);
     let mut evidence = vec![0; 128 * 1024];
     let (mut flash, mut reset) = (provisioned(), Reset::Power);
     let start = Instant::now();
-    let mut port = Port { listener, stream: None, start, camera: NoCamera, quiet: false };
+    let own = Arc::clone(&asked);
+    let mut port =
+        Port { asked: own, listener, stream: None, start, camera: NoCamera, quiet: false };
     while !asked.stop.load(Ordering::Relaxed) {
         let boots = asked.boots.load(Ordering::Relaxed) + 1;
         port.start = Instant::now();
@@ -224,7 +244,13 @@ impl Board for Port {
         }
     }
 
-    fn set_pin(&mut self, _level: Level) {}
+    fn set_pin(&mut self, level: Level) {
+        let open = matches!(level, Level::Open { .. });
+        let pin = &self.asked.pin;
+        if pin.open.swap(open, Ordering::Relaxed) && !open {
+            pin.closed_us.store(self.start.elapsed().as_micros() as u64, Ordering::Relaxed);
+        }
+    }
 
     fn feed_watchdog(&mut self) {}
 }

@@ -4,6 +4,7 @@
 //! same times. What a pin does can only be measured with wires: the log is written in the same
 //! round of the event loop in which the pin is set.
 
+use gradgate_link::events::Code;
 use gradgate_link::message::{Event, Judged, Verdict};
 
 use super::{GateCase, Outcome, Ran, Rig, Source, Start};
@@ -11,12 +12,11 @@ use crate::error::Error;
 use crate::wire::Wire;
 use crate::words;
 
-/// Codes of the device's log.
-const OPENED: u16 = 5;
-const CLOSED: u16 = 6;
 /// Reasons of a closing, as in [`words::closed`].
 const BLOCKS: u32 = 2;
 const LEASE: u32 = 3;
+/// What is said of a bundle whose pin does not follow the gate.
+const MONITORS: &str = "the bundle monitors: these are the gate's times, the pin stays idle";
 /// Between two looks at the log, in milliseconds.
 const LOOK_MS: u64 = 10;
 /// A gate that has not opened after so many PASS will not: as often as the policy wants, at least.
@@ -29,6 +29,8 @@ pub struct Policy {
     pub n: u32,
     /// BLOCK of a window that close it.
     pub k: u32,
+    /// Verdicts of the window.
+    pub m: u32,
     /// Time without a PASS or a tolerated BLOCK after which it closes, in microseconds.
     pub lease_us: u64,
     /// Between two frames, in microseconds.
@@ -94,24 +96,29 @@ fn timed<W: Wire>(
 ) -> Result<(), Outcome> {
     rig.start(settings.start).map_err(error)?;
     let end_ms = rig.now_ms() + settings.timeout_ms;
-    let last = open(rig, settings, pass, ran, end_ms)?;
+    let status = rig.client().status().map_err(error)?;
+    if !status.enforce {
+        ran.notes.push(MONITORS.to_owned());
+    }
+    let last = open(rig, settings, pass, status.open, ran, end_ms)?;
     match (settings.case, block) {
-        (GateCase::Latency, Some(block)) => latency(rig, settings, block, ran, end_ms),
+        (GateCase::Latency, Some(block)) => latency(rig, settings, block, &last, ran, end_ms),
         (GateCase::Latency, None) => Err(Outcome::Error("no frames that BLOCK".to_owned())),
         (GateCase::Silence, _) => silence(rig, settings, &last, ran, end_ms),
     }
 }
 
-/// Sends PASS frames until the gate opens; the last verdict.
+/// Sends PASS frames until the gate opens, or until nothing else is in the window of one that was
+/// open before; the last verdict.
 fn open<W: Wire>(
     rig: &mut Rig<W>,
     settings: &Settings<'_>,
     pass: &mut dyn Source,
+    mut was_open: bool,
     ran: &mut Ran,
     end_ms: u64,
 ) -> Result<Judged, Outcome> {
-    let Policy { n, lease_us, .. } = settings.policy;
-    // A gate that is open has to close first, so that what opened it is known.
+    let Policy { n, m, lease_us, .. } = settings.policy;
     let (mut at, mut last, mut longest_us) = (0, None::<Judged>, 0);
     for _ in 0..n.saturating_mul(4).max(PASSES_MAX) {
         let given = next_of(pass, &mut at, Verdict::Pass)?;
@@ -122,12 +129,8 @@ fn open<W: Wire>(
             longest_us = longest_us.max(judged.time_us.saturating_sub(last.time_us));
         }
         last = Some(judged);
-        if log.iter().any(|event| event.code == OPENED) {
-            return Ok(judged);
-        }
-        let open = rig.client().status().map_err(error)?.open;
-        if open && ran.frames() == 1 {
-            // It was open before: nothing may be said of what opened it, and nothing need be.
+        was_open &= find(&log, Code::Closed).is_none();
+        if find(&log, Code::Opened).is_some() || (was_open && ran.frames() >= m) {
             return Ok(judged);
         }
     }
@@ -153,11 +156,13 @@ fn silence<W: Wire>(
 ) -> Result<(), Outcome> {
     loop {
         let log = look(rig, ran, end_ms)?;
-        let Some(closed) = log.iter().find(|event| event.code == CLOSED) else {
+        let Some(closed) = find(&log, Code::Closed) else {
             rig.client().listen(LOOK_MS);
             continue;
         };
-        reason(closed, LEASE)?;
+        if closed.value != LEASE {
+            return Err(Outcome::Failed(instead(closed, LEASE)));
+        }
         let (lease_us, within_us) = (settings.policy.lease_us, settings.within_us());
         let after_us = closed.time_us.saturating_sub(last.time_us);
         let text = format!(
@@ -176,17 +181,24 @@ fn latency<W: Wire>(
     rig: &mut Rig<W>,
     settings: &Settings<'_>,
     block: &mut dyn Source,
+    last: &Judged,
     ran: &mut Ran,
     end_ms: u64,
 ) -> Result<(), Outcome> {
-    let mut at = 0;
+    let (mut at, mut renewed_us) = (0, last.time_us);
     for sent in 1..=settings.policy.k {
         let given = next_of(block, &mut at, Verdict::Block)?;
         let judged = rig.send(&given).map_err(error)?;
         check(&judged, Verdict::Block, ran)?;
         let log = look(rig, ran, end_ms)?;
-        let Some(closed) = log.iter().find(|event| event.code == CLOSED) else { continue };
-        reason(closed, BLOCKS)?;
+        let Some(closed) = find(&log, Code::Closed) else {
+            renewed_us = judged.time_us;
+            continue;
+        };
+        if closed.value != BLOCKS {
+            let ran_out = closed.time_us.saturating_sub(renewed_us) > settings.policy.lease_us;
+            return Err(too_slow(closed, ran_out));
+        }
         // From the frame's last byte on: a verdict's time is that of its end.
         let verdict_us = u64::from(rig.client().status().map_err(error)?.verdict_us);
         let whole_us = judged.time_us.saturating_sub(verdict_us);
@@ -249,15 +261,20 @@ fn check(judged: &Judged, wanted: Verdict, ran: &mut Ran) -> Result<(), Outcome>
     })
 }
 
-fn reason(closed: &Event, wanted: u32) -> Result<(), Outcome> {
-    if closed.value == wanted {
-        return Ok(());
-    }
+fn find(log: &[Event], code: Code) -> Option<&Event> {
+    log.iter().find(|event| event.code == code as u16)
+}
+
+fn instead(closed: &Event, wanted: u32) -> String {
     let word = |number: u32| words::closed(u8::try_from(number).unwrap_or(u8::MAX));
-    let text = format!("it closed for {} instead of {}", word(closed.value), word(wanted));
-    // Frames that come too slowly say nothing of the gate.
-    Err(match closed.value == LEASE {
+    format!("it closed for {} instead of {}", word(closed.value), word(wanted))
+}
+
+/// Frames that come too slowly say nothing of the gate; a lease that ends too early does.
+fn too_slow(closed: &Event, lease_ran_out: bool) -> Outcome {
+    let text = instead(closed, BLOCKS);
+    match closed.value == LEASE && lease_ran_out {
         true => Outcome::Skipped(format!("{text}: this link is too slow for this policy")),
         false => Outcome::Failed(text),
-    })
+    }
 }

@@ -1,78 +1,15 @@
 //! Suites against the real device's code behind a TCP port.
 
-use gradgate_bundle::align::AlignedBytes;
-use gradgate_bundle::write::sign;
-use gradgate_device::sim::{SERVED_CAMERA, SERVED_LINK_KEY, Served, sim_key};
-use gradgate_field::address::BAUD;
-use gradgate_field::client::Client;
-use gradgate_field::error::Error;
-use gradgate_field::flash::{Flash, Options, Package};
+mod bench;
+mod gate;
+
+use bench::{Held, SIDE, bench, given, learnt};
+use gradgate_device::sim::SERVED_CAMERA;
 use gradgate_field::hil::expected::Row;
 use gradgate_field::hil::{
-    Camera, Expected, Given, Hooks, How, Outcome, Ran, Rig, Sent, Source, Start, Unfit, Verdict,
-    frames,
+    Camera, Expected, How, Outcome, Ran, Rig, Sent, Start, Unfit, Verdict, frames,
 };
-use gradgate_field::keys::{Keyring, LinkKey};
-use gradgate_field::link::Patience;
 use gradgate_field::wire::Live;
-
-const SHIPPED: &[u8] = include_bytes!("../../../models/bundles/signs.gate");
-/// Of the shipped bundle.
-const SIDE: usize = 32;
-
-/// A device that runs the shipped bundle.
-fn bench() -> (Served, Rig<Live>) {
-    let served = Served::start();
-    let wire = Live::open(&served.address.parse().expect("an address"), BAUD).expect("it is there");
-    let keyring = Keyring::link(LinkKey::new(SERVED_LINK_KEY));
-    let client = Client::new(wire, keyring, Patience::default());
-    let mut rig = Rig::new(client, &served.address, Hooks::default()).expect("it answers");
-    let mut bundle = AlignedBytes::from(SHIPPED);
-    sign(&mut bundle, &sim_key()).expect("a bundle");
-    let package = Package::read(bundle, None).expect("a good bundle");
-    let mut flash = Flash::new(&package, Options::default()).expect("not empty");
-    rig.client().run(&mut flash, |_, _| {}).expect("it takes the bundle");
-    rig.confirm().expect("it is on trial");
-    (served, rig)
-}
-
-/// Frames that are held.
-#[derive(Clone)]
-struct Held(Vec<Given>);
-
-impl Source for Held {
-    fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn frame(&mut self, index: usize) -> Result<Given, Error> {
-        Ok(self.0[index].clone())
-    }
-}
-
-fn picture(seed: usize) -> Vec<u8> {
-    (0..SIDE * SIDE * 3).map(|at| ((at * (seed + 3)) >> 4) as u8).collect()
-}
-
-fn given(bytes: Vec<u8>, sent: Sent, expected: Expected) -> Given {
-    let picture = picture(0);
-    Given { name: format!("{:?}", &bytes[..2]), bytes, sent, expected, values: Vec::new(), picture }
-}
-
-/// Frames with what the device itself says of them: what a test then changes is the only
-/// difference.
-fn learnt(rig: &mut Rig<Live>, count: usize) -> Held {
-    let learn = |seed: usize| {
-        let nothing = Expected::unfit(Unfit::CONSTANT);
-        let mut given = given(picture(seed), Sent::Model, nothing);
-        let judged = rig.send(&given).expect("it judges");
-        let (class, verdict, score) = (judged.class, judged.verdict, judged.score);
-        given.expected = Expected { class, verdict, score, unfit: None };
-        given.values = rig.values().expect("it tells");
-        given
-    };
-    Held((0..count).map(learn).collect())
-}
 
 fn run(rig: &mut Rig<Live>, held: &Held, stored: Option<&[Row]>) -> Ran {
     let names: Vec<String> = (0..4000).map(|at| format!("tensor {at}")).collect();
@@ -135,11 +72,11 @@ fn a_camera_that_fails_is_told_by_name_also_after_a_restart() {
     ))
     .expect("a camera");
     let rows = [
-        (Some(How::Constant), Unfit::CONSTANT),
-        (Some(How::Duplicate), Unfit::DUPLICATE),
-        (Some(How::OutOfOrder), Unfit::OUT_OF_ORDER),
-        (Some(How::Geometry), Unfit::GEOMETRY),
-        (Some(How::Late), Unfit::LATE),
+        (Some(How::Constant), Unfit::Constant),
+        (Some(How::Duplicate), Unfit::Duplicate),
+        (Some(How::OutOfOrder), Unfit::OutOfOrder),
+        (Some(How::Geometry), Unfit::Geometry),
+        (Some(How::Late), Unfit::Late),
     ];
     let frame = |(how, unfit): (Option<How>, Unfit)| {
         let columns = usize::from(width) - if how == Some(How::Geometry) { 2 } else { 0 };
