@@ -13,6 +13,10 @@ use crate::{device, process, repo};
 
 /// The suite, from the repository's root.
 const SUITE: &str = "tests/hil/signs.toml";
+/// The policy with which the gate is timed, as an emulated verdict takes longer than the lease.
+const POLICY: &str = "tests/hil/emulated.toml";
+/// The bundle's normal frames: a pin may follow their promise on this bench.
+const FRAMES: &str = "signs:calibration:n=6000";
 
 /// A running emulator, which ends with it.
 struct Emulated(Child);
@@ -53,12 +57,12 @@ pub fn stage(stage: &Stage) -> Result<Outcome> {
     outcome
 }
 
-/// What somebody at a bench types, in order. A part of the suite: the emulated board is too slow
-/// for its cases of the gate, and the rest takes minutes.
-fn typed(folder: &Path, address: &str) -> [Command; 5] {
+/// What somebody at a bench types, in order. A part of the suite, as the rest takes minutes; but
+/// the gate is timed, by the board's clock.
+fn typed(folder: &Path, address: &str) -> [Command; 6] {
     let file = |name: &str| folder.join(name).display().to_string();
     let (signer, public, site) = (file("signer"), file("signer.pub"), file("site.key"));
-    let (junit, html) = (file("hil.xml"), file("hil.html"));
+    let (junit, html, times) = (file("hil.xml"), file("hil.html"), file("gate.xml"));
     let device = ["--device", address, "--patience", "60"];
     let of = |words: &[&str]| {
         let mut command = Command::new(repo::target().join("debug").join("gradgate"));
@@ -66,15 +70,18 @@ fn typed(folder: &Path, address: &str) -> [Command; 5] {
         command
     };
     let provision = ["provision", "--name", "qemu", "--key", &public, "--site-key", &site];
-    let hil = ["hil", SUITE, "--sign", &signer, "--site-key", &site];
+    let hil = ["hil", SUITE, "--sign", &signer, "--site-key", &site, "--no-skips"];
     let signs = ["--flash", "--only", "signs*", "--junit", &junit, "--html", &html];
     let camera = ["--only", "frames of a camera"];
+    let gate = ["--flash", "--only", "the gate*", "--junit", &times];
+    let policy = ["--policy", POLICY, "--enforce-on-dataset", FRAMES];
     [
         of(&["keygen", "-o", &signer]),
         of(&["keygen", "--site", "-o", &site]),
         of(&[&provision[..], &device[..]].concat()),
         of(&[&hil[..], &signs[..], &device[..]].concat()),
         of(&[&hil[..], &camera[..], &device[..]].concat()),
+        of(&[&hil[..], &gate[..], &policy[..], &device[..]].concat()),
     ]
 }
 
@@ -84,7 +91,7 @@ mod tests {
 
     #[test]
     fn the_suite_is_there_and_every_command_names_the_device_or_makes_a_key() {
-        assert!(repo::root().join(SUITE).is_file());
+        assert!([SUITE, POLICY].iter().all(|file| repo::root().join(file).is_file()));
         for command in typed(Path::new("folder"), "tcp://127.0.0.1:4711") {
             let line = process::line(&command);
             assert!(line.contains("keygen") || line.contains("tcp://127.0.0.1:4711"), "{line}");

@@ -8,6 +8,7 @@ mod page;
 mod show;
 mod soak;
 mod source;
+mod under;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -19,9 +20,11 @@ use gradgate_field::pattern;
 use crate::board::BoardArgs;
 use crate::executor::Packed;
 use crate::files;
+use crate::output::plain;
 
 use bench::{Bench, Found};
 use cases::Prepared;
+use under::Under;
 
 /// A case failed, or nothing can be said of it.
 const EXIT_FAILED: u8 = 1;
@@ -36,9 +39,12 @@ const EXIT_FAILED: u8 = 1;
     after_help = "Examples:
   gradgate hil tests/hil/signs.toml --device tcp://127.0.0.1:4444 --sign key --flash --junit hil.xml
   gradgate hil tests/hil/signs.toml --bless
-Exit code: 0 all passed, 1 a case failed or nothing can be said of it, 2 an error here (also a port
-that cannot be opened), 4 the device refused, 5 no answer, 130 interrupted. Without a device the
-reports say skipped.",
+  gradgate hil tests/hil/signs.toml --sign key --flash --only 'the gate*' --no-skips \\
+      --policy bench.toml --enforce-on-dataset signs:calibration:n=6000
+Exit code: 0 no case failed (also where all were skipped, as no device is there), 1 a case failed or
+nothing can be said of it, 2 an error here (also a port in use, another bundle on the device, with
+--no-skips no device), 4 the device refused, 5 no answer from a port that was named, 130
+interrupted.",
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true
 )]
@@ -51,6 +57,9 @@ pub struct Args {
     /// --device nothing else
     #[arg(long)]
     bless: bool,
+    /// A case that is skipped has failed, also for want of a device: for benches that must be there
+    #[arg(long)]
+    no_skips: bool,
     #[command(flatten)]
     show: show::ShowArgs,
 }
@@ -76,6 +85,13 @@ pub struct SuiteArgs {
     /// Sign a copy of the bundle with this secret key, as on the device
     #[arg(long, value_name = "KEY")]
     sign: Option<PathBuf>,
+    /// In place of the bundle's policy, as for `pack`, in the copy that is signed: for boards of a
+    /// bench, whose pin follows the gate with mode = "enforce"
+    #[arg(long, value_name = "POLICY.toml", requires = "sign")]
+    policy: Option<PathBuf>,
+    /// For mode = "enforce" in --policy: the name of the bundle's normal frames, as `inspect` shows
+    #[arg(long, value_name = "NAME", requires = "policy")]
+    enforce_on_dataset: Option<String>,
     /// Put the bundle onto the device first, confirmed
     #[arg(long)]
     flash: bool,
@@ -85,40 +101,42 @@ pub struct SuiteArgs {
 
 /// Runs the subcommand.
 pub fn run(args: Args) -> Result<ExitCode> {
-    match args.soak.map(|more| *more) {
+    match &args.soak.as_deref() {
         Some(More::Soak(soak)) => soak::run(soak),
-        None => once(&args.suite, args.bless, &args.show),
+        None => once(&args),
     }
 }
 
-fn once(suite_args: &SuiteArgs, bless: bool, show: &show::ShowArgs) -> Result<ExitCode> {
-    show.check()?;
+fn once(args: &Args) -> Result<ExitCode> {
+    let suite_args = &args.suite;
+    args.show.check()?;
     let suite = suite_args.read()?;
-    let bundle = suite_args.bundle_path(&suite);
-    let bytes = bench::bundle(&bundle, suite_args.sign.as_deref())?;
-    let packed = Packed::from_bytes(&bytes);
-    let engine = packed.engine(&bundle)?;
+    let under = suite_args.under(&suite)?;
+    let packed = Packed::from_bytes(&under.bytes);
+    let engine = packed.engine(&under.path)?;
     let chosen = suite_args.chosen(&suite)?;
-    if bless {
-        bless::bless(suite_args.file(), &suite, &engine, &chosen)?;
+    if args.bless {
+        bless::bless(suite_args, &suite, &engine, &chosen)?;
         if !suite_args.board.is_named() {
             return Ok(ExitCode::SUCCESS);
         }
     }
-    let prepared = Prepared::new(suite_args.file(), &suite, &engine)?;
-    let mut show = show::Show::new(show, suite_args, &suite, &bytes)?;
+    let prepared = Prepared::new(suite_args.file(), &suite, &engine, &under.content)?;
+    let mut show = show::Show::new(&args.show, suite_args, &suite, &under.bytes)?;
     let (cases, trouble) = match bench::find(&suite_args.board, &suite.hooks)? {
-        Found::Absent(error) => (skipped(&chosen, &format!("{error:#}")), Some(error)),
+        Found::Absent(error) => (skipped(&chosen, &error), args.no_skips.then_some(error)),
+        Found::Trouble(error) => (errors(&chosen, &error), Some(error)),
         Found::Here(mut rig) => {
             show.board(&mut rig)?;
-            match ready(&mut rig, suite_args, &bytes) {
+            match ready(&mut rig, suite_args, &under, args.show.is_quiet()) {
                 Ok(()) => (cases(&mut rig, &prepared, &chosen, &mut show)?, None),
-                Err(error) => (errors(&chosen, &format!("{error:#}")), Some(error)),
+                Err(error) => (errors(&chosen, &error), Some(error)),
             }
         }
     };
+    let skips = args.no_skips && cases.iter().any(|ran| matches!(ran.outcome, Outcome::Skipped(_)));
     let failed = show.end(cases, source::shape(&engine))?;
-    match (trouble, failed) {
+    match (trouble, failed || skips) {
         (Some(error), _) => Err(error),
         (None, true) => Ok(ExitCode::from(EXIT_FAILED)),
         (None, false) => Ok(ExitCode::SUCCESS),
@@ -126,15 +144,11 @@ fn once(suite_args: &SuiteArgs, bless: bool, show: &show::ShowArgs) -> Result<Ex
 }
 
 /// The device runs the suite's bundle.
-fn ready(
-    rig: &mut Bench,
-    args: &SuiteArgs,
-    bytes: &gradgate_bundle::align::AlignedBytes,
-) -> Result<()> {
+fn ready(rig: &mut Bench, args: &SuiteArgs, under: &Under, quiet: bool) -> Result<()> {
     if args.flash {
-        bench::flash(rig, bytes).context("--flash")?;
+        bench::flash(rig, &under.bytes, quiet).context("--flash")?;
     }
-    bench::check_runs(rig, bytes)
+    bench::check_runs(rig, &under.bytes)
 }
 
 /// Runs the chosen cases one after the other.
@@ -153,13 +167,15 @@ fn cases(
     Ok(all)
 }
 
-fn skipped(names: &[String], why: &str) -> Vec<Ran> {
-    let ended = |name: &String| Ran::ended(name, Outcome::Skipped(format!("no device: {why}")));
+/// All cases, for want of a device, which is said at once.
+fn skipped(names: &[String], why: &anyhow::Error) -> Vec<Ran> {
+    eprintln!("no device, all cases are skipped: {}", plain(&format!("{why:#}")));
+    let ended = |name: &String| Ran::ended(name, Outcome::Skipped(format!("no device: {why:#}")));
     names.iter().map(ended).collect()
 }
 
-fn errors(names: &[String], why: &str) -> Vec<Ran> {
-    names.iter().map(|name| Ran::ended(name, Outcome::Error(why.to_owned()))).collect()
+fn errors(names: &[String], why: &anyhow::Error) -> Vec<Ran> {
+    names.iter().map(|name| Ran::ended(name, Outcome::Error(format!("{why:#}")))).collect()
 }
 
 impl SuiteArgs {
@@ -174,9 +190,15 @@ impl SuiteArgs {
         Suite::parse(&text).with_context(|| self.file().display().to_string())
     }
 
-    fn bundle_path(&self, suite: &Suite) -> PathBuf {
+    /// The bundle that must run.
+    fn under(&self, suite: &Suite) -> Result<Under> {
         let own = || gradgate_field::hil::beside(self.file(), &suite.bundle);
-        self.bundle.clone().unwrap_or_else(own)
+        let changes = under::Changes {
+            policy: self.policy.as_deref(),
+            enforce_on_dataset: self.enforce_on_dataset.as_deref(),
+            sign: self.sign.as_deref(),
+        };
+        Under::read(self.bundle.clone().unwrap_or_else(own), &changes)
     }
 
     /// Names of the cases to run, in the suite's order.

@@ -149,9 +149,99 @@ fn what_is_wrong_is_said_before_a_device_is_asked() {
     }
     let outcome = bench.run(&format!("hil signs.toml {gone} --only nothing"));
     assert!(outcome.code == 2 && outcome.stderr.contains("no case has this name"));
-    // Nobody there: the reports say skipped.
-    let outcome = bench.run(&format!("hil signs.toml {gone} --junit a.xml"));
+}
+
+/// Somebody who takes connections and says nothing.
+fn silent() -> (std::net::TcpListener, String) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = format!("tcp://{}", listener.local_addr().expect("bound"));
+    (listener, address)
+}
+
+#[test]
+fn a_rig_that_is_absent_is_skipped_and_one_that_is_silent_is_an_error() {
+    let bench = bench();
+    let (_listener, silent) = silent();
+    let rows = [
+        // Device, further flags, exit code, what is said, what JUnit counts.
+        (
+            "tcp://127.0.0.1:1",
+            "",
+            0,
+            "no device, all cases are skipped",
+            Some("errors=\"0\" skipped=\"3\""),
+        ),
+        (
+            "tcp://127.0.0.1:1",
+            "--no-skips",
+            2,
+            "cannot be opened",
+            Some("errors=\"0\" skipped=\"3\""),
+        ),
+        ("/dev/no-such-port", "", 0, "all cases are skipped", Some("errors=\"0\" skipped=\"3\"")),
+        (
+            "dock-7",
+            "--port tcp://127.0.0.1:1",
+            0,
+            "no device is called",
+            Some("errors=\"0\" skipped=\"3\""),
+        ),
+        (&silent, "--patience 0.3", 5, "no answer in", Some("errors=\"3\" skipped=\"0\"")),
+        ("tcp://nowhere", "", 2, "names no port", None),
+        ("tcp://127.0.0.1:1", "--link-key no-such-key", 2, "no-such-key", None),
+    ];
+    for (device, more, code, said, junit) in rows {
+        let _ = std::fs::remove_file(bench.path("a.xml"));
+        let outcome = bench.run(&format!("hil signs.toml --junit a.xml --device {device} {more}"));
+        assert_eq!(outcome.code, code, "{device} {more}: {}", outcome.stderr);
+        assert!(outcome.stderr.contains(said), "{device} {more}: {}", outcome.stderr);
+        match junit {
+            Some(junit) => assert!(text(bench.path("a.xml")).contains(junit), "{device} {more}"),
+            None => assert!(!bench.path("a.xml").exists(), "{device} {more}"),
+        }
+    }
+    let outcome = bench.run("hil soak signs.toml --hours 0 --device tcp://127.0.0.1:1");
     assert_eq!(outcome.code, 2, "{}", outcome.stderr);
-    assert!(outcome.stderr.contains("cannot be opened"), "{}", outcome.stderr);
-    assert!(text(bench.path("a.xml")).contains("skipped=\"3\""));
+}
+
+#[test]
+fn the_gate_is_timed_on_a_copy_whose_pin_follows_it() {
+    let (bench, served) = (bench(), Served::start());
+    bench.write("bench.toml", "mode = \"enforce\"\nframe_period_us = 500000\n");
+    let latency = r#"
+[[gate]]
+name = "latency"
+case = "latency"
+pass = { frames = ["signs:test"], limit = 20 }
+block = { frames = ["signs:unseen"], limit = 40 }
+"#;
+    bench.write("signs.toml", text(bench.path("signs.toml")) + latency);
+    let board = format!("--device {} --link-key link --sign key --no-skips", served.address);
+    let gate = format!("hil signs.toml {board} --only silence --only latency --only drawn");
+    let outcome = bench.run(&format!("{gate} --flash --policy bench.toml"));
+    assert!(
+        outcome.code == 2 && outcome.stderr.contains("--enforce-on-dataset"),
+        "{}",
+        outcome.stderr
+    );
+
+    let named = "--policy bench.toml --enforce-on-dataset signs:calibration:n=6000";
+    let outcome = bench.run(&format!("{gate} --flash {named}"));
+    let said = format!("{}{}", outcome.stdout, outcome.stderr);
+    assert_eq!(outcome.code, 0, "{said}");
+    for wanted in
+        ["passed   drawn", "passed   silence", "passed   latency", "upload\n", "at BLOCK 3 of 3"]
+    {
+        assert!(said.contains(wanted), "{wanted}: {said}");
+    }
+    assert!(!said.contains("monitors"), "{said}");
+    assert!(served.pin_closed_us() > 0 && !served.pin_is_open());
+
+    // A bound that this device cannot keep: no network is judged in no time.
+    let tight =
+        text(bench.path("signs.toml")).replace("limit = 40 }", "limit = 40 }\nwithin_ms = 0");
+    bench.write("signs.toml", tight);
+    let outcome = bench.run(&format!("{gate} {named}"));
+    assert_eq!(outcome.code, 1, "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("FAILED   latency"), "{}", outcome.stdout);
 }

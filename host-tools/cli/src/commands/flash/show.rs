@@ -27,6 +27,11 @@ pub struct ShowArgs {
 }
 
 impl ShowArgs {
+    /// For a command that flashes besides: its phases alone, or nothing.
+    pub fn phases(quiet: bool) -> ShowArgs {
+        ShowArgs { json: quiet, log: None }
+    }
+
     /// Fails before anything was sent.
     pub fn check(&self) -> anyhow::Result<()> {
         self.log.as_deref().map_or(Ok(()), files::check_writable)

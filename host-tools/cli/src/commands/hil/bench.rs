@@ -1,21 +1,17 @@
 //! The device under test: found or absent, and running the suite's bundle.
 
-use std::path::Path;
-
 use anyhow::{Context, Result, anyhow};
 use gradgate_bundle::align::AlignedBytes;
 use gradgate_bundle::digest::sha256;
-use gradgate_bundle::keys::parse_secret;
 use gradgate_bundle::manifest::PREFIX_BYTES;
-use gradgate_bundle::write::sign;
 use gradgate_field::error::Error;
 use gradgate_field::flash::{Flash, Options, Outcome, Package};
 use gradgate_field::hil::{Hooks, Rig};
 use gradgate_field::wire::Wire;
 
 use crate::board::BoardArgs;
+use crate::commands::flash::show::{Show, ShowArgs};
 use crate::output::hex;
-use crate::{files, interrupt};
 
 /// A device with what works its bench.
 pub type Bench = Rig<Box<dyn Wire>>;
@@ -24,48 +20,40 @@ pub type Bench = Rig<Box<dyn Wire>>;
 pub enum Found {
     /// It answers.
     Here(Box<Bench>),
-    /// It does not, for this reason.
+    /// There is none, for this reason.
     Absent(anyhow::Error),
+    /// There is one, and it cannot be asked: it is silent, in use, has another key.
+    Trouble(anyhow::Error),
 }
 
-/// Looks for the device. What is wrong on this side is an error; no device is none.
+/// Looks for the device.
+///
+/// # Errors
+/// What is wrong on this side: flags, keys, several devices of one name.
 pub fn find(board: &BoardArgs, hooks: &Hooks) -> Result<Found> {
     let meet = || -> Result<Bench> {
         let (address, client) = board.client()?;
         let device = address.to_string();
         Rig::new(client, &device, hooks.clone()).context(device)
     };
-    match meet() {
-        Ok(rig) => Ok(Found::Here(Box::new(rig))),
-        Err(error) if is_absent(&error) => Ok(Found::Absent(error)),
-        Err(error) => Err(error),
+    let error = match meet() {
+        Ok(rig) => return Ok(Found::Here(Box::new(rig))),
+        Err(error) => error,
+    };
+    match error.chain().find_map(|cause| cause.downcast_ref::<Error>()) {
+        Some(Error::Absent { .. }) => Ok(Found::Absent(error)),
+        None | Some(Error::File { .. }) => Err(error),
+        Some(_) => Ok(Found::Trouble(error)),
     }
-}
-
-/// Nobody there, or nobody who is free.
-fn is_absent(error: &anyhow::Error) -> bool {
-    let field = error.chain().find_map(|cause| cause.downcast_ref::<Error>());
-    matches!(field, Some(Error::Open { .. } | Error::Silent { .. } | Error::Locked))
-}
-
-/// The bundle's bytes, signed here if a key is given.
-pub fn bundle(path: &Path, key: Option<&Path>) -> Result<AlignedBytes> {
-    let mut bytes = files::read_bundle(path)?;
-    if let Some(key) = key {
-        let secret = parse_secret(&files::read_text(key)?);
-        let secret = secret.with_context(|| key.display().to_string())?;
-        sign(&mut bytes, &secret).with_context(|| path.display().to_string())?;
-    }
-    Ok(bytes)
 }
 
 /// Puts the bundle onto the device, and keeps it there.
-pub fn flash(rig: &mut Bench, bytes: &AlignedBytes) -> Result<()> {
+pub fn flash(rig: &mut Bench, bytes: &AlignedBytes, quiet: bool) -> Result<()> {
     let package = Package::read(AlignedBytes::from(&bytes[..]), None)?;
     let mut flash = Flash::new(&package, Options { retry_rejected: true, ..Options::default() })?;
-    let _stops_between_packets = interrupt::Loop::enter();
-    let outcome = rig.client().run_while(&mut flash, |_, _| !interrupt::requested());
-    outcome.map_err(|error| flash.stopped(error))?;
+    let (args, address) = (ShowArgs::phases(quiet), rig.device().parse()?);
+    let mut show = Show::new(&args, &address, Some(&package));
+    show.run(rig.client(), &mut flash)?;
     if flash.outcome() == Outcome::OnTrial {
         // A bench's board is for that: a trial would not outlive the suite's restarts.
         rig.confirm()?;

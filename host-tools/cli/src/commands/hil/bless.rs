@@ -1,12 +1,11 @@
 //! Expectations written anew, with what changes.
 
-use std::path::Path;
-
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use gradgate_engine::Engine;
 use gradgate_field::hil::expected::{Row, Table, content};
 use gradgate_field::hil::{Source, Suite};
 
+use super::SuiteArgs;
 use super::cases::recorded;
 use crate::output::{plain, print};
 use crate::{files, interrupt, progress};
@@ -15,7 +14,16 @@ use crate::{files, interrupt, progress};
 const LINES_MAX: usize = 40;
 
 /// Writes what this host's engine gives for the chosen sequences; others stay as they are.
-pub fn bless(file: &Path, suite: &Suite, engine: &Engine<'_>, chosen: &[String]) -> Result<()> {
+pub fn bless(
+    args: &SuiteArgs,
+    suite: &Suite,
+    engine: &Engine<'_>,
+    chosen: &[String],
+) -> Result<()> {
+    if args.policy.is_some() {
+        bail!("--bless: expectations are of the suite's own bundle: leave --policy out");
+    }
+    let file = args.file();
     let path = suite.expected_path(file);
     files::check_writable(&path)?;
     let old = match path.exists() {

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow};
 use gradgate_engine::Engine;
 use gradgate_field::error::Error;
-use gradgate_field::hil::expected::{Table, content};
+use gradgate_field::hil::expected::Table;
 use gradgate_field::hil::{
     Camera, Gate, Input, Outcome, Pictures, Ran, Sequence, Source, Suite, frames, gate,
 };
@@ -26,18 +26,25 @@ pub struct Prepared<'a> {
     file: &'a Path,
     suite: &'a Suite,
     engine: &'a Engine<'a>,
+    /// What expectations are of.
+    content: &'a str,
     stored: Table,
     names: Vec<String>,
 }
 
 impl<'a> Prepared<'a> {
     /// Reads the expectation.
-    pub fn new(file: &'a Path, suite: &'a Suite, engine: &'a Engine<'a>) -> Result<Prepared<'a>> {
+    pub fn new(
+        file: &'a Path,
+        suite: &'a Suite,
+        engine: &'a Engine<'a>,
+        content: &'a str,
+    ) -> Result<Prepared<'a>> {
         let stored = match suite.sequences.is_empty() {
             true => Table::default(),
             false => stored(file, suite)?,
         };
-        Ok(Prepared { file, suite, engine, stored, names: value_names(engine) })
+        Ok(Prepared { file, suite, engine, content, stored, names: value_names(engine) })
     }
 
     /// Runs the case of this name.
@@ -64,7 +71,7 @@ impl<'a> Prepared<'a> {
     fn sequence(&self, rig: &mut Bench, sequence: &Sequence) -> Result<Ran, Error> {
         let mut source = recorded(self.engine, self.file, self.suite, sequence)?;
         let stored = self.stored.sequences.get(&sequence.name);
-        let bundle = content(self.engine.bundle().bytes());
+        let bundle = self.content;
         let stale = match stored {
             None => Some("the stored expectation does not know this sequence".to_owned()),
             Some(_) if bundle != self.stored.bundle => Some(format!(
@@ -109,6 +116,7 @@ impl<'a> Prepared<'a> {
             policy: gate::Policy {
                 n: policy.n.into(),
                 k: policy.k.into(),
+                m: policy.m.into(),
                 lease_us: lease_us(&policy),
                 frame_period_us: policy.frame_period_us.into(),
             },

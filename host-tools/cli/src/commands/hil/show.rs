@@ -41,6 +41,11 @@ pub struct ShowArgs {
 }
 
 impl ShowArgs {
+    /// Whether only JSON is wanted.
+    pub fn is_quiet(&self) -> bool {
+        self.json
+    }
+
     /// Fails before anything was sent.
     pub fn check(&self) -> Result<()> {
         self.junit.iter().chain(&self.html).try_for_each(|path| files::check_writable(path))

@@ -26,7 +26,8 @@ const TOLD: usize = 20;
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Example:
   gradgate hil soak tests/hil/signs.toml --hours 12 --power-cycle './power.sh'
-Exit code: 0 all passed, 1 something failed, 2 an error here, 5 no answer at the start.")]
+Exit code: 0 all passed, 1 something failed, 2 an error here (also no device: nothing is skipped for
+hours), 4 the device refused, 5 no answer, at the start or after a power cut.")]
 pub struct Args {
     #[command(flatten)]
     suite: SuiteArgs,
@@ -91,23 +92,22 @@ impl Tally {
 }
 
 /// Runs the subcommand.
-pub fn run(args: Args) -> Result<ExitCode> {
+pub fn run(args: &Args) -> Result<ExitCode> {
     if !(0.0..=100_000.0).contains(&args.hours) {
         anyhow::bail!("--hours {}: from 0 to 100000", args.hours);
     }
     args.junit.as_deref().map_or(Ok(()), files::check_writable)?;
     let suite = args.suite.read()?;
-    let bundle = args.suite.bundle_path(&suite);
-    let bytes = bench::bundle(&bundle, args.suite.sign.as_deref())?;
-    let packed = Packed::from_bytes(&bytes);
-    let engine = packed.engine(&bundle)?;
+    let under = args.suite.under(&suite)?;
+    let packed = Packed::from_bytes(&under.bytes);
+    let engine = packed.engine(&under.path)?;
     let chosen = args.suite.chosen(&suite)?;
-    let prepared = Prepared::new(args.suite.file(), &suite, &engine)?;
+    let prepared = Prepared::new(args.suite.file(), &suite, &engine, &under.content)?;
     let mut rig = match bench::find(&args.suite.board, &suite.hooks)? {
         Found::Here(rig) => rig,
-        Found::Absent(error) => return Err(error),
+        Found::Absent(error) | Found::Trouble(error) => return Err(error),
     };
-    super::ready(&mut rig, &args.suite, &bytes)?;
+    super::ready(&mut rig, &args.suite, &under, args.json)?;
     let power = args.power_cycle.as_ref().or(suite.hooks.power.as_ref());
     let start = Instant::now();
     let end = start + Duration::from_secs_f64(args.hours * 3600.0);
@@ -121,10 +121,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
             break;
         }
         if let Some(power) = power {
-            cut(&mut rig, power, &bytes, &mut tally)?;
+            cut(&mut rig, power, &under.bytes, &mut tally)?;
         }
     }
-    finish(&args, &suite.name, &tally, start.elapsed().as_secs_f64() / 3600.0)
+    finish(args, &suite.name, &tally, start.elapsed().as_secs_f64() / 3600.0)
 }
 
 /// Whether to go on.
