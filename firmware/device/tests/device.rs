@@ -140,13 +140,16 @@ fn frames_that_cannot_be_are_refused() {
     assert_eq!(refused, Err(Refusal::State), "no bundle");
     assert_eq!(upload(&mut bench, &shipped()), Progress::Done);
     assert_eq!(done(&mut bench, &Request::Activate { slot: 0 }), Ok(()));
-    let cases: [(&str, &[Request<'_>]); 6] = [
+    let (width, height) = (CAMERA.width as u16, CAMERA.height as u16);
+    let begin = Request::StartFrame { frame: 1, age_us: 0, width, height, format: 5 };
+    let cases: [(&str, &[Request<'_>]); 7] = [
         ("another length", &[piece(1, 0, 3071, &[0; 100])]),
         ("too long for the device", &[piece(1, 0, u32::MAX, &[0; 100])]),
         ("no beginning", &[piece(1, 100, FRAME_BYTES, &[0; 100])]),
         ("a gap", &[piece(1, 0, FRAME_BYTES, &[0; 100]), piece(1, 101, FRAME_BYTES, &[0; 9])]),
         ("another frame", &[piece(1, 0, FRAME_BYTES, &[0; 9]), piece(2, 9, FRAME_BYTES, &[0; 9])]),
         ("beyond its end", &[piece(1, 0, FRAME_BYTES, &[0; 3073])]),
+        ("another length than was begun", &[begin, piece(1, 0, 100, &[0; 100])]),
     ];
     for (name, pieces) in cases {
         let results: Vec<_> = pieces.iter().map(|one| done(&mut bench, one)).collect();

@@ -2,110 +2,17 @@
 
 mod host;
 
-use gradgate_bundle::align::AlignedBytes;
-use gradgate_bundle::detector::Detector;
-use gradgate_bundle::header::Policy;
-use gradgate_bundle::manifest::DeviceClass;
-use gradgate_bundle::read::Bundle;
-use gradgate_bundle::write::{BundleParts, assemble, sign};
 use gradgate_device::board::Level;
 use gradgate_device::device::{CameraMemory, Device, Memory, Setup};
-use gradgate_device::sim::{Broken, sim_key};
-use gradgate_engine::{Engine, Frame};
+use gradgate_device::sim::Broken;
 use gradgate_link::frame::{FRAME_BYTES_MAX, encode};
-use gradgate_link::message::{Reply, Verdict};
+use gradgate_link::message::Verdict;
 use gradgate_link::session::{Requester, Timing};
-use gradgate_link::upload::{Progress, Sender};
+use gradgate_link::upload::Sender;
 use gradgate_link::{Key, Refusal, Request};
 
-use host::{Bench, LINK_KEY, ROUND_US, Shared, Watched, layout, provisioned, setup, shipped};
-
-const FRAME_BYTES: u32 = 32 * 32 * 3;
-const PERIOD_US: u32 = 100_000;
-
-fn frame(seed: u32) -> Vec<u8> {
-    let mix = |at: u32| (at ^ seed.wrapping_mul(77)).wrapping_mul(2_654_435_761) >> 24;
-    (0..FRAME_BYTES).map(|at| mix(at) as u8).collect()
-}
-
-/// The shipped bundle with a gate that opens at the first PASS and closes at the first BLOCK; a
-/// frame that passes and one that does not.
-fn enforcing() -> (Vec<u8>, Vec<u8>, Vec<u8>) {
-    let bytes = AlignedBytes::from(&shipped()[..]);
-    let bundle = Bundle::parse(&bytes).expect("own bundle");
-    let engine = Engine::load(bundle.clone()).expect("own plan");
-    let mut arena = vec![0.0; engine.arena_elements()];
-    let mut scored: Vec<(f32, Vec<u8>)> = (0..6)
-        .map(|seed| {
-            let (_, judgement) = engine.judge(Frame::U8(&frame(seed)), &mut arena).expect("runs");
-            (judgement.expect("a detector").expect("finite").score, frame(seed))
-        })
-        .collect();
-    scored.sort_by(|one, other| one.0.total_cmp(&other.0));
-    let mut header = bundle.header().clone();
-    let (k, m, n, lease_periods, frozen_frames) = (1, 1, 1, 2, 3);
-    header.policy =
-        Policy { enforce: true, frame_period_us: PERIOD_US, k, m, n, lease_periods, frozen_frames };
-    let detector = header.detector.take().expect("a detector");
-    header.detector = Some(Detector { threshold: scored[2].0, caution: None, ..detector });
-    let manifest = bundle.manifest();
-    let parts = BundleParts {
-        header,
-        tensors: bundle.tensors().to_vec(),
-        steps: bundle.steps().to_vec(),
-        params: manifest.params.of(&bytes).expect("inside").to_vec(),
-        blobs: bundle.blobs().to_vec(),
-        device_class: DeviceClass::Any,
-        security_counter: 7,
-        input: manifest.input.map(|extent| extent.get()),
-    };
-    let mut image = assemble(&parts).expect("parts of a bundle").to_vec();
-    sign(&mut image, &sim_key()).expect("a manifest");
-    (image, scored[0].1.clone(), scored[5].1.clone())
-}
-
-fn answered(bench: &mut Bench, request: &Request<'_>) -> Result<Option<Verdict>, Refusal> {
-    bench.ask(request, |reply| match reply {
-        Reply::Refused(refusal) => Err(*refusal),
-        Reply::Judged(judged) => Ok(Some(judged.verdict)),
-        _ => Ok(None),
-    })
-}
-
-fn judge(bench: &mut Bench, number: u32, bytes: &[u8]) -> Result<Option<Verdict>, Refusal> {
-    let request = Request::SendFrame { frame: number, offset: 0, total_bytes: FRAME_BYTES, bytes };
-    answered(bench, &request)
-}
-
-fn upload(bench: &mut Bench, image: &[u8]) {
-    let mut sender = Sender::new(image, 2048).expect("an image");
-    while let Some(request) = sender.request() {
-        let reply = bench.ask(&request, |reply| match reply {
-            Reply::Upload { offset } => Reply::Upload { offset: *offset },
-            Reply::Refused(refusal) => Reply::Refused(*refusal),
-            Reply::Done => Reply::Done,
-            other => panic!("{other:?}"),
-        });
-        sender.answered(&reply);
-    }
-    assert_eq!(sender.progress(), Progress::Done);
-}
-
-/// On trial, with an OPEN pin.
-fn open(setup: Setup) -> Bench {
-    let (image, passes, _) = enforcing();
-    let mut bench = Bench::start_as(provisioned(), LINK_KEY, setup);
-    upload(&mut bench, &image);
-    assert_eq!(answered(&mut bench, &Request::Activate { slot: 0 }), Ok(None));
-    assert_eq!(bench.shared.world().pin, Some(Level::Closed));
-    assert_eq!(judge(&mut bench, 1, &passes), Ok(Some(Verdict::Pass)));
-    assert!(is_open(&bench));
-    bench
-}
-
-fn is_open(bench: &Bench) -> bool {
-    matches!(bench.shared.world().pin, Some(Level::Open { .. }))
-}
+use host::enforcing::{PERIOD_US, answered, enforcing, is_open, judge, open, upload};
+use host::{Bench, LINK_KEY, ROUND_US, Shared, Watched, layout, provisioned, setup};
 
 /// Of a board without room for any bundle.
 fn memory(bundle: &mut [u8]) -> Memory<'_> {

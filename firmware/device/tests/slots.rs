@@ -365,3 +365,47 @@ fn what_the_journal_says_decides_whether_a_signed_bundle_runs() {
         assert_eq!((slots.active().is_some(), slots.refusal()), (refusal.is_none(), refusal));
     }
 }
+
+/// However often something was started before, a bundle that is activated has all its starts.
+#[test]
+fn starts_of_a_trial_are_counted_from_its_activation_on() {
+    let mut slots = confirmed();
+    upload(&mut slots, &signed(700, NEW), 64).expect("no faults");
+    let state = Snapshot { boots: TRIAL_BOOTS_MAX, ..*slots.state() };
+    let mut flash = slots.into_flash();
+    let (mut journal, _) = Journal::open::<Snapshot, _>(&mut flash, *place().journal(), 0xFF);
+    journal.append(&mut flash, state).expect("no faults");
+    let mut slots = boot(flash, &place(), Stub::default());
+    assert_eq!(slots.activate(&mut Stub::default()), Ok(Slot::B));
+    assert_eq!(slots.state().boots, 1);
+}
+
+/// Flash that says it programmed a word, and did not.
+struct Deaf(SimFlash, u32);
+
+impl Flash for Deaf {
+    fn read(&mut self, address: u32, bytes: &mut [u8]) -> Result<(), FlashError> {
+        self.0.read(address, bytes)
+    }
+
+    fn program(&mut self, address: u32, bytes: &[u8]) -> Result<(), FlashError> {
+        if address == self.1 { Ok(()) } else { self.0.program(address, bytes) }
+    }
+
+    fn erase(&mut self, address: u32, length: u32) -> Result<(), FlashError> {
+        self.0.erase(address, length)
+    }
+}
+
+#[test]
+fn a_word_that_reads_back_otherwise_ends_the_upload_there() {
+    let word = place().slot(Slot::B).at(512);
+    let flash = Deaf(confirmed().into_flash(), word);
+    let mut slots = Slots::boot(flash, place(), trust(), &mut Stub::default());
+    let bundle = signed(700, NEW);
+    slots.begin(bundle.first_chunk().expect("long enough")).expect("newer");
+    while slots.prepare() != Ok(Progress::Write { offset: 0 }) {}
+    assert_eq!(slots.write(0, &bundle[..512]), Ok(Progress::Write { offset: 512 }));
+    assert_eq!(slots.write(512, &bundle[512..]), Err(SlotError::Flash(FlashError::Program)));
+    assert_eq!(slots.progress(), Progress::Idle);
+}

@@ -124,8 +124,9 @@ fn a_hello_ends_no_session_but_the_first_command_after_it_does() {
     ticket(&mut device, first, 2);
     let late = command(second, 2, &Request::Confirm);
     assert_eq!(reply_to(&mut device, &late), Err(Ignored::Ahead), "a session opens with 1");
+    ticket(&mut device, first, 3);
     ticket(&mut device, second, 1);
-    let packet = command(first, 3, &Request::Confirm);
+    let packet = command(first, 4, &Request::Confirm);
     assert_eq!(reply_to(&mut device, &packet), Err(Ignored::Session));
     let answered = device.answer(&old, &Reply::Done, &mut out);
     assert_eq!(answered, Err(AnswerError::Session), "nobody waits for it");

@@ -1,6 +1,8 @@
 //! A board in memory and a host on the other end of its port, for tests of the whole device.
 #![allow(dead_code)]
 
+pub mod enforcing;
+
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -20,6 +22,7 @@ use gradgate_device::sim::{SimFlash, sim_key};
 use gradgate_frame::PixelFormat;
 use gradgate_link::frame::{FRAME_BYTES_MAX, encode};
 use gradgate_link::message::Reply;
+use gradgate_link::packet::{Header, Kind, write};
 use gradgate_link::session::{Heard, Timing};
 use gradgate_link::{Decoder, Key, Request, Requester, Telemetry};
 
@@ -228,6 +231,15 @@ impl Bench {
     pub fn end(self) -> SimFlash {
         while self.go.send(true).is_ok() && self.rounds.recv().is_ok() {}
         self.thread.join().expect("the device does not panic")
+    }
+
+    /// A command of this session under another key.
+    pub fn say_under(&mut self, key: [u8; 32], request: &Request<'_>) {
+        let mut packet = [0; 200];
+        // The first start gave the device its keys.
+        let header = Header { kind: Kind::Command, session: 2 << 32 | 1, sequence: 9 };
+        let length = write(header, request, &Key::new(&key), &mut packet).expect("short");
+        self.send(&packet[..length]);
     }
 
     /// Sends a request and waits for nothing.
