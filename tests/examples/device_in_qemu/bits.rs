@@ -54,7 +54,7 @@ fn compare(
 ) -> u32 {
     let flash = bench.empty_flash(&format!("bits-{board}"));
     std::fs::write(&flash, confirmed(bundle)).expect("a flash");
-    let emulator = Emulator::boot(&bench.image, &flash, Pace::Host);
+    let emulator = Emulator::boot(&bench.image, &flash, Pace::Instructions);
     let mut client = Client::open(emulator.port()).expect("a device that answers");
     let engine = Engine::load(Bundle::parse(bundle).expect("a bundle")).expect("a plan");
     let mut arena = vec![0.0; engine.arena_elements()];
