@@ -17,7 +17,9 @@ use crate::flash::{Flash, FlashError, Layout, Region};
 mod bundle;
 mod served;
 pub use bundle::{SIM_CLASS, sim_bundle, sim_key};
-pub use served::{SERVED_CAMERA, SERVED_LINK_KEY, Served};
+pub use served::{
+    SERVED_CAMERA, SERVED_LINK_KEY, Served, served_flash, served_layout, served_setup,
+};
 
 /// How an operation ends that loses power.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -123,7 +123,7 @@ fn live(listener: TcpListener, asked: Arc<Asked>) {
     let (mut arena, mut frame) = (vec![0.0; 128 * 1024], vec![0; 48 * 1024]);
     let (mut line, mut row, mut sums) = ([0; 512], [0; 512], [0; 512]);
     let mut evidence = vec![0; 128 * 1024];
-    let (mut flash, mut reset) = (provisioned(), Reset::Power);
+    let (mut flash, mut setup) = (served_flash(), served_setup());
     let start = Instant::now();
     let own = Arc::clone(&asked);
     let mut port =
@@ -142,7 +142,7 @@ fn live(listener: TcpListener, asked: Arc<Asked>) {
             },
             evidence: &mut evidence,
         };
-        let mut device = Device::start(port, flash, setup(reset), memory);
+        let mut device = Device::start(port, flash, setup, memory);
         asked.boots.store(boots, Ordering::Relaxed);
         let end = device.run(|port, _| {
             if port.quiet {
@@ -150,7 +150,8 @@ fn live(listener: TcpListener, asked: Arc<Asked>) {
             }
             !asked.stop.load(Ordering::Relaxed) && !asked.cut.load(Ordering::Relaxed)
         });
-        reset = match end {
+        setup = served_setup();
+        setup.description.reset = match end {
             End::Reboot => Reset::Request,
             End::Stopped => Reset::Power,
         };
@@ -160,7 +161,7 @@ fn live(listener: TcpListener, asked: Arc<Asked>) {
 }
 
 /// Journal and settings of 2 x 4 KiB, slots of 2 x 512 KiB.
-fn layout() -> Layout {
+pub fn served_layout() -> Layout {
     let region = |address, sectors| Region { address, sector_bytes: 4096, sectors };
     let slots = [region(8192, 128), region(8192 + 128 * 4096, 128)];
     let layout = Layout::new(32, 0xFF, [region(0, 1), region(4096, 1)], slots);
@@ -168,9 +169,10 @@ fn layout() -> Layout {
     layout.and_then(|layout| layout.with_settings(settings)).expect("a layout")
 }
 
-fn provisioned() -> SimFlash {
-    let mut flash = SimFlash::new(&layout(), 1);
-    let mut settings = Settings::open(&mut flash, &layout(), 1);
+/// Flash of a device that was given its name and keys.
+pub fn served_flash() -> SimFlash {
+    let mut flash = SimFlash::new(&served_layout(), 1);
+    let mut settings = Settings::open(&mut flash, &served_layout(), 1);
     let name = Name::new("served").expect("short");
     let signer = VerifyingKey::from(&sim_key()).to_bytes();
     let given = Given { name, signer, link_key: SERVED_LINK_KEY };
@@ -178,18 +180,19 @@ fn provisioned() -> SimFlash {
     flash
 }
 
-fn setup(reset: Reset) -> Setup {
+/// What its firmware fixes.
+pub fn served_setup() -> Setup {
     Setup {
         description: Description {
             board: "served",
             firmware: env!("CARGO_PKG_VERSION"),
             serial: *b"served device   ",
-            reset,
+            reset: Reset::Power,
             erase_us_max: 1000,
             camera: SERVED_CAMERA,
             age_periods: 2,
         },
-        layout: layout(),
+        layout: served_layout(),
         device_class: DeviceClass::CortexM7,
         counter_floor: 0,
         arena_bytes_max: 512 * 1024,

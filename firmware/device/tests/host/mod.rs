@@ -1,5 +1,5 @@
 //! A board in memory and a host on the other end of its port, for tests of the whole device.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
 pub mod enforcing;
 
@@ -9,27 +9,23 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 
 use gradgate_bundle::align::Aligned;
-use gradgate_bundle::manifest::DeviceClass;
-use gradgate_bundle::signature::VerifyingKey;
 use gradgate_bundle::write::sign;
-use gradgate_device::board::{Board, Description, Level};
-use gradgate_device::camera::{Geometry, NoCamera};
+use gradgate_device::board::{Board, Level};
+use gradgate_device::camera::NoCamera;
 use gradgate_device::device::{CameraMemory, Device, Memory, Setup};
-use gradgate_device::flash::{Flash, FlashError, Layout, Region};
-use gradgate_device::log::Reset;
-use gradgate_device::settings::{Given, Name, Settings};
+use gradgate_device::flash::{Flash, FlashError};
 use gradgate_device::sim::{SimFlash, sim_key};
-use gradgate_frame::PixelFormat;
 use gradgate_link::frame::{FRAME_BYTES_MAX, encode};
 use gradgate_link::message::Reply;
 use gradgate_link::packet::{Header, Kind, write};
 use gradgate_link::session::{Heard, Timing};
 use gradgate_link::{Decoder, Key, Request, Requester, Telemetry};
 
-/// What a camera in the place of this board's would send.
-pub const CAMERA: Geometry = Geometry { format: PixelFormat::Yuyv, width: 80, height: 60 };
-/// Key of the link once it was given.
-pub const LINK_KEY: [u8; 32] = [0x5A; 32];
+pub use gradgate_device::sim::{
+    SERVED_CAMERA as CAMERA, SERVED_LINK_KEY as LINK_KEY, served_flash as provisioned,
+    served_layout as layout, served_setup as setup,
+};
+
 /// Time that a round of the event loop takes.
 pub const ROUND_US: u64 = 200;
 
@@ -118,45 +114,6 @@ pub fn shipped() -> Vec<u8> {
     let mut bundle = include_bytes!("../../../../models/bundles/signs.gate").to_vec();
     sign(&mut bundle, &sim_key()).expect("a bundle");
     bundle
-}
-
-/// Journal and settings of 2 x 4 KiB, slots of 2 x 512 KiB.
-pub fn layout() -> Layout {
-    let region = |address, sectors| Region { address, sector_bytes: 4096, sectors };
-    let slots = [region(8192, 128), region(8192 + 128 * 4096, 128)];
-    let layout = Layout::new(32, 0xFF, [region(0, 1), region(4096, 1)], slots);
-    let settings = [257, 258].map(|sector| region((sector + 1) * 4096, 1));
-    layout.and_then(|layout| layout.with_settings(settings)).expect("a layout")
-}
-
-/// Flash of a device that was given name and keys.
-pub fn provisioned() -> SimFlash {
-    let mut flash = SimFlash::new(&layout(), 1);
-    let mut settings = Settings::open(&mut flash, &layout(), 1);
-    let name = Name::new("bench").expect("short");
-    let signer = VerifyingKey::from(&sim_key()).to_bytes();
-    let given = Given { name, signer, link_key: LINK_KEY };
-    settings.provision(&mut flash, given).expect("flash without faults");
-    flash
-}
-
-pub fn setup() -> Setup {
-    Setup {
-        description: Description {
-            board: "test",
-            firmware: "0",
-            serial: [7; 16],
-            reset: Reset::Power,
-            erase_us_max: 1000,
-            camera: CAMERA,
-            age_periods: 2,
-        },
-        layout: layout(),
-        device_class: DeviceClass::CortexM7,
-        counter_floor: 0,
-        arena_bytes_max: 512 * 1024,
-        seed: 1,
-    }
 }
 
 /// A device that runs in a thread of its own, one round at a time: whoever holds it says when.
