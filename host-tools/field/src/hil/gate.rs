@@ -17,6 +17,9 @@ const BLOCKS: u32 = 2;
 const LEASE: u32 = 3;
 /// What is said of a bundle whose pin does not follow the gate.
 const MONITORS: &str = "the bundle monitors: these are the gate's times, the pin stays idle";
+/// What to do where frames come too slowly for the gate.
+const TOO_SLOW: &str = "link or board are too slow for this policy: time the gate on a copy of the \
+                        bundle with a longer frame_period_us or more lease_periods (--policy)";
 /// Between two looks at the log, in milliseconds.
 const LOOK_MS: u64 = 10;
 /// A gate that has not opened after so many PASS will not: as often as the policy wants, at least.
@@ -119,19 +122,23 @@ fn open<W: Wire>(
     end_ms: u64,
 ) -> Result<Judged, Outcome> {
     let Policy { n, m, lease_us, .. } = settings.policy;
-    let (mut at, mut last, mut longest_us) = (0, None::<Judged>, 0);
+    let (mut at, mut last, mut longest_us, mut shortest_us) = (0, None::<Judged>, 0, u64::MAX);
     for _ in 0..n.saturating_mul(4).max(PASSES_MAX) {
         let given = next_of(pass, &mut at, Verdict::Pass)?;
         let judged = rig.send(&given).map_err(error)?;
         check(&judged, Verdict::Pass, ran)?;
         let log = look(rig, ran, end_ms)?;
         if let Some(last) = last {
-            longest_us = longest_us.max(judged.time_us.saturating_sub(last.time_us));
+            let apart_us = judged.time_us.saturating_sub(last.time_us);
+            (longest_us, shortest_us) = (longest_us.max(apart_us), shortest_us.min(apart_us));
         }
         last = Some(judged);
         was_open &= find(&log, Code::Closed).is_none();
         if find(&log, Code::Opened).is_some() || (was_open && ran.frames() >= m) {
             return Ok(judged);
+        }
+        if ran.frames() > n && shortest_us > lease_us {
+            break;
         }
     }
     let text = format!(
@@ -142,7 +149,7 @@ fn open<W: Wire>(
         lease_us as f64 / 1000.0
     );
     Err(match longest_us > lease_us {
-        true => Outcome::Skipped(format!("{text}: this link is too slow for this policy")),
+        true => Outcome::Skipped(format!("{text}: {TOO_SLOW}")),
         false => Outcome::Failed(text),
     })
 }
@@ -274,7 +281,7 @@ fn instead(closed: &Event, wanted: u32) -> String {
 fn too_slow(closed: &Event, lease_ran_out: bool) -> Outcome {
     let text = instead(closed, BLOCKS);
     match closed.value == LEASE && lease_ran_out {
-        true => Outcome::Skipped(format!("{text}: this link is too slow for this policy")),
+        true => Outcome::Skipped(format!("{text}: {TOO_SLOW}")),
         false => Outcome::Failed(text),
     }
 }

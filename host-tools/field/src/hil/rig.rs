@@ -14,7 +14,7 @@ use crate::wire::Wire;
 const PIECE_BYTES: usize = 1024;
 /// Header, tag and fields of a piece.
 const AROUND_BYTES: usize = 64;
-/// A frame that fell into the end of a session is sent again so often.
+/// A frame that fell into the end of a session, or was cut by a pause of ours, is sent so often.
 const TRIES: u32 = 3;
 /// A frame is sent so long after its age allows it: host and device have two clocks.
 const SPARE_MS: u64 = 20;
@@ -34,6 +34,9 @@ pub struct Rig<W> {
     /// Latest host time at which a frame is said to have been captured.
     captured_ms: u64,
     piece_bytes: usize,
+    /// A piece behind the first was refused: the device gave the frame up, as it does where the
+    /// next piece comes a second too late.
+    cut: bool,
 }
 
 impl<W: Wire> Rig<W> {
@@ -51,6 +54,7 @@ impl<W: Wire> Rig<W> {
             log_next: 0,
             captured_ms: 0,
             piece_bytes: PIECE_BYTES,
+            cut: false,
         };
         rig.meet()?;
         Ok(rig)
@@ -174,10 +178,11 @@ impl<W: Wire> Rig<W> {
         let mut tries = 0;
         loop {
             let sessions = self.client.effort().sessions;
-            tries += 1;
+            (tries, self.cut) = (tries + 1, false);
             match self.send_once(given) {
                 Err(Error::Refused { refusal: Refusal::Range | Refusal::State, .. })
-                    if self.client.effort().sessions != sessions && tries < TRIES => {}
+                    if (self.cut || self.client.effort().sessions != sessions) && tries < TRIES => {
+                }
                 other => return other,
             }
         }
@@ -222,7 +227,9 @@ impl<W: Wire> Rig<W> {
         let mut offset = 0;
         for bytes in bytes.chunks(self.piece_bytes) {
             let request = Request::SendFrame { frame, offset, total_bytes, bytes };
-            if let Some(judged) = self.client.send_piece(&request)? {
+            let answer = self.client.send_piece(&request);
+            self.cut = offset > 0 && matches!(answer, Err(Error::Refused { .. }));
+            if let Some(judged) = answer? {
                 return Ok(judged);
             }
             offset += bytes.len() as u32;

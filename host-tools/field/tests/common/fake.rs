@@ -1,4 +1,6 @@
-//! A device in memory that misbehaves as it is told.
+//! A device in memory that misbehaves as it is told, and holds what a test knows to the byte: dead
+//! in the middle, deaf for minutes of a virtual clock, without the answer that it owes. Real device
+//! code does none of that; what a good device does is tested against it (`sim::Served`).
 
 use gradgate_bundle::digest::sha256;
 use gradgate_bundle::signature::{VerifiedManifest, VerifyingKey, key_id};

@@ -88,6 +88,20 @@ fn a_gate_is_timed_by_the_device_and_fails_where_it_is_late_early_or_deaf() {
 }
 
 #[test]
+fn frames_that_come_too_slowly_skip_a_case_as_soon_as_that_is_known() {
+    let (_served, mut rig) = bench();
+    let held = frames(&mut rig);
+    // The bundle that runs opens after as many as it says; no frames come within no time.
+    let never = gate::Policy { n: 2, lease_us: 0, ..POLICY };
+    let ran = run(&mut rig, &held, GateCase::Silence, None, never);
+    assert!(
+        matches!(&ran.outcome, Outcome::Skipped(text) if text.contains("--policy")),
+        "{ran:#?}"
+    );
+    assert_eq!(ran.frames(), 3);
+}
+
+#[test]
 fn a_bundle_that_monitors_is_told_as_such() {
     let (served, mut rig) = bench();
     let held = learnt(&mut rig, 1);

@@ -2,6 +2,7 @@
 
 mod bench;
 mod gate;
+mod stall;
 
 use bench::{Held, SIDE, bench, given, learnt};
 use gradgate_device::sim::SERVED_CAMERA;
