@@ -19,6 +19,9 @@ const CHUNK_BYTES: usize = 2048;
 /// A device that is silent for so long is not there any more.
 const TIMING: Timing = Timing { timeout_ms: 3000, tries: 20 };
 
+/// A frame is sent so often before a refusal counts.
+const FRAME_TRIES: u32 = 5;
+
 /// The device does not answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Silent;
@@ -162,20 +165,36 @@ impl Client {
         sender.progress()
     }
 
-    /// Sends a frame without waiting for its verdict.
+    /// Sends a frame; its verdict, if there is one. Between two pieces the host may pause for longer
+    /// than the device waits: it refuses the next one, and the frame begins anew.
     pub fn send_frame(&mut self, number: u32, pixels: &[u8]) -> Result<Option<Judged>, Silent> {
+        for _ in 0..FRAME_TRIES {
+            if let Some(judged) = self.send_once(number, pixels)? {
+                return Ok(judged);
+            }
+        }
+        panic!("frame {number}: refused {FRAME_TRIES} times");
+    }
+
+    /// `None` where a piece behind the first was refused.
+    fn send_once(&mut self, frame: u32, pixels: &[u8]) -> Result<Option<Option<Judged>>, Silent> {
         let total_bytes = pixels.len() as u32;
         let mut judged = None;
         for (index, bytes) in pixels.chunks(CHUNK_BYTES).enumerate() {
             let offset = (index * CHUNK_BYTES) as u32;
-            let request = Request::SendFrame { frame: number, offset, total_bytes, bytes };
-            judged = self.ask(&request, |reply| match reply {
-                Reply::Judged(judged) => Some(*judged),
-                Reply::Done => None,
+            let request = Request::SendFrame { frame, offset, total_bytes, bytes };
+            let answer = self.ask(&request, |reply| match reply {
+                Reply::Judged(judged) => Some(Some(*judged)),
+                Reply::Done => Some(None),
+                Reply::Refused(Refusal::Range) if offset > 0 => None,
                 other => panic!("{other:?}"),
             })?;
+            match answer {
+                Some(answer) => judged = answer,
+                None => return Ok(None),
+            }
         }
-        Ok(judged)
+        Ok(Some(judged))
     }
 
     /// The verdict on a frame.
