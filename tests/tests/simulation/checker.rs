@@ -265,6 +265,9 @@ impl Checker {
         if let Some(ended_us) = damaged_until(&events) {
             // The bundle was put down at the end of a round of its own.
             let before: Vec<_> = pins.iter().copied().filter(|pin| pin.now_us < ended_us).collect();
+            if before.last().is_none_or(|pin| pin.level != Level::Closed) {
+                return Err(format!("damage was found, and the pin is not closed: {before:?}"));
+            }
             let last = self.verdict(board, watch, polled, &events)?;
             self.gate(&before, None, last);
             self.close();

@@ -37,6 +37,8 @@ pub struct World {
     pub from_device: Vec<u8>,
     pub pin: Option<Level>,
     pub fed: u64,
+    /// The port takes a few bytes at a time.
+    pub is_slow: bool,
     /// After every round: pin, feedings of the watchdog so far.
     pub rounds: Vec<(Option<Level>, u64)>,
     /// Feedings when bytes of the link were taken last.
@@ -76,8 +78,9 @@ impl Board for Shared {
     }
     fn write(&mut self, bytes: &[u8]) -> usize {
         // A port that takes a little at a time.
-        let count = bytes.len().min(100);
-        self.world().from_device.extend(&bytes[..count]);
+        let mut world = self.world();
+        let count = bytes.len().min(if world.is_slow { 10 } else { 100 });
+        world.from_device.extend(&bytes[..count]);
         count
     }
     fn set_pin(&mut self, level: Level) {
