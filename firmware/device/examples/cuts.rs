@@ -1,7 +1,8 @@
 //! The long sweep. `cuts N`: at least N power cuts over ten flash layouts, and a tenth as many runs
 //! of up to six cuts in a row. `cuts large N`: the same with sectors of 128 KiB and a bundle of a
-//! whole network. `cuts pairs [STRIDE]`: all pairs of cuts on the smallest layout. Prints a line a
-//! round; exit status 1 for a broken promise.
+//! whole network. `cuts pairs [STRIDE]`: all pairs of cuts on the smallest layout. `cuts sequences
+//! N`: at least N runs of two to six cuts alone, over the ten layouts. Prints a line a round; exit
+//! status 1 for a broken promise.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -97,6 +98,7 @@ fn main() -> ExitCode {
     let mut tally = Tally::default();
     match arguments.first().map(String::as_str) {
         Some("pairs") => pairs(&mut tally, count(1, 1)),
+        Some("sequences") => sequences(&mut tally, count(1, 1_000_000)),
         Some("large") => rounds(&mut tally, &large(), count(1, 2_000)),
         _ => rounds(&mut tally, &cases(), count(0, 400_000)),
     }
@@ -110,6 +112,19 @@ fn pairs(tally: &mut Tally, stride: u64) {
     for case in smallest() {
         tally.pairs(&case, (stride as usize, 1));
         report(tally, begin);
+    }
+}
+
+/// So many runs of several cuts, as many of each case.
+fn sequences(tally: &mut Tally, wanted: u64) {
+    let begin = Instant::now();
+    let cases = cases();
+    let share = wanted.div_ceil(cases.len() as u64);
+    for (index, case) in (1..).zip(&cases) {
+        tally.sequences(&Case { seed: 1 << 31 | index as u64, ..case.clone() }, share);
+        if index % 500 == 0 || index == cases.len() {
+            report(tally, begin);
+        }
     }
 }
 

@@ -46,7 +46,18 @@ impl Tally {
         let operations = case.operations(&start, Flaw::None);
         let stride = (operations * Torn::ALL.len() as u64 / cuts).max(1);
         self.sample(case, Flaw::None, &start, operations, (case.seed % stride, stride));
-        for run in 0..cuts.div_ceil(10) {
+        self.draw(case, &start, operations, cuts.div_ceil(10));
+    }
+
+    /// So many runs of two to six cuts, as the seed draws them.
+    pub fn sequences(&mut self, case: &Case, runs: u64) {
+        let start = case.prepare();
+        let operations = case.operations(&start, Flaw::None);
+        self.draw(case, &start, operations, runs);
+    }
+
+    fn draw(&mut self, case: &Case, start: &SimFlash, operations: u64, runs: u64) {
+        for run in 0..runs {
             let mut mixed = case.seed << 32 | run;
             let mut any = || {
                 mixed =
@@ -55,7 +66,7 @@ impl Tally {
             };
             let all: Vec<_> = (0..2 + run % 5).map(|_| any()).collect();
             self.runs += 1;
-            if let Err(error) = case.cut(&start, all[0], Flaw::None, &all[1..]) {
+            if let Err(error) = case.cut(start, all[0], Flaw::None, &all[1..]) {
                 self.broken.push(format!("{all:?}, {case:?}: {error}"));
             }
         }
