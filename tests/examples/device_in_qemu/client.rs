@@ -165,7 +165,7 @@ impl Client {
         sender.progress()
     }
 
-    /// Sends a frame; its verdict, if there is one. Between two pieces the host may pause for longer
+    /// Sends a frame; its verdict, if there is one. Between two pieces the host may pause longer
     /// than the device waits: it refuses the next one, and the frame begins anew.
     pub fn send_frame(&mut self, number: u32, pixels: &[u8]) -> Result<Option<Judged>, Silent> {
         for _ in 0..FRAME_TRIES {
