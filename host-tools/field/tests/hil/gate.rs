@@ -56,7 +56,7 @@ fn a_gate_is_timed_by_the_device_and_fails_where_it_is_late_early_or_deaf() {
     let usual = POLICY;
     let rows = [
         // As the bundle says.
-        (Silence, Some(400), usual, true, "the lease is 800.0 ms, 400.0 ms more are allowed"),
+        (Silence, Some(700), usual, true, "the lease is 800.0 ms, 700.0 ms more are allowed"),
         (Latency, None, usual, true, "closed at BLOCK 3 of 3"),
         // As if it said something else, which the device then does not do.
         (Silence, Some(100), gate::Policy { lease_us: 400_000, ..usual }, false, "400.0 ms, 100.0"),
@@ -80,7 +80,7 @@ fn a_gate_is_timed_by_the_device_and_fails_where_it_is_late_early_or_deaf() {
                 assert!(!served.pin_is_open());
                 // The same round of the event loop, on a machine that may be busy.
                 let apart_us = served.pin_closed_us().abs_diff(closed_us);
-                assert!(apart_us < 100_000, "{wanted}: {apart_us}");
+                assert!(apart_us < 300_000, "{wanted}: {apart_us}");
             }
             false => assert!(matches!(ran.outcome, Outcome::Failed(_)), "{wanted}: {ran:#?}"),
         }
