@@ -38,6 +38,15 @@ impl Memory {
 }
 
 impl World {
+    /// The device panicked, which a board answers with a restart and a closed pin. It may where the
+    /// plan in use is wrong and overflows are checked, as here; a board's image has no such check.
+    pub(super) fn crashed(&mut self) {
+        match self.checker.is_damaged() {
+            true => self.supply.fail(),
+            false => self.broken = Some("the device panics, and its memory is right".into()),
+        }
+    }
+
     /// Sometimes one bit changes, of the bundle in use or of the arena.
     pub(super) fn flip(&mut self) {
         if self.finishing || self.random.below(FLIP_EVERY) != 0 {

@@ -21,6 +21,7 @@ pub mod wires;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use gradgate_bundle::align::Aligned;
@@ -80,7 +81,6 @@ pub enum Flaw {
     NoAge,
 }
 
-/// One run.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// Draws everything.
@@ -294,7 +294,13 @@ impl World {
         let mut end = End::Stopped;
         if !self.supply.is_dead() {
             match self.checker.started(device.slots()) {
-                Ok(()) => end = device.run(|board, watch| self.round(board, watch)),
+                Ok(()) => {
+                    let run = || device.run(|board, watch| self.round(board, watch));
+                    match catch_unwind(AssertUnwindSafe(run)) {
+                        Ok(ended) => end = ended,
+                        Err(_) => self.crashed(),
+                    }
+                }
                 Err(broken) => self.broken = Some(broken),
             }
         }

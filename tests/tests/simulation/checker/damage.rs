@@ -24,6 +24,11 @@ impl Checker {
         Some(self.catalog.items[running.item].image.len() as u64)
     }
 
+    /// Whether a bit of the bundle in use is wrong.
+    pub fn is_damaged(&self) -> bool {
+        self.damage.is_some()
+    }
+
     /// A bit flips; whether it is one that must be found.
     pub fn flipped(&mut self, counts: bool, now_us: u64) {
         self.seen.flips += 1;
