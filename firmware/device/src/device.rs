@@ -162,6 +162,9 @@ impl<'m, B: Board, F: Flash> Device<'m, B, F> {
         loop {
             match self.core.run_bundle(self.bundle, &mut self.camera, &mut go_on) {
                 Stop::Stopped => return End::Stopped,
+                Stop::Damaged if !go_on(&mut self.core.board, &self.core.watch) => {
+                    return End::Stopped;
+                }
                 Stop::Damaged => {}
                 Stop::Change(_, Change::Reboot) => return self.core.drain(&mut go_on),
                 Stop::Change(ticket, change) => self.core.change(self.bundle, &ticket, change),

@@ -26,7 +26,7 @@ use super::catalog::{Catalog, Expected, Kind};
 use super::gate::GateModel;
 use super::ledger::{Deed, Ledger};
 use super::{Flaw, Seen};
-use damage::{Damage, damaged_until};
+use damage::{Damage, is_found};
 use keys::Keys;
 
 /// Rounds without a feeding.
@@ -262,22 +262,15 @@ impl Checker {
         let polled = std::mem::take(&mut board.camera.polled);
         let open_before = self.open_until();
         let events = self.new_events(watch)?;
-        if let Some(ended_us) = damaged_until(&events) {
-            // The bundle was put down at the end of a round of its own.
-            let before: Vec<_> = pins.iter().copied().filter(|pin| pin.now_us < ended_us).collect();
-            if before.last().is_none_or(|pin| pin.level != Level::Closed) {
-                return Err(format!("damage was found, and the pin is not closed: {before:?}"));
-            }
-            let last = self.verdict(board, watch, polled, &events)?;
-            self.gate(&before, None, last);
-            self.close();
-            self.take(&events)?;
-            self.gate(&pins, Some(ended_us), None);
-        } else {
-            let began_us = self.take(&events)?;
-            let verdict = self.verdict(board, watch, polled, &events)?;
-            self.gate(&pins, began_us, verdict);
+        let damaged = is_found(&events);
+        if damaged && pins.last().is_none_or(|pin| pin.level != Level::Closed) {
+            return Err(format!("damage was found, and the pin is not closed: {pins:?}"));
         }
+        // A verdict of that round came before.
+        let early = if damaged { self.verdict(board, watch, polled, &events)? } else { None };
+        let began_us = self.take(&events)?;
+        let verdict = if damaged { early } else { self.verdict(board, watch, polled, &events)? };
+        self.gate(&pins, began_us, verdict);
         self.overdue(board.supply.now_us())?;
         self.mode(&pins)?;
         self.compare(&pins, watch)?;

@@ -63,11 +63,7 @@ impl Checker {
     }
 }
 
-/// When the bundle that was found damaged was put down and what is next began, if that is among
-/// the events.
-pub(super) fn damaged_until(events: &[Event]) -> Option<u64> {
-    let is = |event: &Event, code: Code| event.code == code as u16;
-    let rest = &events[events.iter().position(|event| is(event, Code::Damaged))?..];
-    let next = rest.iter().find(|event| is(event, Code::Runs) || is(event, Code::FailState));
-    next.map(|event| event.time_us)
+/// Whether damage was found.
+pub(super) fn is_found(events: &[Event]) -> bool {
+    events.iter().any(|event| event.code == Code::Damaged as u16)
 }
