@@ -20,7 +20,7 @@ pub mod conv_weight_norm;
 pub mod copy;
 #[cfg(feature = "functions")]
 pub mod function;
-pub mod grid;
+pub(crate) mod grid;
 pub mod lanes;
 pub mod mask;
 #[cfg(feature = "attention")]
@@ -31,6 +31,6 @@ pub mod pixel_gram;
 pub mod preprocess;
 pub mod reduce;
 pub mod softmax;
-pub mod tile;
+mod tile;
 pub mod unary;
 mod window;

@@ -1,9 +1,8 @@
 //! The floating-point unit of 32-bit Arm (Cortex-M4F, M7, M33, M55): the inner loops of the
-//! convolutions, 4 by 4 sums in s0 to s15.
+//! convolutions, 4 by 4 sums in s0 to s15, and of depthwise ones 4 sums in s0 to s3.
 //!
 //! VLDM loads several values and moves its pointer in one instruction; no compiler was seen to
-//! choose registers so that it could be used. A multiply-add takes 1.3 to 1.6 instructions here,
-//! where compiled loops took 2.0 to 2.4.
+//! choose registers so that it could be used (figures in docs/performance.md).
 //!
 //! VMLA rounds the product, then the sum (Armv7-M manual): the bits of NUMERICS.md. VFMA rounds
 //! once and must not stand here.
@@ -14,7 +13,7 @@ use core::arch::asm;
 use crate::kernels::grid::Grid;
 
 /// 4 by 4 sums, row by row.
-pub type Sums = [f32; 16];
+pub type Tile = [f32; 16];
 
 /// `sum += x * w`, rounded twice.
 macro_rules! add_product {
@@ -55,7 +54,7 @@ macro_rules! outer {
 /// Two steps to a turn, 42 instructions for 32 multiply-adds; an odd one comes first.
 #[inline(always)]
 pub fn accumulate(
-    sums: &mut Sums,
+    sums: &mut Tile,
     (x, at): (&[f32], [usize; 4]),
     (w, step): (&[f32], usize),
     count: usize,
@@ -117,23 +116,23 @@ pub fn accumulate(
     Some(())
 }
 
-/// `sums[c][l] += x[p][c] * g[p][l]` over the pixels p of two grids, in raster order. `None` where
-/// they are of different sizes, or one does not hold its values.
+/// `sums[c][l] += x[p][c] * g[p][l]` over the pixels p of two grids, in raster order; nothing where
+/// x has none. `None` where g has another number of them, or a grid does not hold its values.
 ///
 /// Two pixels to a turn, 42 instructions for 32 multiply-adds; with an odd number of columns a
 /// row's first turn begins at its second half.
 #[inline(always)]
-pub fn accumulate_pixels(sums: &mut Sums, x: Grid<'_>, g: Grid<'_>) -> Option<()> {
-    if x.is_empty() {
+pub fn accumulate_pixels(sums: &mut Tile, x: Grid<'_>, g: Grid<'_>) -> Option<()> {
+    if x.rows == 0 || x.columns == 0 {
         return Some(());
     }
-    let (x, g) = (Walk::new(&x)?, Walk::new(&g)?);
+    let (x, g) = (Course::new(&x)?, Course::new(&g)?);
     if (x.rows, x.columns) != (g.rows, g.columns) {
         return None;
     }
-    // SAFETY: both grids hold four values at every pixel; nothing else is read, as the pointers
-    // move by their steps and jumps alone. The sums alone are written. The registers named below
-    // are all that change.
+    // SAFETY: both grids hold four values at every pixel, of which there is one at least, as the
+    // loops end behind their turns; nothing else is read, as the pointers move by their steps and
+    // jumps alone. The sums alone are written. The registers named below are all that change.
     unsafe {
         asm!(
             "vldmia {sums}, {{s0-s15}}",
@@ -180,16 +179,17 @@ pub fn accumulate_pixels(sums: &mut Sums, x: Grid<'_>, g: Grid<'_>) -> Option<()
     Some(())
 }
 
-/// `sums[p][l] += (g[at[p] + o] * scale[o]) * w[l * step + o]` over the channels o of `scale`,
-/// ascending, an even number of them. `None` where their number is odd, or g or w shorter.
+/// `sums[p][l] += (g[at[p] + o] * scale[o]) * w[l][o]` over the channels o of `scale`, ascending,
+/// an even number of them; rows of w are as many long. `None` where their number is odd, or g or w
+/// shorter.
 ///
 /// Two channels to a turn, 51 instructions for 32 multiply-adds: g is scaled anew for each tile of
 /// input channels, as only the sums have room in registers.
 #[inline(always)]
 pub fn accumulate_scaled(
-    sums: &mut Sums,
+    sums: &mut Tile,
     (g, at): (&[f32], [usize; 4]),
-    (w, step): (&[f32], usize),
+    w: &[f32],
     scale: &[f32],
 ) -> Option<()> {
     let count = scale.len();
@@ -200,9 +200,10 @@ pub fn accumulate_scaled(
         return Some(());
     }
     let [g0, g1, g2, g3] = pointers(g, at, count)?;
-    let [w0, w1, w2, w3] = pointers(w, [0, step, 2 * step, 3 * step], count)?;
-    // SAFETY: g, w and scale hold `count` values from each of their pointers on; nothing else is
-    // read. The sums alone are written. The registers named below are all that change.
+    let [w0, w1, w2, w3] = pointers(w, [0, count, 2 * count, 3 * count], count)?;
+    // SAFETY: g, w and scale hold `count` values from each of their pointers on, an even number
+    // above 0, at which the loop ends; nothing else is read. The sums alone are written. The
+    // registers named below are all that change.
     unsafe {
         asm!(
             "vldmia {sums}, {{s0-s15}}",
@@ -256,8 +257,9 @@ pub fn accumulate_scaled(
     Some(())
 }
 
-/// `sums[l] += (a[p][l] * scale[l]) * b[p][l]` over the places p of two grids, in raster order.
-/// `None` where they are of different sizes, or one does not hold its values.
+/// `sums[l] += (a[p][l] * scale[l]) * b[p][l]` over the places p of two grids, in raster order;
+/// nothing where a has none. `None` where b has another number of them, or a grid does not hold its
+/// values.
 ///
 /// 14 instructions for 4 multiply-adds.
 #[inline(always)]
@@ -267,16 +269,17 @@ pub fn accumulate_lanes(
     scale: &[f32; 4],
     b: Grid<'_>,
 ) -> Option<()> {
-    if a.is_empty() {
+    if a.rows == 0 || a.columns == 0 {
         return Some(());
     }
-    let (a, b) = (Walk::new(&a)?, Walk::new(&b)?);
+    let (a, b) = (Course::new(&a)?, Course::new(&b)?);
     if (a.rows, a.columns) != (b.rows, b.columns) {
         return None;
     }
-    // SAFETY: both grids hold four values at every place, as the scale does; nothing else is read,
-    // as the pointers move by their steps and jumps alone. The sums alone are written. The
-    // registers named below are all that change.
+    // SAFETY: both grids hold four values at every place, of which there is one at least, as the
+    // loops end behind their turns; so does the scale. Nothing else is read, as the pointers move
+    // by their steps and jumps alone. The sums alone are written. The registers named below are all
+    // that change.
     unsafe {
         asm!(
             "vldmia {sums}, {{s0-s3}}",
@@ -322,8 +325,8 @@ pub fn accumulate_lanes(
     Some(())
 }
 
-/// A grid that holds four values at every place, as pointers walk it.
-struct Walk {
+/// How a pointer passes a grid that has a place, and four values at each.
+struct Course {
     first: *const f32,
     rows: usize,
     columns: usize,
@@ -333,10 +336,10 @@ struct Walk {
     jump: isize,
 }
 
-impl Walk {
-    /// `None` for a grid that does not hold them, or of no place.
+impl Course {
+    /// `None` for a grid that does not hold them, or has no place.
     #[inline(always)]
-    fn new(grid: &Grid<'_>) -> Option<Walk> {
+    fn new(grid: &Grid<'_>) -> Option<Course> {
         let &Grid { values, start, rows, columns, step, row_step } = grid;
         if !grid.holds(4) {
             return None;
@@ -344,7 +347,7 @@ impl Walk {
         let bytes = |values: isize| values.wrapping_mul(size_of::<f32>() as isize);
         let jump = bytes(row_step.wrapping_sub(step.wrapping_mul(columns as isize)));
         let first = values.as_ptr().wrapping_add(start);
-        Some(Walk { first, rows, columns, step: bytes(step), jump })
+        Some(Course { first, rows, columns, step: bytes(step), jump })
     }
 }
 

@@ -8,8 +8,8 @@ use gradgate_bundle::op::LANES;
 use gradgate_bundle::shape::ConvShape;
 
 use super::activation::Act;
-use super::grid::Grid;
-use super::lanes::{accumulate1, each_lanes, is_tiled, run};
+use super::grid::{Grid, step_of};
+use super::lanes::{add_scaled, each_lanes, is_tiled, run, take};
 use super::operand::Operand;
 use super::tile;
 use super::window::valid;
@@ -207,7 +207,11 @@ impl Block<'_> {
         for kx in kx0..kx1 {
             let (start, w) = self.tap(row, ox, ky, kx)?;
             let x = run(self.x, start, self.s.group_input)?;
-            accumulate1(acc, x, w, self.width, lane)?;
+            let mut sums = *acc;
+            for (row, x) in w.chunks_exact(self.width.max(1)).zip(x) {
+                add_scaled(&mut sums, *x, take(row, lane)?);
+            }
+            *acc = sums;
         }
         Some(())
     }
@@ -296,23 +300,24 @@ impl Depthwise<'_> {
             for ox in 0..columns {
                 let (kx0, kx1) =
                     valid(ox * s.strides[1], s.dilations[1], s.kernel[1], s.pads[1], s.input[1]);
-                let row = oy * s.strides[0] + ky0 * s.dilations[0] - s.pads[0];
-                let column = ox * s.strides[1] + kx0 * s.dilations[1] - s.pads[1];
+                // Where no tap meets the input, no place is used.
+                let row = (oy * s.strides[0] + ky0 * s.dilations[0]).saturating_sub(s.pads[0]);
+                let column = (ox * s.strides[1] + kx0 * s.dilations[1]).saturating_sub(s.pads[1]);
                 let x = Grid {
                     values: self.x,
                     start: (row * s.input[1] + column) * channels + first + lane,
                     rows: ky1 - ky0,
                     columns: kx1 - kx0,
-                    step: (s.dilations[1] * channels) as isize,
-                    row_step: (s.dilations[0] * s.input[1] * channels) as isize,
+                    step: step_of(s.dilations[1], channels),
+                    row_step: step_of(s.dilations[0], s.input[1] * channels),
                 };
                 let w = Grid {
                     values: self.w,
                     start: base + (ky0 * s.kernel[1] + kx0) * width,
                     rows: ky1 - ky0,
                     columns: kx1 - kx0,
-                    step: width as isize,
-                    row_step: (s.kernel[1] * width) as isize,
+                    step: step_of(1, width),
+                    row_step: step_of(1, s.kernel[1] * width),
                 };
                 let mut acc = [0.0; L];
                 tile::accumulate_lanes(&mut acc, x, &[1.0; L], w)?;

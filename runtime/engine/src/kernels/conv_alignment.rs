@@ -8,8 +8,9 @@
 use gradgate_bundle::shape::ConvShape;
 
 use super::activation::not_finite;
-use super::lanes::{Sum, add_scaled, dot, each_lanes, run, take};
-use super::window::valid;
+use super::conv_weight::TapPixels;
+use super::lanes::{Sum, dot, each_lanes, run, take};
+use super::tile;
 use crate::detector::predicted;
 use crate::math::sqrt;
 
@@ -74,16 +75,6 @@ impl Alignment<'_> {
     }
 }
 
-/// Output pixels in a row whose tap lies in the input.
-struct Row {
-    /// Pixel of x that the first one sees.
-    input: usize,
-    /// The first one.
-    output: usize,
-    /// How many.
-    count: usize,
-}
-
 /// The sum over v's elements, in their order, of each times its `sum over pixels of weight * x`.
 struct Walk<'a> {
     s: &'a ConvShape,
@@ -135,20 +126,12 @@ impl Walk<'_> {
     }
 
     fn block<const L: usize>(&mut self, tap: Tap<'_>, first: usize, lane: usize) -> Option<()> {
-        let (x, weights) = (self.x, self.weights);
-        let channels = self.s.input[2];
-        let step = self.s.strides[1] * channels;
-        let mut acc = [0.0; L];
-        each_row(self.s, tap, &mut |row| {
-            let mut sums = acc;
-            let x = x.get(row.input * channels + first + lane..)?;
-            for (x, weight) in x.chunks(step.max(1)).zip(run(weights, row.output, row.count)?) {
-                add_scaled(&mut sums, *weight, x.first_chunk::<L>()?);
-            }
-            acc = sums;
-            Some(())
-        })?;
-        self.add(&acc, tap, lane)
+        let pixels = TapPixels::new(self.s, tap.ky, tap.kx);
+        let weights = pixels.of_output(self.weights, 1, 0);
+        let x = pixels.of_input(self.x, first + lane);
+        let mut acc = [[0.0; L]];
+        tile::accumulate_pixels(&mut acc, weights, x)?;
+        self.add(acc.as_flattened(), tap, lane)
     }
 
     fn depthwise_block<const L: usize>(
@@ -158,46 +141,17 @@ impl Walk<'_> {
         g: &[f32],
         lane: usize,
     ) -> Option<()> {
-        let x = self.x;
-        let channels = self.s.input[2].max(1);
-        let u = take::<L>(u, lane)?;
+        let pixels = TapPixels::new(self.s, tap.ky, tap.kx);
+        let g = pixels.of_output(g, self.s.output[2], lane);
         let mut acc = [0.0; L];
-        each_row(self.s, tap, &mut |row| {
-            let x =
-                x.get(row.input * channels + lane..)?.chunks((self.s.strides[1] * channels).max(1));
-            let g = g.get(row.output * channels + lane..)?.chunks(channels.max(1));
-            for (x, g) in x.zip(g).take(row.count) {
-                let (x, g) = (x.first_chunk::<L>()?, g.first_chunk::<L>()?);
-                for (acc, (u, (g, x))) in acc.iter_mut().zip(u.iter().zip(g.iter().zip(x))) {
-                    *acc += (u * g) * x;
-                }
-            }
-            Some(())
-        })?;
+        tile::accumulate_lanes(&mut acc, g, take(u, lane)?, pixels.of_input(self.x, lane))?;
         self.add(&acc, tap, lane)
     }
 
-    fn add<const L: usize>(&mut self, acc: &[f32; L], tap: Tap<'_>, lane: usize) -> Option<()> {
-        for (v, h) in take::<L>(tap.v, lane)?.iter().zip(acc) {
+    fn add(&mut self, acc: &[f32], tap: Tap<'_>, lane: usize) -> Option<()> {
+        for (v, h) in run(tap.v, lane, acc.len())?.iter().zip(acc) {
             self.sum.add(v * h);
         }
         Some(())
     }
-}
-
-/// Calls `f` for every output row with pixels whose tap lies in the input, in order.
-fn each_row(s: &ConvShape, tap: Tap<'_>, f: &mut dyn FnMut(Row) -> Option<()>) -> Option<()> {
-    let offset = [tap.ky * s.dilations[0], tap.kx * s.dilations[1]];
-    let rows = valid(offset[0], s.strides[0], s.output[0], s.pads[0], s.input[0]);
-    let columns = valid(offset[1], s.strides[1], s.output[1], s.pads[1], s.input[1]);
-    let count = columns.1.checked_sub(columns.0)?;
-    if count == 0 {
-        return Some(());
-    }
-    for oy in rows.0..rows.1 {
-        let row = (oy * s.strides[0] + offset[0]).checked_sub(s.pads[0])?;
-        let column = (columns.0 * s.strides[1] + offset[1]).checked_sub(s.pads[1])?;
-        f(Row { input: row * s.input[1] + column, output: oy * s.output[1] + columns.0, count })?;
-    }
-    Some(())
 }

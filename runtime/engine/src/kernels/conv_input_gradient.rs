@@ -8,7 +8,7 @@
 use gradgate_bundle::op::{Activation, LANES, MASK_BITS};
 use gradgate_bundle::shape::ConvShape;
 
-use super::grid::Grid;
+use super::grid::{Grid, step_of};
 use super::lanes::{each_lanes, is_tiled, run, take};
 use super::operand::Operand;
 use super::tile;
@@ -255,8 +255,8 @@ impl Depthwise<'_> {
             start: pixel * channels + self.first + lane,
             rows: rows.count,
             columns: columns.count,
-            step: -((columns.output_step * channels) as isize),
-            row_step: -((rows.output_step * s.output[1] * channels) as isize),
+            step: step_of(columns.output_step, channels).wrapping_neg(),
+            row_step: step_of(rows.output_step, s.output[1] * channels).wrapping_neg(),
         };
         let tap = rows.tap * s.kernel[1] + columns.tap;
         let w = Grid {
@@ -264,8 +264,8 @@ impl Depthwise<'_> {
             start: self.first * s.kernel[0] * s.kernel[1] + tap * self.width + lane,
             rows: rows.count,
             columns: columns.count,
-            step: (columns.tap_step * self.width) as isize,
-            row_step: (rows.tap_step * s.kernel[1] * self.width) as isize,
+            step: step_of(columns.tap_step, self.width),
+            row_step: step_of(rows.tap_step, s.kernel[1] * self.width),
         };
         [g, w]
     }

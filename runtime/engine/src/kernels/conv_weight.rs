@@ -7,16 +7,14 @@
 use gradgate_bundle::op::LANES;
 use gradgate_bundle::shape::ConvShape;
 
-use super::grid::Grid;
+use super::grid::{Grid, step_of};
 use super::lanes::{each_lanes, is_tiled};
 use super::tile;
 use super::window::valid;
 
-/// Output pixels whose tap (ky, kx) lies in the input, row by row.
+/// Output pixels whose tap (ky, kx) lies in the input.
 pub struct TapPixels<'a> {
     s: &'a ConvShape,
-    x: &'a [f32],
-    g: &'a [f32],
     rows: (usize, usize),
     columns: (usize, usize),
     /// Offset of the tap, in rows and columns of the padded input.
@@ -25,63 +23,52 @@ pub struct TapPixels<'a> {
 
 impl<'a> TapPixels<'a> {
     /// The pixels of tap (`ky`, `kx`).
-    pub fn new(s: &'a ConvShape, x: &'a [f32], g: &'a [f32], ky: usize, kx: usize) -> Self {
+    pub fn new(s: &'a ConvShape, ky: usize, kx: usize) -> Self {
         let tap = [ky * s.dilations[0], kx * s.dilations[1]];
         let rows = valid(tap[0], s.strides[0], s.output[0], s.pads[0], s.input[0]);
         let columns = valid(tap[1], s.strides[1], s.output[1], s.pads[1], s.input[1]);
-        TapPixels { s, x, g, rows, columns, tap }
+        TapPixels { s, rows, columns, tap }
     }
 
-    /// x and g at these pixels, from the channels `input` and `output` on.
+    /// What the tap of these pixels reads of the convolution's input, from `channel` on.
     #[inline(always)]
-    fn grids(&self, input: usize, output: usize) -> [Grid<'a>; 2] {
+    pub fn of_input<'v>(&self, x: &'v [f32], channel: usize) -> Grid<'v> {
         let s = self.s;
-        let rows = self.rows.1.saturating_sub(self.rows.0);
-        let columns = self.columns.1.saturating_sub(self.columns.0);
-        if rows == 0 || columns == 0 {
-            return [Grid::EMPTY; 2];
+        // A pixel that exists has its tap in the input; without one no place is used.
+        let inside = |axis: usize, first: usize| {
+            (first * s.strides[axis] + self.tap[axis]).saturating_sub(s.pads[axis])
+        };
+        let (row, column) = (inside(0, self.rows.0), inside(1, self.columns.0));
+        let across = s.input[1] * s.input[2];
+        Grid {
+            values: x,
+            start: row * across + column * s.input[2] + channel,
+            rows: self.rows.1.saturating_sub(self.rows.0),
+            columns: self.columns.1.saturating_sub(self.columns.0),
+            step: step_of(s.strides[1], s.input[2]),
+            row_step: step_of(s.strides[0], across),
         }
-        let row = self.rows.0 * s.strides[0] + self.tap[0] - s.pads[0];
-        let column = self.columns.0 * s.strides[1] + self.tap[1] - s.pads[1];
-        let x_row = s.input[1] * s.input[2];
-        let x = Grid {
-            values: self.x,
-            start: row * x_row + column * s.input[2] + input,
-            rows,
-            columns,
-            step: (s.strides[1] * s.input[2]) as isize,
-            row_step: (s.strides[0] * x_row) as isize,
-        };
-        let g_row = s.output[1] * s.output[2];
-        let g = Grid {
-            values: self.g,
-            start: self.rows.0 * g_row + self.columns.0 * s.output[2] + output,
-            rows,
-            columns,
-            step: s.output[2] as isize,
-            row_step: g_row as isize,
-        };
-        [x, g]
     }
 
-    /// Adds `D` for one input channel by `L` output channels from `output` on.
-    #[inline(never)]
-    fn single<const L: usize>(
-        &self,
-        acc: &mut [[f32; L]; 1],
-        input: usize,
-        output: usize,
-    ) -> Option<()> {
-        let [x, g] = self.grids(input, output);
-        tile::accumulate_pixels(acc, x, g)
-    }
-
-    /// Adds `D` of a depthwise convolution for `L` channels from `channel` on.
+    /// The same pixels of a map of the output's size with `channels` channels, from `channel` on.
     #[inline(always)]
-    fn depthwise<const L: usize>(&self, acc: &mut [f32; L], channel: usize) -> Option<()> {
-        let [x, g] = self.grids(channel, channel);
-        tile::accumulate_lanes(acc, g, &[1.0; L], x)
+    pub fn of_output<'v>(&self, g: &'v [f32], channels: usize, channel: usize) -> Grid<'v> {
+        let across = self.s.output[1] * channels;
+        Grid {
+            values: g,
+            start: self.rows.0 * across + self.columns.0 * channels + channel,
+            rows: self.rows.1.saturating_sub(self.rows.0),
+            columns: self.columns.1.saturating_sub(self.columns.0),
+            step: step_of(1, channels),
+            row_step: step_of(1, across),
+        }
     }
+}
+
+/// `D` for one input channel by `L` output channels; not copied into every place that asks for it.
+#[inline(never)]
+fn single<const L: usize>(acc: &mut [[f32; L]; 1], x: Grid<'_>, g: Grid<'_>) -> Option<()> {
+    tile::accumulate_pixels(acc, x, g)
 }
 
 /// Something that takes tiles of D in the order (ky, kx, c) for each output channel.
@@ -136,23 +123,24 @@ impl Walk<'_> {
         let group = output.checked_div(s.group_output)?;
         for ky in 0..s.kernel[0] {
             for kx in 0..s.kernel[1] {
-                let pixels = TapPixels::new(s, self.x, self.g, ky, kx);
+                let pixels = TapPixels::new(s, ky, kx);
+                let g = pixels.of_output(self.g, s.output[2], output);
                 let mut place = Place { output, input: 0, ky, kx };
                 if s.depthwise() {
+                    let x = pixels.of_input(self.x, output);
                     // A single channel's tile is the same sum, and code that is there already.
                     let mut one = [[0.0; L]];
                     match (L, &mut one) {
-                        (1, one) => pixels.single(one, output, output)?,
-                        (_, [one]) => pixels.depthwise(one, output)?,
+                        (1, one) => single(one, x, g)?,
+                        (_, [one]) => tile::accumulate_lanes(one, g, &[1.0; L], x)?,
                     }
                     sink.take(place, L, one.as_flattened())?;
                     continue;
                 }
                 let first = group * s.group_input;
                 while place.input < s.group_input {
-                    let input = first + place.input;
                     let left = s.group_input - place.input;
-                    let [x, g] = pixels.grids(input, output);
+                    let x = pixels.of_input(self.x, first + place.input);
                     // Of fewer than four channels, the values that follow in x make four, and what
                     // they give is dropped.
                     if is_tiled(L, left) && (left >= 4 || x.holds(4)) {
@@ -163,7 +151,7 @@ impl Walk<'_> {
                         place.input += kept;
                     } else {
                         let mut one = [[0.0; L]];
-                        pixels.single(&mut one, input, output)?;
+                        single(&mut one, x, g)?;
                         sink.take(place, L, one.as_flattened())?;
                         place.input += 1;
                     }

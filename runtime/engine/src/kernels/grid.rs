@@ -1,5 +1,5 @@
-//! Rows and columns of neighbouring values in a slice, a step apart: a tile's pixels, or a window's
-//! taps.
+//! Rows and columns of neighbouring values in a slice, a step apart: the pixels that a tap meets,
+//! or the taps of a window.
 
 /// Some neighbouring values at each of `values[start + row * row_step + column * step ..]`.
 #[derive(Clone, Copy)]
@@ -19,16 +19,6 @@ pub struct Grid<'a> {
 }
 
 impl Grid<'_> {
-    /// Of no rows.
-    pub const EMPTY: Grid<'static> =
-        Grid { values: &[], start: 0, rows: 0, columns: 0, step: 0, row_step: 0 };
-
-    /// Whether it has no place.
-    #[inline(always)]
-    pub fn is_empty(&self) -> bool {
-        self.rows == 0 || self.columns == 0
-    }
-
     /// Whether the slice holds `width` values at every place, of which there is one at least.
     #[inline(always)]
     pub fn holds(&self, width: usize) -> bool {
@@ -51,6 +41,13 @@ impl Grid<'_> {
         let last = start.checked_add(down.max(0))?.checked_add(across.max(0))?;
         Some([first, last])
     }
+}
+
+/// A step of `count` times `values`. It counts only where a second place exists, which
+/// [`Grid::holds`] then bounds; without one a dilation beyond all memory wraps.
+#[inline(always)]
+pub fn step_of(count: usize, values: usize) -> isize {
+    count.wrapping_mul(values) as isize
 }
 
 #[cfg(test)]
@@ -82,7 +79,8 @@ mod tests {
                 assert_eq!(grid.holds(width), expected, "{rows} {columns} from {start}");
             }
             let far = Grid { values: &values, start: 9, rows, columns: usize::MAX, step, row_step };
-            assert!(!far.holds(width) && !Grid::EMPTY.holds(width));
+            let none = Grid { rows: 0, ..far };
+            assert!(!far.holds(width) && !none.holds(width));
         }
     }
 }

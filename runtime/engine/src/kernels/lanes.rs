@@ -1,4 +1,4 @@
-//! Lanes: the 16-lane summation order, and the inner loops of the convolutions.
+//! Lanes: the 16-lane summation order, and how many the scalar kernels take at once.
 
 /// Lanes of a reduction.
 pub const REDUCE_LANES: usize = 16;
@@ -227,23 +227,6 @@ pub fn add_outer<const C: usize, const L: usize>(
         }
         (acc, x) => acc.iter_mut().zip(x).for_each(|(acc, x)| add_scaled(acc, *x, row)),
     }
-}
-
-/// `acc[l] += x[k] * w[k][lane + l]` over k; rows of `w` are `width` long.
-#[inline(always)]
-pub fn accumulate1<const L: usize>(
-    acc: &mut [f32; L],
-    x: &[f32],
-    w: &[f32],
-    width: usize,
-    lane: usize,
-) -> Option<()> {
-    let mut sum = *acc;
-    for (row, a) in w.chunks_exact(width.max(1)).zip(x) {
-        add_scaled(&mut sum, *a, take(row, lane)?);
-    }
-    *acc = sum;
-    Some(())
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ pub fn accumulate_scaled<const P: usize, const L: usize>(
     let width = scale.len();
     #[cfg(all(target_arch = "arm", target_abi = "eabihf"))]
     if let (Some(sums), Some(at), 0) = (sixteen(acc), at.first_chunk(), width % 2) {
-        return vfp::accumulate_scaled(sums, (g, *at), (w, width), scale);
+        return vfp::accumulate_scaled(sums, (g, *at), w, scale);
     }
     let g = runs(g, at, width)?;
     let w: [_; L] = runs(w, core::array::from_fn(|l| l * width), width)?;
@@ -111,6 +111,6 @@ fn each_place<const A: usize, const B: usize>(
 /// The sums of a tile of 4 by 4; `None` for another.
 #[cfg(all(target_arch = "arm", target_abi = "eabihf"))]
 #[inline(always)]
-fn sixteen<const L: usize, const P: usize>(acc: &mut [[f32; L]; P]) -> Option<&mut vfp::Sums> {
+fn sixteen<const L: usize, const P: usize>(acc: &mut [[f32; L]; P]) -> Option<&mut vfp::Tile> {
     acc.as_flattened_mut().first_chunk_mut().filter(|_| L == 4 && P == 4)
 }
