@@ -200,8 +200,9 @@ impl<F: Flash> Slots<F> {
         let (identity, region) = (self.state.content(slot).identity, self.layout.slot(slot));
         let manifest = read_known(&mut self.flash, &region, identity);
         let total_bytes = manifest.map_or(0, |manifest| manifest.total_bytes.get());
-        // Bytes go in from the front: halving finds the last sector in a few reads.
-        let (mut used, mut blank) = (0, region.sectors);
+        // Bytes go in from the front: halving finds the last sector in a few reads. Behind the
+        // sectors that were erased for this bundle there may be bytes of a longer one.
+        let (mut used, mut blank) = (0, region.sectors_of(total_bytes).min(region.sectors));
         while used < blank {
             let middle = used.midpoint(blank);
             match self.is_blank(&region, middle) {

@@ -60,3 +60,20 @@ fn what_is_told_after_a_restart_is_where_the_upload_goes_on() {
         assert_eq!(told(&mut boot(slots.into_flash())), None, "it waits");
     }
 }
+
+#[test]
+fn bytes_of_a_longer_bundle_behind_it_are_not_counted() {
+    let (longer, bundle) = (signed(4000, 4), signed(TOTAL_BYTES, 5));
+    let prefix = bundle.first_chunk().expect("long enough");
+    for (sent, kept, total) in [(0, 0, 0), (400, 0, TOTAL_BYTES), (1100, 1024, TOTAL_BYTES)] {
+        let mut slots = boot(SimFlash::new(&place(), 1));
+        slots.begin(longer.first_chunk().expect("long enough")).expect("it is good");
+        while slots.prepare() != Ok(Progress::Write { offset: 0 }) {}
+        slots.write(0, &longer).expect("they follow");
+        slots.begin(prefix).expect("it is good");
+        while slots.prepare() != Ok(Progress::Write { offset: 0 }) {}
+        slots.write(0, &bundle[..sent]).expect("they follow");
+        let mut slots = boot(slots.into_flash());
+        assert_eq!(told(&mut slots), Some((Slot::A, kept, total)), "{sent}");
+    }
+}
