@@ -223,6 +223,8 @@ impl<'p> Flash<'p> {
     fn resume_or_erase(&mut self, reply: &Reply<'_>) {
         match *reply {
             Reply::Unfinished { identity, offset, .. } if identity == self.bundle && offset > 0 => {
+                // Shown only: where the upload goes on, the device says when it is announced.
+                let offset = offset.min(self.progress.total);
                 (self.progress.sent, self.progress.resumed_at) = (offset, offset);
                 self.enter(Phase::Upload, State::Upload);
             }
@@ -286,6 +288,8 @@ impl<'p> Flash<'p> {
             self.begun = true;
             self.progress.resumed_at = offset;
         }
+        // The device may have lost some of what it told of.
+        self.progress.resumed_at = self.progress.resumed_at.min(offset);
         (self.phase, self.progress.sent) = (Phase::Upload, offset);
     }
 

@@ -181,6 +181,25 @@ fn a_device_that_dies_in_the_upload_goes_on_where_it_was() {
 }
 
 #[test]
+fn an_upload_is_never_shown_further_than_it_is() {
+    let (package, dies) = (package(), Some(6));
+    let total = package.total_bytes();
+    // Told, dies after chunks, and where it goes on: at what the device has, not what it told.
+    let table =
+        [(5000, None, 0), (total + 1, None, 0), (u32::MAX, None, 0), (u32::MAX, dies, 3072)];
+    for (told, dies_after, resumed_at) in table {
+        let tells_of = Some((*package.identity(), told));
+        let mut client = client(Script { tells_of, dies_after, ..Script::default() });
+        let mut flash = Flash::new(&package, CONFIRM).expect("not empty");
+        let result = client.run(&mut flash, |flash, _| {
+            let now = flash.progress();
+            assert!(now.resumed_at <= now.sent && now.sent <= total, "{told}: {now:?}");
+        });
+        assert_eq!((result, flash.progress().resumed_at), (Ok(()), resumed_at), "{told}");
+    }
+}
+
+#[test]
 fn an_upload_that_was_broken_off_is_resumed_by_the_next_tool() {
     let (package, mut fake) = (package(), Fake::new(Script::default()));
     let mut link = Link::new(Keyring::unprovisioned(), Patience::default());

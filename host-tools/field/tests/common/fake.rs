@@ -296,6 +296,12 @@ impl Fake {
                 Reply::Histogram { low: -1.0, high: 3.0, threshold: 1.5, counts: counts.leak() }
             }
             Request::ReadEvidence { event, offset } => self.evidence(event, offset),
+            Request::ReadUpload => match self.script.tells_of {
+                Some((identity, offset)) => {
+                    Reply::Unfinished { slot: 1, identity, offset, total_bytes: 0 }
+                }
+                None => Reply::Refused(Refusal::State),
+            },
             _ => Reply::Refused(Refusal::Unknown),
         }
     }

@@ -2,6 +2,7 @@
 
 use gradgate_field::keys::LinkKey;
 use gradgate_link::Refusal;
+use gradgate_link::message::Digest;
 
 /// The fake chip's number.
 pub const SERIAL: [u8; 16] = [0xA5; 16];
@@ -29,6 +30,8 @@ pub struct Script {
     /// Restarts after so many chunks, once; `keeps` what it had.
     pub dies_after: Option<u32>,
     pub keeps: bool,
+    /// Tells of an upload of this bundle that came so far, whatever it has.
+    pub tells_of: Option<(Digest, u32)>,
     /// Falls back by itself after so many milliseconds of trial.
     pub falls_back_ms: Option<u64>,
     /// This log entry comes so many milliseconds into the trial.
@@ -65,6 +68,7 @@ impl Default for Script {
             always_busy: false,
             dies_after: None,
             keeps: true,
+            tells_of: None,
             falls_back_ms: None,
             logs: None,
             blind: false,

@@ -80,7 +80,8 @@ impl<'a> Show<'a> {
             if let (Some(Phase::Upload), Some(rate), false) =
                 (before, self.rate(now), self.args.json)
             {
-                eprintln!("           {} bytes, {rate:.0} bytes/s", now.sent - now.resumed_at);
+                let sent = now.sent.saturating_sub(now.resumed_at);
+                eprintln!("           {sent} bytes, {rate:.0} bytes/s");
             }
             if !self.args.json && phase != Phase::Done {
                 let on = match (phase, now.resumed_at) {
