@@ -63,7 +63,8 @@ pub struct Session {
     /// Digest of the upload that the slots prepare.
     preparing: Option<message::Digest>,
     incoming: Option<Incoming>,
-    /// The camera's frame that was begun last: its pieces are never taken for one of the model's.
+    /// The camera's frame that was begun last: its pieces are never taken for one of the model's,
+    /// also not in another session, where a host sends again what it got no answer to.
     begun: Option<u32>,
     injecting_until_us: u64,
 }

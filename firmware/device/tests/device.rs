@@ -346,22 +346,29 @@ fn square() -> (Setup, u8) {
     (setup, rgb8.expect("a format") as u8)
 }
 
-/// A late frame stays late, however its pieces come.
+/// A late frame stays late, however its pieces come: also those that a host sends again after its
+/// session was lost.
 #[test]
 fn a_frame_that_was_begun_is_never_taken_for_one_of_the_model_s() {
     let (setup, format) = square();
     let mut bench = Bench::start_as(provisioned(), LINK_KEY, setup);
     assert_eq!(upload(&mut bench, &shipped()), Progress::Done);
     assert_eq!(done(&mut bench, &Request::Activate { slot: 0 }), Ok(()));
-    for (number, waits) in [(7, false), (8, true)] {
+    for (number, waits, loses) in [(7, false, false), (8, true, false), (9, false, true)] {
         let age_us = 300_000;
         let start = Request::StartFrame { frame: number, age_us, width: 32, height: 32, format };
         assert_eq!(done(&mut bench, &start), Ok(()));
         let pixels = frame(number);
+        if loses {
+            bench.hello();
+        }
         if waits {
             (0..6000).for_each(|_| bench.round());
         } else {
             assert_eq!(judge(&mut bench, number, &pixels).verdict, Verdict::Unknown);
+        }
+        if loses {
+            bench.hello();
         }
         let (offset, total_bytes) = (0, FRAME_BYTES);
         let again = Request::SendFrame { frame: number, offset, total_bytes, bytes: &pixels };

@@ -246,7 +246,8 @@ impl Bench {
         panic!("the device answers nothing");
     }
 
-    fn hello(&mut self) {
+    /// Asks for another session; the next command opens it.
+    pub fn hello(&mut self) {
         let now_ms = self.now_ms();
         let packet = self.requester.hello(now_ms + 1, now_ms).to_vec();
         self.send(&packet);
