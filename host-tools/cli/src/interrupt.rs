@@ -1,7 +1,8 @@
-//! Ctrl-C: loops over frames end at the next frame, anything else at once; both with exit code
-//! 130 and no file half written.
+//! Ctrl-C: what looks at it ends at its next step (a frame, a packet, a board), anything else at
+//! once; both with exit code 130 and no file half written.
 
 use std::fmt;
+use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -32,19 +33,26 @@ pub fn install() -> anyhow::Result<()> {
         let again = REQUESTED.swap(true, Ordering::SeqCst);
         if again || LOOPS.load(Ordering::SeqCst) == 0 {
             let _whole_files_only = writing();
-            eprintln!("interrupted");
+            say("interrupted");
             std::process::exit(i32::from(EXIT_CODE));
         }
     })
     .context("cannot handle Ctrl-C")
 }
 
-/// While it lives, Ctrl-C is left to [`check`].
+/// A line on standard error, whose reader the same Ctrl-C may have ended: then nobody is told, and
+/// nothing else changes.
+pub fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// While it lives, the first Ctrl-C is left to [`check`] and [`requested`]: for loops, and for
+/// steps that are not to be left half way.
 #[derive(Debug)]
 pub struct Loop(());
 
 impl Loop {
-    /// Enters a loop that calls [`check`].
+    /// From now on somebody calls [`check`] or [`requested`], or ends soon.
     pub fn enter() -> Loop {
         LOOPS.fetch_add(1, Ordering::SeqCst);
         Loop(())

@@ -58,19 +58,24 @@ fn main() -> ExitCode {
 /// Says what went wrong; a reader of standard output that went away is no error.
 fn report(error: &anyhow::Error) -> ExitCode {
     if error.chain().any(|cause| cause.is::<interrupt::Interrupted>()) {
-        eprintln!("interrupted: nothing was written");
+        interrupt::say("interrupted: nothing was written");
         return ExitCode::from(interrupt::EXIT_CODE);
     }
     let pipe = |cause: &(dyn std::error::Error + 'static)| {
         cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
     };
     if error.chain().any(pipe) {
-        return ExitCode::SUCCESS;
+        // The same Ctrl-C may have ended the reader.
+        return if interrupt::requested() {
+            ExitCode::from(interrupt::EXIT_CODE)
+        } else {
+            ExitCode::SUCCESS
+        };
     }
     let code = code(error);
     // Who was stopped says so, and has made no error.
     let kind = if code == interrupt::EXIT_CODE { "" } else { "error: " };
-    eprintln!("{kind}{}", chain(error));
+    interrupt::say(&format!("{kind}{}", chain(error)));
     ExitCode::from(code)
 }
 

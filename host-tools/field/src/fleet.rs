@@ -59,7 +59,7 @@ pub fn holds(slots: &Slots, bundle: &Digest, goal: Outcome) -> bool {
 /// # Errors
 /// [`Error::File`] when another run has it, [`Error::Open`].
 pub fn lock_table(path: &Path) -> Result<Lock, Error> {
-    Lock::of_file(&std::env::temp_dir(), path).map_err(|error| match error {
+    Lock::of_file(path).map_err(|error| match error {
         Error::Locked => Error::File {
             message: format!(
                 "{}: another `gradgate flash` goes on with this table: wait for its end, or name \
@@ -74,7 +74,8 @@ pub fn lock_table(path: &Path) -> Result<Lock, Error> {
 /// Flashes all boards that are not done: `still` asks one that the table calls done whether it is,
 /// `one` flashes one, `each` hears of every board that was asked or ended. Boards that were not
 /// begun keep the state that they had; one that was done and does not answer is told as failed,
-/// and counts as no failure of this run.
+/// and counts as no failure of this run. [`Error::Stopped`] of either ends the run, and is no
+/// answer of a board that was to be asked.
 ///
 /// # Errors
 /// Those of `each`, such as a table that cannot be written: no further board begins.
@@ -88,18 +89,25 @@ pub fn run(
 ) -> Result<(), Error> {
     let (known, mut left): (Vec<&Board>, Vec<&Board>) =
         boards.iter().partition(|board| table.is_done(&board.name));
-    let mut done = 0;
+    let (mut done, mut stopped) = (0, false);
     batch(&known, plan.jobs, &still, |board, answer| {
         match &answer {
             Ok(true) => done += 1,
             Ok(false) => left.push(board),
+            // It was not asked: nothing new is known of it.
+            Err(Error::Stopped { .. }) => {
+                stopped = true;
+                return Ok(false);
+            }
             Err(_) => {}
         }
-        let stopped = matches!(answer, Err(Error::Stopped { .. }));
         let row = table.asked(board, &answer);
         each(table, &row)?;
-        Ok(!stopped)
+        Ok(true)
     })?;
+    if stopped {
+        return Ok(());
+    }
     left.sort_by_key(|board| boards.iter().position(|other| other == *board));
     let canaries = plan.canary.saturating_sub(done).min(left.len());
     let (first, rest) = left.split_at(canaries);
@@ -265,6 +273,22 @@ mod tests {
         assert_eq!(order.into_inner().expect("no panic"), ["b1", "b4"]);
         assert_eq!((states(&table, &boards).as_str(), heard), ("ddfdd", 6));
         assert!(table.boards["b2"].detail.starts_with("it was done"), "{:?}", table.boards["b2"]);
+    }
+
+    #[test]
+    fn a_stop_while_boards_are_asked_leaves_the_rest_as_it_was() {
+        let boards = boards(4);
+        let plan = Plan { jobs: 1, canary: 0, failures_max: 9 };
+        let mut table = Table::new("x".into(), "staged");
+        run(&boards[..3], &plan, &mut table, still, |_| flashed(true), |_, _| Ok(()))
+            .expect("good");
+        let still = |board: &Board| match board.name.as_str() {
+            "b1" => Err(Error::Stopped { left: String::new() }),
+            _ => Ok(false),
+        };
+        let one = |board: &Board| panic!("{} is flashed", board.name);
+        run(&boards, &plan, &mut table, still, one, |_, _| Ok(())).expect("good");
+        assert_eq!(states(&table, &boards), ".dd.");
     }
 
     #[test]

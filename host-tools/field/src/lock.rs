@@ -1,54 +1,69 @@
-//! One program at a time talks to a board: a lock on a file that is named for its port.
+//! One program at a time talks to a board, or goes on with a file: a lock on a file that is named
+//! for the port, or lies beside the other.
 //!
 //! The lock goes with the open file, so a program that died holds none. The file stays.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions, TryLockError, canonicalize};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use gradgate_bundle::digest::sha256;
-
-use crate::device::hex;
 use crate::error::Error;
 
-/// Held while a port is open.
+/// Held while a port is open, or a file gone on with.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
 }
 
 impl Lock {
-    /// For a file that one program at a time goes on with, such as the table of a fleet; `folder`
-    /// is that of the locks.
+    /// For a file that one program at a time goes on with, such as the table of a fleet: the lock
+    /// lies beside it, where every program finds it, and links to one file have one lock.
     ///
     /// # Errors
     /// [`Error::Locked`] as for a port, [`Error::Open`].
-    pub fn of_file(folder: &Path, file: &Path) -> Result<Lock, Error> {
-        let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let whole = std::fs::canonicalize(parent.unwrap_or(Path::new("."))).map_err(|error| {
-            Error::Open { reason: error.to_string(), advice: "is its folder there?" }
+    pub fn of_file(file: &Path) -> Result<Lock, Error> {
+        let place = place(file).map_err(|error| Error::Open {
+            reason: error.to_string(),
+            advice: "is its folder there?",
         })?;
-        let name = file.file_name().unwrap_or_default();
-        let digest = sha256(whole.join(name).as_os_str().as_encoded_bytes());
-        let short: String = name.to_string_lossy().chars().take(40).collect();
-        Lock::take(folder, &format!("{short}-{}", hex(&digest[..8])))
+        let mut name = OsString::from(".");
+        name.push(place.file_name().unwrap_or_default());
+        name.push(".lock");
+        Lock::at(&place.with_file_name(name), "may you write in its folder?")
     }
 
     /// # Errors
     /// [`Error::Locked`] when another program, or another part of this one, has the port.
     pub fn take(folder: &Path, port: &str) -> Result<Lock, Error> {
-        let path = path(folder, port);
+        let advice = "delete the file if it is somebody else's, or set TMPDIR";
+        Lock::at(&path(folder, port), advice)
+    }
+
+    fn at(path: &Path, advice: &'static str) -> Result<Lock, Error> {
         let open = |error: io::Error| Error::Open {
             reason: format!("no lock file {}: {error}", path.display()),
-            advice: "delete the file if it is somebody else's, or set TMPDIR",
+            advice,
         };
-        let file = open_or_create(&path).map_err(open)?;
+        let file = open_or_create(path).map_err(open)?;
         match file.try_lock() {
             Ok(()) => Ok(Lock { _file: file }),
             Err(TryLockError::WouldBlock) => Err(Error::Locked),
             Err(TryLockError::Error(error)) => Err(open(error)),
         }
     }
+}
+
+/// Where a file really is, or will be.
+///
+/// # Errors
+/// Its folder is not there.
+fn place(file: &Path) -> io::Result<PathBuf> {
+    let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+    canonicalize(file).or_else(|_| {
+        let folder = canonicalize(parent.unwrap_or(Path::new(".")))?;
+        Ok(folder.join(file.file_name().unwrap_or_default()))
+    })
 }
 
 /// Another user's file may be read, not written, in a folder for everybody.
@@ -80,12 +95,21 @@ mod tests {
         drop(first);
         assert!(Lock::take(folder.path(), "/dev/ttyS0").is_ok());
         let table = folder.path().join("net.fleet.json");
-        let held = Lock::of_file(folder.path(), &table).expect("free");
-        let twice = folder.path().join(".").join("net.fleet.json");
-        assert!(matches!(Lock::of_file(folder.path(), &twice), Err(Error::Locked)));
-        assert!(Lock::of_file(folder.path(), &folder.path().join("b.json")).is_ok());
+        std::fs::write(&table, "").expect("writes");
+        let held = Lock::of_file(&table).expect("free");
+        assert!(folder.path().join(".net.fleet.json.lock").exists());
+        let mut same = vec![folder.path().join(".").join("net.fleet.json")];
+        #[cfg(unix)]
+        {
+            same.push(folder.path().join("link.json"));
+            std::os::unix::fs::symlink(&table, &same[1]).expect("links");
+        }
+        for same in &same {
+            assert!(matches!(Lock::of_file(same), Err(Error::Locked)), "{}", same.display());
+        }
+        assert!(Lock::of_file(&folder.path().join("b.json")).is_ok());
         drop(held);
-        assert!(Lock::of_file(folder.path(), &twice).is_ok());
+        assert!(same.iter().all(|same| Lock::of_file(same).is_ok()));
         let absent = folder.path().join("absent");
         assert!(matches!(Lock::take(&absent, "x"), Err(Error::Open { .. })));
     }

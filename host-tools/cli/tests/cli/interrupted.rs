@@ -1,8 +1,9 @@
 //! Ctrl-C tells how the board was left.
 
 use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use gradgate_bundle::keys::secret_text;
 use gradgate_device::sim::{SERVED_LINK_KEY, Served, sim_key};
@@ -13,15 +14,24 @@ use serde_json::Value;
 use crate::board::common::{Fake, Script, Server, sized};
 use crate::support::{Bench, Outcome};
 
-/// Presses Ctrl-C once this stood on standard error; JSON and passed cases are on standard output.
-fn stop(bench: &Bench, arguments: &str, once: &str) -> Outcome {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_gradgate"))
+fn start(bench: &Bench, arguments: &str) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_gradgate"))
         .args(arguments.split_whitespace())
         .current_dir(bench.path("."))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("starts");
+        .expect("starts")
+}
+
+fn interrupt(child: &Child) {
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &id]).status().expect("kill runs").success());
+}
+
+/// Presses Ctrl-C once this stood on standard error; JSON and passed cases are on standard output.
+fn stop(bench: &Bench, arguments: &str, once: &str) -> Outcome {
+    let mut child = start(bench, arguments);
     let (stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take());
     let (mut out, mut err) = (BufReader::new(stdout), BufReader::new(stderr.expect("piped")));
     let (mut said, mut told) = (String::new(), String::new());
@@ -31,8 +41,7 @@ fn stop(bench: &Bench, arguments: &str, once: &str) -> Outcome {
     while !text.contains(once) {
         assert!(reader.read_line(text).expect("text") > 0, "ended before {once:?}: {text}");
     }
-    let id = child.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &id]).status().expect("kill runs").success());
+    interrupt(&child);
     let code = child.wait().expect("ends").code().expect("no signal");
     err.read_to_string(&mut said).expect("text");
     out.read_to_string(&mut told).expect("text");
@@ -65,6 +74,43 @@ fn an_upload_is_kept_and_goes_on() {
     // One chunk may have been under way.
     let resumed = json["progress"]["resumed_at"].as_u64().expect("a number");
     assert!(resumed == kept || resumed == kept + 1024, "{kept} {resumed}");
+}
+
+#[test]
+fn who_reads_may_be_gone_before() {
+    // As in `2>&1 | tee log`, which the same Ctrl-C ends.
+    let bench = Bench::new();
+    bench.write("net.gate", &*sized(0));
+    let trial = board(Script { blind: true, ..Script::default() });
+    bench.write("hall.csv", format!("name,port\ndock-7,{}\n", trial.address));
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = format!("tcp://{}", silent.local_addr().expect("bound"));
+    // Ends at once, at the next packet, and with a table that is kept.
+    let table = [
+        format!("status --device {port} --patience 600"),
+        format!("flash net.gate --device {} --confirm --within 3600", trial.address),
+        "flash net.gate --inventory hall.csv --confirm --within 3600".to_owned(),
+    ];
+    let mut held = None;
+    for arguments in table {
+        let mut child = start(&bench, &arguments);
+        if arguments.starts_with("status") {
+            // Who connects has set its handler.
+            held = Some(silent.accept().expect("it connects"));
+        } else {
+            let mut said = BufReader::new(child.stderr.take().expect("piped"));
+            let mut text = String::new();
+            while !text.contains("trial: ") {
+                assert!(said.read_line(&mut text).expect("text") > 0, "{text}");
+            }
+        }
+        drop((child.stdout.take(), child.stderr.take()));
+        interrupt(&child);
+        assert_eq!(child.wait().expect("ends").code(), Some(130), "{arguments}");
+    }
+    drop(held);
+    let table: Value = serde_json::from_slice(&bench.read("net.fleet.json")).expect("JSON");
+    assert_eq!(table["boards"]["dock-7"]["state"], "failed");
 }
 
 #[test]
@@ -110,6 +156,10 @@ fn a_suite_ends_between_two_frames() {
     bench.write("s.toml", suite);
     bench.good("hil s.toml --bless");
     let board = format!("--device {} --link-key link --sign key", served.address);
+    let slow = format!("hil s.toml {board} --flash --junit j.xml --faults drop=0.2,seed=1");
+    let Outcome { code, stderr, .. } = stop(&bench, &slow, "upload");
+    assert_eq!(code, 130, "{stderr}");
+    assert!(!bench.path("j.xml").exists(), "{stderr}");
     let Outcome { code, stdout, stderr } =
         stop(&bench, &format!("hil s.toml {board} --flash --junit j.xml"), "passed   a");
     assert_eq!(code, 130, "{stdout}{stderr}");

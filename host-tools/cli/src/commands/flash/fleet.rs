@@ -82,6 +82,8 @@ pub fn run(
     let boards = boards(args, board, &keyring)?;
     let name = |ending: &str| PathBuf::from(format!("{}.fleet.{ending}", files::stem(bundle)));
     let table_path = args.table.clone().unwrap_or_else(|| name("json"));
+    // What is written takes the place of a file, not of a link to it: another run may have that.
+    let table_path = std::fs::canonicalize(&table_path).unwrap_or(table_path);
     let csv_path = args.csv.clone().unwrap_or_else(|| name("csv"));
     for path in [&table_path, &csv_path] {
         files::check_writable(path)?;
@@ -101,8 +103,11 @@ pub fn run(
         |board| job.flash(board),
         |table, row| {
             ended += usize::from(row.state != State::NotTried);
-            eprintln!("[{ended}/{}] {}", boards.len(), line(row));
-            if options.dry_run { Ok(()) } else { keep(&table_path, &table.text()) }
+            if !options.dry_run {
+                keep(&table_path, &table.text())?;
+            }
+            interrupt::say(&format!("[{ended}/{}] {}", boards.len(), line(row)));
+            Ok(())
         },
     )?;
     drop(stops_between_packets);
@@ -112,7 +117,7 @@ pub fn run(
     }
     report(&rows, as_json, (!options.dry_run).then_some(&csv_path))?;
     if interrupt::requested() {
-        eprintln!("interrupted: the same command goes on with what is left");
+        interrupt::say("interrupted: the same command goes on with what is left");
         return Ok(ExitCode::from(interrupt::EXIT_CODE));
     }
     let all = rows.iter().all(|row| row.state == State::Done);
@@ -211,7 +216,7 @@ impl Job<'_> {
             return Err(Error::Stopped { left: "it was not asked".to_owned() });
         }
         let wire = self.board.link.open(&board.address)?;
-        let mut client = Client::new(wire, self.keyring.clone(), found::PROBE);
+        let mut client = Client::new(wire, self.keyring.clone(), self.patience);
         let answered = found::ask(&mut client)?;
         board.check(&answered)?;
         let bundle = self.package.identity();

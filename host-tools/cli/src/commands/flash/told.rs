@@ -3,6 +3,7 @@
 use gradgate_field::flash::{Flash, Phase, Timeline};
 
 use super::show::words;
+use crate::interrupt;
 
 /// Lines of one board, on standard error.
 pub struct Told<'b> {
@@ -22,7 +23,7 @@ impl<'b> Told<'b> {
     pub fn see(&mut self, flash: &Flash<'_>, timeline: &Timeline) {
         if let Some(line) = self.line(flash).filter(|_| !self.quiet) {
             let seconds = timeline.elapsed_ms() as f64 / 1000.0;
-            eprintln!("  {:<16} {seconds:>7.1} s  {line}", self.name);
+            interrupt::say(&format!("  {:<16} {seconds:>7.1} s  {line}", self.name));
         }
     }
 
