@@ -172,29 +172,42 @@ pub fn create_new(path: &Path, bytes: &[u8], secret: bool) -> Result<()> {
         }
         Err(error) => return Err(unwritable(path, error)),
     };
-    let attempt = file.write_all(bytes).and_then(|()| file.sync_all());
+    let attempt = file.write_all(bytes).and_then(|()| file.sync_all().or_else(borne));
     attempt.map_err(|error| {
         let _ = fs::remove_file(path);
         unwritable(path, error)
     })?;
-    settle(path)
+    // The file is whole; whoever depends on its name settles it.
+    let _ = settle(path);
+    Ok(())
 }
 
 /// Waits until a file and its name are on the disk, before something is done that cannot be done
-/// without it.
+/// without it; as far as the system does that at all for what the path is.
 pub fn settle(path: &Path) -> Result<()> {
-    // Other systems flush only what is open for writing, and folders not at all.
-    #[cfg(unix)]
-    {
+    // Other systems flush only what is open for writing, and folders not at all. A pipe may hold
+    // whoever opens it again.
+    if cfg!(unix) && path.is_file() {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         for path in [path, folder.unwrap_or(Path::new("."))] {
-            let flushed = File::open(path).and_then(|file| file.sync_all());
+            let flushed = File::open(path).and_then(|file| file.sync_all()).or_else(borne);
             flushed.map_err(|error| unwritable(path, error))?;
         }
     }
-    #[cfg(not(unix))]
-    let _ = path;
     Ok(())
+}
+
+/// Folders over a network, images that are read only and files of the system cannot be flushed,
+/// which says nothing against what was read or written there.
+fn borne(error: io::Error) -> io::Result<()> {
+    use io::ErrorKind as Kind;
+    match error.kind() {
+        Kind::InvalidInput
+        | Kind::Unsupported
+        | Kind::PermissionDenied
+        | Kind::ReadOnlyFilesystem => Ok(()),
+        _ => Err(error),
+    }
 }
 
 #[cfg(unix)]
@@ -298,6 +311,22 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).expect("lists").count(), 1);
         assert!(create_new(&path, b"x", true).is_err());
         assert_eq!(read_text(&path).expect("reads"), "two");
+    }
+
+    #[test]
+    fn a_file_is_settled_as_far_as_the_system_does_that() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.key");
+        create_new(&path, b"x", true).expect("writes");
+        settle(&path).expect("on the disk");
+        if cfg!(target_os = "linux") {
+            // Files that cannot be flushed: of the system, and no file at all.
+            for path in ["/proc/self/status", "/dev/null", "/dev/stdin"] {
+                settle(Path::new(path)).expect(path);
+            }
+        }
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        assert!(borne(full).is_err());
     }
 
     #[test]

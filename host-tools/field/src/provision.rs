@@ -6,7 +6,7 @@
 //! key and the old one, so an answer that was lost locks nobody out.
 
 use gradgate_bundle::signature::{VerifyingKey, key_id};
-use gradgate_link::Request;
+use gradgate_link::{Refusal, Request};
 
 use crate::address::Address;
 use crate::client::Client;
@@ -103,7 +103,9 @@ pub fn provision<W: Wire>(client: &mut Client<W>, given: &Given) -> Result<Provi
     let (public_key, link_key) = (given.public.to_bytes(), *key.bytes());
     let request = Request::Provision { name: &name, public_key, link_key };
     client.order(&request).map_err(|error| match error {
-        refused @ (Error::Refused { .. } | Error::Long { .. }) => refused,
+        // What was being written when storage failed may be there, and be read at the next start.
+        Error::Refused { refusal, .. } if refusal != Refusal::Storage => error,
+        Error::Long { .. } => error,
         cause => halfway(
             Some(cause),
             "whether it took the new key is not known: run the same command again, which tries \
@@ -111,7 +113,7 @@ pub fn provision<W: Wire>(client: &mut Client<W>, given: &Given) -> Result<Provi
         ),
     })?;
     let after = match given.restart {
-        true => Some(restarted(client, given, &identity, &name, &key)?),
+        true => Some(restarted(client, given, (&identity, &before), (&name, &key))?),
         false => None,
     };
     Ok(Provisioned { identity, name, before, origin, after })
@@ -121,9 +123,8 @@ pub fn provision<W: Wire>(client: &mut Client<W>, given: &Given) -> Result<Provi
 fn restarted<W: Wire>(
     client: &mut Client<W>,
     given: &Given,
-    identity: &Identity,
-    name: &str,
-    key: &LinkKey,
+    (identity, before): (&Identity, &Status),
+    (name, key): (&str, &LinkKey),
 ) -> Result<Status, Error> {
     let keys = given.keyring().keys(&identity.serial);
     let advice = "it has the new key, which counts from its next start on: power it off and on, \
@@ -138,11 +139,10 @@ fn restarted<W: Wire>(
         let after = client.status().map_err(|error| halfway(Some(error), advice))?;
         let origin = client.origin();
         let answers = keys.iter().any(|(place, found)| *place == origin && found == key);
-        if answers && after.name == name && after.provisioned {
-            return match after.key_id == key_id(given.public) {
-                true => Ok(after),
-                false => Err(Error::Answer { doing: "reading back name and keys" }),
-            };
+        // Name and keys of the link may be told at once, whose bundles it takes by what runs.
+        let is_new = after.boots != before.boots && after.key_id == key_id(given.public);
+        if answers && is_new && after.name == name && after.provisioned {
+            return Ok(after);
         }
     }
     Err(halfway(None, advice))

@@ -3,12 +3,14 @@
 mod common;
 
 use common::{Fake, SERIAL, Script, Virtual, key};
+use gradgate_bundle::keys::from_seed;
 use gradgate_field::client::Client;
 use gradgate_field::error::{Class, Error};
 use gradgate_field::keys::{Keyring, LinkKey, Secret, SiteKey};
 use gradgate_field::link::Patience;
 use gradgate_field::provision::{Given, Provisioned, provision};
 use gradgate_field::wire::Wire;
+use gradgate_link::Refusal;
 
 fn own(digit: u8) -> Secret {
     LinkKey::new([digit; 32]).into()
@@ -79,7 +81,12 @@ fn what_is_lost_locks_nobody_out() {
         (lost("Reboot"), None),
         (gone("Provision"), Some("is not known")),
         (gone("Reboot"), Some("power it off and on")),
-        (Script { stays_up: true, ..Script::default() }, Some("did not start anew")),
+        (Script { stays_up: 1, ..Script::default() }, None),
+        (Script { stays_up: u32::MAX, ..Script::default() }, Some("did not start anew")),
+        (
+            Script { provision: Some(Refusal::Storage), ..Script::default() },
+            Some("keep both files"),
+        ),
     ];
     for (script, said) in table {
         for (restarts, old, secret) in [(true, own(1), site(2)), (false, site(2), own(1))] {
@@ -97,7 +104,7 @@ fn what_is_lost_locks_nobody_out() {
             }
             let board = &mut client.wire().board;
             (board.script.silent, board.script.silent_after) = (false, None);
-            board.script.stays_up = false;
+            (board.script.stays_up, board.script.provision) = (0, None);
             if restarts {
                 board.restart();
             }
@@ -110,4 +117,33 @@ fn what_is_lost_locks_nobody_out() {
             assert_eq!(client.wire().board.script.key, secret.derive(&SERIAL), "{case}");
         }
     }
+}
+
+#[test]
+fn a_restart_that_is_lost_is_asked_for_again() {
+    // How often it stays up, and how often it has started then.
+    for (stays_up, boots) in [(0, Some(2)), (1, Some(2)), (u32::MAX, None)] {
+        // The link's key stays: the device says its name at once, and whose bundles it takes when
+        // it has started anew.
+        for (name, public) in [(None, from_seed(&[9; 32]).verifying_key()), (Some("crane"), key())]
+        {
+            let secret = own(1);
+            let wire = fake(Script { stays_up, ..Script::default() }, Some(secret));
+            let given = Given { name, public: &public, secret, old: None, restart: true };
+            let mut client = client(wire, given.keyring());
+            match provision(&mut client, &given) {
+                Ok(done) => assert_eq!(done.after.map(|status| status.boots), boots, "{name:?}"),
+                Err(error) => {
+                    assert!(boots.is_none() && matches!(error, Error::Halfway { .. }), "{error}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_device_refuses_for_good_was_not_done() {
+    let range = Script { provision: Some(Refusal::Range), ..Script::default() };
+    let (_, result) = give(fake(range, Some(own(1))), site(2), Some(own(1)));
+    assert!(matches!(result, Err(Error::Refused { refusal: Refusal::Range, .. })), "{result:?}");
 }

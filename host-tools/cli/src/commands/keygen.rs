@@ -35,10 +35,17 @@ pub struct Args {
 /// Runs the subcommand.
 pub fn run(args: Args) -> Result<ExitCode> {
     if args.site {
-        return site(&args);
+        let key = SiteKey::new(seed()?).text();
+        return alone(
+            &args,
+            &key,
+            "the site's key; who has it commands all its devices",
+            "--site-key",
+        );
     }
     if args.link {
-        return link(&args);
+        let key = LinkKey::new(seed()?).text();
+        return alone(&args, &key, "the key of one device's link, and the only copy", "--link-key");
     }
     let mut public_path = args.output.clone().into_os_string();
     public_path.push(".pub");
@@ -65,22 +72,13 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn site(args: &Args) -> Result<ExitCode> {
-    create_new(&args.output, SiteKey::new(seed()?).text().as_bytes(), true)?;
+/// Writes a key that has no public half.
+fn alone(args: &Args, text: &str, is: &str, flag: &str) -> Result<ExitCode> {
+    create_new(&args.output, text.as_bytes(), true)?;
     let name = args.output.display();
     print(&format!(
-        "{name} (secret): the site's key; who has it commands all its devices\n\
-         next: gradgate provision .. --site-key {name}\n"
-    ))?;
-    Ok(ExitCode::SUCCESS)
-}
-
-fn link(args: &Args) -> Result<ExitCode> {
-    create_new(&args.output, LinkKey::new(seed()?).text().as_bytes(), true)?;
-    let name = args.output.display();
-    print(&format!(
-        "{name} (secret): the key of one device's link, and the only copy\n\
-         next: gradgate provision .. --link-key {name}\n"
+        "{name} (secret): {is}\n\
+         next: gradgate provision .. {flag} {name}\n"
     ))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -32,7 +32,8 @@ From one key to another, device by device (each may be a site's or a device's ow
   gradgate keygen --link -o dock-7.key
   gradgate provision --device dock-7 --key release-key.pub --link-key dock-7.key --old-key new.key
   gradgate provision --device dock-7 --key release-key.pub --site-key new.key --old-key dock-7.key
-Exit code: 0 done, 2 an error here, 4 the device refused, 5 no answer or another key.")]
+Exit code: 0 done, 2 an error here, 4 the device refused, 5 no answer or another key,
+130 interrupted: run the same command again.")]
 pub struct Args {
     /// The device's name, 1 to 32 bytes [default: the one that it has]
     #[arg(long, value_name = "NAME")]
@@ -68,18 +69,23 @@ pub fn run(args: Args) -> Result<ExitCode> {
         old: args.old_key.as_deref().map(any_key).transpose()?,
         restart: !args.no_restart,
     };
+    let (address, mut client) = args.board.client_with(given.keyring())?;
     // A change of keys is not left half way for one Ctrl-C.
     let _whole = interrupt::Loop::enter();
-    let (address, mut client) = args.board.client_with(given.keyring())?;
     let done = provision(&mut client, &given).map_err(|error| at(&address, error))?;
-    let told =
-        Told { address, done, key_id: hex(&key_id(&public)), path, old: args.old_key.as_deref() };
-    print(&if args.json { format!("{:#}\n", told.json()) } else { told.text(&secret) })?;
+    let outcome = Outcome {
+        address,
+        done,
+        key_id: hex(&key_id(&public)),
+        path,
+        old: args.old_key.as_deref(),
+    };
+    print(&if args.json { format!("{:#}\n", outcome.json()) } else { outcome.text(&secret) })?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// What was done, for people and programs.
-struct Told<'a> {
+struct Outcome<'a> {
     address: Address,
     done: Provisioned,
     key_id: String,
@@ -87,7 +93,7 @@ struct Told<'a> {
     old: Option<&'a Path>,
 }
 
-impl Told<'_> {
+impl Outcome<'_> {
     /// The file whose key it had.
     fn had(&self) -> String {
         let path = match self.done.origin.place() {

@@ -231,8 +231,10 @@ impl Fake {
                 Reply::Done
             }
             Request::Provision { name, public_key, link_key } => {
+                // As the device: its name is told at once.
+                self.script.name = name.to_owned();
                 self.provisioned = Some((name.to_owned(), public_key, link_key));
-                Reply::Done
+                self.script.provision.map_or(Reply::Done, Reply::Refused)
             }
             Request::Reboot | Request::EraseInactive | Request::SetHistogram { .. } => Reply::Done,
             Request::ListSlots => Reply::Slots {
@@ -395,8 +397,11 @@ impl Fake {
             return None;
         }
         let length = self.responder.answer(&ticket, &reply, &mut out).expect("it is short");
-        if name == "Reboot" && !self.script.stays_up {
-            self.restart();
+        if name == "Reboot" {
+            match self.script.stays_up {
+                0 => self.restart(),
+                _ => self.script.stays_up -= 1,
+            }
         }
         Some(out[..length].to_vec())
     }

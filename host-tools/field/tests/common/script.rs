@@ -46,8 +46,10 @@ pub struct Script {
     pub loses_answer_to: Option<&'static str>,
     /// Says nothing any more once it has done this request.
     pub silent_after: Option<&'static str>,
-    /// Answers that it restarts, and does not.
-    pub stays_up: bool,
+    /// So often it answers that it restarts, and does not.
+    pub stays_up: u32,
+    /// Refused instead of being provisioned, with everything written.
+    pub provision: Option<Refusal>,
     pub device_class: u32,
     pub arena_bytes: u32,
     pub slot_bytes: u32,
@@ -76,7 +78,8 @@ impl Default for Script {
             garbage: 0,
             loses_answer_to: None,
             silent_after: None,
-            stays_up: false,
+            stays_up: 0,
+            provision: None,
             device_class: 1,
             arena_bytes: 4096,
             slot_bytes: 1 << 20,
