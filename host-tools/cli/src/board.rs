@@ -122,7 +122,15 @@ impl BoardArgs {
             return Ok(port.clone());
         }
         let found = self.link.probe(&self.port, keyring)?;
-        Ok(found::only(found, self.device.as_deref())?.address)
+        let (wanted, named) = (self.device.as_deref(), !self.port.is_empty());
+        if let Some((address, error)) = found::trouble(&found, wanted, named) {
+            let error = at(address, error.clone());
+            return Err(match wanted {
+                Some(wanted) => error.context(format!("nobody who answers is called {wanted:?}")),
+                None => error,
+            });
+        }
+        Ok(found::only(found, wanted)?.address)
     }
 
     /// Opens the port of the device.

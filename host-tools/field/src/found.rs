@@ -63,6 +63,10 @@ impl Found {
         let names = [status.name.clone(), hex(&identity.serial), self.address.to_string()];
         names.iter().any(|name| pattern::matches(wanted, name))
     }
+
+    fn is_meant(&self, wanted: Option<&str>) -> bool {
+        wanted.map_or(self.answer.is_ok(), |wanted| self.is(wanted))
+    }
 }
 
 /// Asks a device who and how it is.
@@ -110,7 +114,27 @@ pub fn probe<W: Wire>(
     })
 }
 
-/// The one device that is meant.
+/// A port that may be the one that is meant, where none of those that answer is: whoever is there
+/// has another key, is in use, refuses, or says nothing where this port alone was looked at or
+/// `named`. It must not look like a device that is not there.
+pub fn trouble<'f>(
+    found: &'f [Found],
+    wanted: Option<&str>,
+    named: bool,
+) -> Option<(&'f Address, &'f Error)> {
+    if found.iter().any(|found| found.is_meant(wanted)) {
+        return None;
+    }
+    let errors =
+        || found.iter().filter_map(|found| Some((&found.address, found.answer.as_ref().err()?)));
+    let is_there = |error: &Error| !matches!(error, Error::Absent { .. } | Error::Silent { .. });
+    let counts =
+        |error: &Error| matches!(error, Error::Silent { .. }) && (named || found.len() == 1);
+    let first = errors().find(|(_, error)| is_there(error));
+    first.or_else(|| errors().find(|(_, error)| counts(error)))
+}
+
+/// The one device that is meant; [`trouble`] is asked before.
 ///
 /// # Errors
 /// [`Error::Absent`] when none matches, [`Error::File`] when several do, with all that were found.
@@ -123,11 +147,7 @@ pub fn only(found: Vec<Found>, wanted: Option<&str>) -> Result<Found, Error> {
         return Err(Error::Absent { message: message.into() });
     }
     let all = list(&found);
-    let is_meant = |found: &Found| match wanted {
-        Some(wanted) => found.is(wanted),
-        None => found.answer.is_ok(),
-    };
-    let mut meant: Vec<Found> = found.into_iter().filter(is_meant).collect();
+    let mut meant: Vec<Found> = found.into_iter().filter(|found| found.is_meant(wanted)).collect();
     match (meant.len(), wanted) {
         (1, _) => Ok(meant.remove(0)),
         (0, Some(wanted)) => {
@@ -142,6 +162,44 @@ pub fn only(found: Vec<Found>, wanted: Option<&str>) -> Result<Found, Error> {
                 list(&meant)
             );
             Err(Error::File { message })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(error: Error) -> Found {
+        let address = Address::Serial { name: "/dev/ttyACM0".to_owned() };
+        Found { address, product: String::new(), answer: Err(error) }
+    }
+
+    #[test]
+    fn who_is_there_and_cannot_be_asked_is_not_absent() {
+        let absent = || Error::Absent { message: String::new() };
+        let silent = || Error::Silent { waited_ms: 1, trouble: None, noise: 0 };
+        let open = || Error::Open { reason: String::new(), advice: "" };
+        let key = || Error::Key { serial: [0; 16], unprovisioned: false };
+        // Errors of the ports, whether they were named, place of the one that is told.
+        let table = [
+            (vec![], false, None),
+            (vec![absent()], true, None),
+            (vec![absent(), absent()], false, None),
+            (vec![silent()], false, Some(0)),
+            (vec![silent(), silent()], false, None),
+            (vec![absent(), silent()], true, Some(1)),
+            (vec![silent(), key()], true, Some(1)),
+            (vec![absent(), Error::Locked], false, Some(1)),
+            (vec![Error::Versions, absent()], false, Some(0)),
+            (vec![silent(), open()], false, Some(1)),
+        ];
+        for (errors, named, place) in table {
+            let ports: Vec<Found> = errors.iter().cloned().map(found).collect();
+            for wanted in [None, Some("dock-7")] {
+                let told = trouble(&ports, wanted, named).map(|(_, error)| error);
+                assert_eq!(told, place.map(|place: usize| &errors[place]), "{errors:?} {named}");
+            }
         }
     }
 }

@@ -47,19 +47,19 @@ pub fn open(address: &Address, baud: u32) -> Result<Box<dyn Port>, Error> {
 
 fn connect(endpoint: &str) -> Result<TcpStream, Error> {
     let advice = "is the emulator or the bridge running there?";
-    let refused = |error: io::Error| refused(error.to_string(), is_absent(error.kind()), advice);
+    let failed = |error: io::Error| refused(error.to_string(), is_absent(error.kind()), advice);
     let mut last = io::Error::new(io::ErrorKind::NotFound, "no such host");
-    for address in endpoint.to_socket_addrs().map_err(refused)? {
+    for address in endpoint.to_socket_addrs().map_err(failed)? {
         match TcpStream::connect_timeout(&address, CONNECT) {
             Ok(stream) => {
-                stream.set_nodelay(true).map_err(refused)?;
-                stream.set_write_timeout(Some(WRITE)).map_err(refused)?;
+                stream.set_nodelay(true).map_err(failed)?;
+                stream.set_write_timeout(Some(WRITE)).map_err(failed)?;
                 return Ok(stream);
             }
             Err(error) => last = error,
         }
     }
-    Err(refused(last))
+    Err(failed(last))
 }
 
 /// Whether nobody is there, rather than somebody whom we cannot reach.
@@ -67,11 +67,7 @@ fn is_absent(kind: io::ErrorKind) -> bool {
     use io::ErrorKind as Kind;
     matches!(
         kind,
-        Kind::ConnectionRefused
-            | Kind::HostUnreachable
-            | Kind::NetworkUnreachable
-            | Kind::NotFound
-            | Kind::TimedOut
+        Kind::ConnectionRefused | Kind::HostUnreachable | Kind::NetworkUnreachable | Kind::NotFound
     )
 }
 

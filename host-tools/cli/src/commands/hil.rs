@@ -8,7 +8,7 @@ mod page;
 mod show;
 mod soak;
 mod source;
-mod under;
+mod tested;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -19,12 +19,12 @@ use gradgate_field::pattern;
 
 use crate::board::BoardArgs;
 use crate::executor::Packed;
-use crate::files;
 use crate::output::plain;
+use crate::{files, interrupt};
 
 use bench::{Bench, Found};
 use cases::Prepared;
-use under::Under;
+use tested::Tested;
 
 /// A case failed, or nothing can be said of it.
 const EXIT_FAILED: u8 = 1;
@@ -111,9 +111,9 @@ fn once(args: &Args) -> Result<ExitCode> {
     let suite_args = &args.suite;
     args.show.check()?;
     let suite = suite_args.read()?;
-    let under = suite_args.under(&suite)?;
-    let packed = Packed::from_bytes(&under.bytes);
-    let engine = packed.engine(&under.path)?;
+    let tested = suite_args.tested(&suite)?;
+    let packed = Packed::from_bytes(&tested.bytes);
+    let engine = packed.engine(&tested.path)?;
     let chosen = suite_args.chosen(&suite)?;
     if args.bless {
         bless::bless(suite_args, &suite, &engine, &chosen)?;
@@ -121,15 +121,17 @@ fn once(args: &Args) -> Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
     }
-    let prepared = Prepared::new(suite_args.file(), &suite, &engine, &under.content)?;
-    let mut show = show::Show::new(&args.show, suite_args, &suite, &under.bytes)?;
+    let prepared = Prepared::new(suite_args.file(), &suite, &engine, &tested.content)?;
+    let mut show = show::Show::new(&args.show, suite_args, &suite, &tested.bytes)?;
     let (cases, trouble) = match bench::find(&suite_args.board, &suite.hooks)? {
-        Found::Absent(error) => (skipped(&chosen, &error), args.no_skips.then_some(error)),
-        Found::Trouble(error) => (errors(&chosen, &error), Some(error)),
+        Found::Absent(error) if !args.no_skips => (skipped(&chosen, &error), None),
+        Found::Absent(error) | Found::Trouble(error) => (errors(&chosen, &error), Some(error)),
         Found::Here(mut rig) => {
             show.board(&mut rig)?;
-            match ready(&mut rig, suite_args, &under, args.show.is_quiet()) {
+            match ready(&mut rig, suite_args, &tested, args.show.is_quiet()) {
                 Ok(()) => (cases(&mut rig, &prepared, &chosen, &mut show)?, None),
+                // As in a case: no report is written.
+                Err(error) if interrupt::requested() => return Err(error),
                 Err(error) => (errors(&chosen, &error), Some(error)),
             }
         }
@@ -144,11 +146,11 @@ fn once(args: &Args) -> Result<ExitCode> {
 }
 
 /// The device runs the suite's bundle.
-fn ready(rig: &mut Bench, args: &SuiteArgs, under: &Under, quiet: bool) -> Result<()> {
+fn ready(rig: &mut Bench, args: &SuiteArgs, tested: &Tested, quiet: bool) -> Result<()> {
     if args.flash {
-        bench::flash(rig, &under.bytes, quiet).context("--flash")?;
+        bench::flash(rig, &tested.bytes, quiet).context("--flash")?;
     }
-    bench::check_runs(rig, &under.bytes)
+    bench::check_runs(rig, &tested.bytes)
 }
 
 /// Runs the chosen cases one after the other.
@@ -191,14 +193,14 @@ impl SuiteArgs {
     }
 
     /// The bundle that must run.
-    fn under(&self, suite: &Suite) -> Result<Under> {
+    fn tested(&self, suite: &Suite) -> Result<Tested> {
         let own = || gradgate_field::hil::beside(self.file(), &suite.bundle);
-        let changes = under::Changes {
+        let changes = tested::Changes {
             policy: self.policy.as_deref(),
             enforce_on_dataset: self.enforce_on_dataset.as_deref(),
             sign: self.sign.as_deref(),
         };
-        Under::read(self.bundle.clone().unwrap_or_else(own), &changes)
+        Tested::read(self.bundle.clone().unwrap_or_else(own), &changes)
     }
 
     /// Names of the cases to run, in the suite's order.

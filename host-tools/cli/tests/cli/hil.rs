@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use gradgate_bundle::keys::secret_text;
 use gradgate_device::sim::{SERVED_CAMERA, SERVED_LINK_KEY, Served, sim_key};
 use gradgate_field::keys::LinkKey;
+use gradgate_field::wire::Live;
 
 use crate::support::Bench;
 
@@ -164,7 +165,10 @@ fn silent() -> (std::net::TcpListener, String) {
 fn a_rig_that_is_absent_is_skipped_and_one_that_is_silent_is_an_error() {
     let bench = bench();
     let (_listener, silent) = silent();
-    let rows = [
+    let (keyed, in_use) = (Served::start(), Served::start());
+    let (keyed, busy) = (&keyed.address, &in_use.address);
+    let _held = Live::open(&busy.parse().expect("an address"), 9600).expect("free");
+    let rows: [(&str, &str, i32, &str, Option<&str>); 10] = [
         // Device, further flags, exit code, what is said, what JUnit counts.
         (
             "tcp://127.0.0.1:1",
@@ -178,7 +182,7 @@ fn a_rig_that_is_absent_is_skipped_and_one_that_is_silent_is_an_error() {
             "--no-skips",
             2,
             "cannot be opened",
-            Some("errors=\"0\" skipped=\"3\""),
+            Some("errors=\"3\" skipped=\"0\""),
         ),
         ("/dev/no-such-port", "", 0, "all cases are skipped", Some("errors=\"0\" skipped=\"3\"")),
         (
@@ -188,6 +192,15 @@ fn a_rig_that_is_absent_is_skipped_and_one_that_is_silent_is_an_error() {
             "no device is called",
             Some("errors=\"0\" skipped=\"3\""),
         ),
+        (
+            "dock-7",
+            &format!("--port {keyed}"),
+            5,
+            "another key",
+            Some("errors=\"3\" skipped=\"0\""),
+        ),
+        ("dock-7", &format!("--port {busy}"), 2, "another program", Some("errors=\"3\"")),
+        ("dock-7", &format!("--port {silent}"), 5, "no answer in", Some("errors=\"3\"")),
         (&silent, "--patience 0.3", 5, "no answer in", Some("errors=\"3\" skipped=\"0\"")),
         ("tcp://nowhere", "", 2, "names no port", None),
         ("tcp://127.0.0.1:1", "--link-key no-such-key", 2, "no-such-key", None),

@@ -27,7 +27,8 @@ const TOLD: usize = 20;
 #[command(after_help = "Example:
   gradgate hil soak tests/hil/signs.toml --hours 12 --power-cycle './power.sh'
 Exit code: 0 all passed, 1 something failed, 2 an error here (also no device: nothing is skipped for
-hours), 4 the device refused, 5 no answer, at the start or after a power cut.")]
+hours), 4 the device refused, 5 no answer, at the start or after a power cut, 130 interrupted before
+a round or in a power cut.")]
 pub struct Args {
     #[command(flatten)]
     suite: SuiteArgs,
@@ -98,16 +99,16 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     args.junit.as_deref().map_or(Ok(()), files::check_writable)?;
     let suite = args.suite.read()?;
-    let under = args.suite.under(&suite)?;
-    let packed = Packed::from_bytes(&under.bytes);
-    let engine = packed.engine(&under.path)?;
+    let tested = args.suite.tested(&suite)?;
+    let packed = Packed::from_bytes(&tested.bytes);
+    let engine = packed.engine(&tested.path)?;
     let chosen = args.suite.chosen(&suite)?;
-    let prepared = Prepared::new(args.suite.file(), &suite, &engine, &under.content)?;
+    let prepared = Prepared::new(args.suite.file(), &suite, &engine, &tested.content)?;
     let mut rig = match bench::find(&args.suite.board, &suite.hooks)? {
         Found::Here(rig) => rig,
         Found::Absent(error) | Found::Trouble(error) => return Err(error),
     };
-    super::ready(&mut rig, &args.suite, &under, args.json)?;
+    super::ready(&mut rig, &args.suite, &tested, args.json)?;
     let power = args.power_cycle.as_ref().or(suite.hooks.power.as_ref());
     let start = Instant::now();
     let end = start + Duration::from_secs_f64(args.hours * 3600.0);
@@ -121,7 +122,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             break;
         }
         if let Some(power) = power {
-            cut(&mut rig, power, &under.bytes, &mut tally)?;
+            cut(&mut rig, power, &tested.bytes, &mut tally)?;
         }
     }
     finish(args, &suite.name, &tally, start.elapsed().as_secs_f64() / 3600.0)

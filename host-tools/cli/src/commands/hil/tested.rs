@@ -13,7 +13,7 @@ use gradgate_field::hil::expected::content;
 use crate::{enforce, files, policy};
 
 /// See the module.
-pub struct Under {
+pub struct Tested {
     /// Where the bundle was read.
     pub path: PathBuf,
     /// What must lie on the device.
@@ -29,9 +29,9 @@ pub struct Changes<'a> {
     pub sign: Option<&'a Path>,
 }
 
-impl Under {
+impl Tested {
     /// Reads a bundle and makes the changes.
-    pub fn read(path: PathBuf, changes: &Changes<'_>) -> Result<Under> {
+    pub fn read(path: PathBuf, changes: &Changes<'_>) -> Result<Tested> {
         let mut bytes = files::read_bundle(&path)?;
         let content = content(&bytes);
         if let Some(file) = changes.policy {
@@ -43,7 +43,7 @@ impl Under {
             let secret = secret.with_context(|| key.display().to_string())?;
             sign(&mut bytes, &secret).with_context(|| path.display().to_string())?;
         }
-        Ok(Under { path, bytes, content })
+        Ok(Tested { path, bytes, content })
     }
 }
 
@@ -69,7 +69,7 @@ mod tests {
         let read = |text: &str, enforce_on_dataset: Option<&str>| {
             std::fs::write(&policy, text).expect("written");
             let policy = Some(policy.as_path());
-            Under::read(shipped.clone(), &Changes { policy, enforce_on_dataset, sign: None })
+            Tested::read(shipped.clone(), &Changes { policy, enforce_on_dataset, sign: None })
         };
         let own = read("", None).expect("a bundle");
         let slow = read("frame_period_us = 900000", None).expect("a bundle");
