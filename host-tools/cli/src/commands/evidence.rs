@@ -22,7 +22,8 @@ use crate::output::print;
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Example:
   gradgate evidence --device dock-7 -o monday --bundle net.gate
-Exit code: 0 done, 2 an error here, 4 the device refused, 5 no answer or another key.")]
+Exit code: 0 done, 2 an error here, 4 the device refused, 5 no answer or another key,
+130 interrupted.")]
 pub struct Args {
     /// Folder to be made, or an empty one
     #[arg(short, long, value_name = "DIR")]

@@ -27,9 +27,11 @@ const BAR: f64 = 50.0;
   gradgate histogram --device dock-7
   gradgate histogram --device dock-7 -o monday.csv
   gradgate histogram --device dock-7 -o monday.csv --reset --low -2 --high 6
-Exit code: 0 done, 2 an error here, 4 the device refused, 5 no answer or another key.")]
+Exit code: 0 done, 2 an error here, 4 the device refused, 5 no answer or another key,
+130 interrupted.")]
 pub struct Args {
-    /// Once they are shown, and written with -o, forget the counts on the device and begin anew
+    /// Once they are shown (read, with --json), and written with -o, forget the counts on the
+    /// device and begin anew
     #[arg(long)]
     reset: bool,
     /// Lower edge of the bins from then on [default: as they are]
@@ -62,18 +64,22 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if let Some(path) = &args.output {
         files::write_atomic(path, csv(&histogram).as_bytes())?;
     }
+    if !args.json {
+        print(&text(&histogram, &counters))?;
+    }
+    let reset = next.map_or(Ok(()), |[low, high]| {
+        client.order(&Request::SetHistogram { low, high }).map_err(|error| at(&address, error))
+    });
     if args.json {
+        // Also where the order failed: the device may have forgotten the counts.
         let mut value = to_json(&histogram);
         value["device"] = json!(address.to_string());
         value["counters"] = counters_json(&counters);
-        value["reset_to"] = json!(next);
+        value["reset_to"] = json!(next.filter(|_| reset.is_ok()));
         print(&format!("{value:#}\n"))?;
-    } else {
-        print(&text(&histogram, &counters))?;
     }
+    reset?;
     if let Some([low, high]) = next {
-        let request = Request::SetHistogram { low, high };
-        client.order(&request).map_err(|error| at(&address, error))?;
         eprintln!("the device has forgotten these counts, and begins anew from {low} to {high}");
     }
     Ok(ExitCode::SUCCESS)

@@ -15,7 +15,7 @@ use crate::output::print;
 #[command(after_help = "Example:
   gradgate revert --device dock-7
 Exit code: 0 done, 2 an error here, 4 the device refused (nothing is on trial), 5 no answer or
-another key.")]
+another key, 130 interrupted.")]
 pub struct Args {
     #[command(flatten)]
     board: BoardArgs,

@@ -15,7 +15,8 @@ use crate::output::{bytes, print};
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Example:
   gradgate slots --device tcp://127.0.0.1:4444
-Exit code: 0 done, 2 an error here, 4 the device refused, 5 no answer or another key.")]
+Exit code: 0 done, 2 an error here, 4 the device refused, 5 no answer or another key,
+130 interrupted.")]
 pub struct Args {
     #[command(flatten)]
     board: BoardArgs,

@@ -18,7 +18,8 @@ use crate::output::{bytes, print};
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Example:
   gradgate status --device dock-7 --log-entries 64 --json
-Exit code: 0 done, 2 an error here, 4 the device refused, 5 no answer or another key.")]
+Exit code: 0 done, 2 an error here, 4 the device refused, 5 no answer or another key,
+130 interrupted.")]
 pub struct Args {
     #[command(flatten)]
     board: BoardArgs,

@@ -92,7 +92,8 @@ pub fn parse(text: &str) -> Result<Vec<Board>, Error> {
             return refused(number, "a board without a name".to_owned());
         }
         if let Err(error) = check_name(&board.name) {
-            return refused(number, error.to_string());
+            let what = format!("{error}; `gradgate provision --name` gives a board its name");
+            return refused(number, what);
         }
         if let Some(other) = boards.iter().find(same) {
             let what = format!("{} and {} have a name or port in common", other.name, board.name);
@@ -138,6 +139,7 @@ mod tests {
             ("name,port\na,tcp://h\n", "line 2: \"tcp://h\""),
             ("name,port\n,tcp://h:1\n", "line 2: a board without"),
             ("name,port\ndock-*,tcp://h:1\n", "line 2: the name \"dock-*\" holds"),
+            ("name,port\n-a,tcp://h:1\n", "line 2: the name \"-a\" would be"),
             ("name,port\na,tcp://h:1\na,tcp://h:2\n", "line 3: a and a"),
             ("name,port\na,tcp://h:1\n# x\nb,tcp://h:1\n", "line 4: a and b"),
             ("name,port,serial\na,tcp://h:1,12\n", "line 2: \"12\""),
@@ -145,6 +147,7 @@ mod tests {
         for (text, said) in table {
             let error = parse(text).expect_err(text).to_string();
             assert!(error.starts_with(said), "{text:?}: {error}");
+            assert_eq!(error.contains("the name"), error.contains("provision --name"), "{error}");
         }
     }
 }
