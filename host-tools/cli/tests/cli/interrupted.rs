@@ -83,18 +83,21 @@ fn who_reads_may_be_gone_before() {
     bench.write("net.gate", &*sized(0));
     let trial = board(Script { blind: true, ..Script::default() });
     bench.write("hall.csv", format!("name,port\ndock-7,{}\n", trial.address));
+    bench.good("keygen --site -o site.key");
+    bench.good("keygen -o release");
     let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = format!("tcp://{}", silent.local_addr().expect("bound"));
-    // Ends at once, at the next packet, and with a table that is kept.
+    // Ends at once, as long as nothing was begun, at the next packet, with a table that is kept.
     let table = [
         format!("status --device {port} --patience 600"),
+        format!("provision --device dock-7 --port {port} --key release.pub --site-key site.key"),
         format!("flash net.gate --device {} --confirm --within 3600", trial.address),
         "flash net.gate --inventory hall.csv --confirm --within 3600".to_owned(),
     ];
     let mut held = None;
     for arguments in table {
         let mut child = start(&bench, &arguments);
-        if arguments.starts_with("status") {
+        if !arguments.starts_with("flash") {
             // Who connects has set its handler.
             held = Some(silent.accept().expect("it connects"));
         } else {

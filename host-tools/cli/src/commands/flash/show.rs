@@ -85,12 +85,10 @@ impl<'a> Show<'a> {
             }
             if !self.args.json && phase != Phase::Done {
                 let on = match (phase, now.resumed_at) {
-                    (Phase::Upload, 1..) => {
-                        format!(": {} of {} bytes are there", now.sent, now.total)
-                    }
+                    (Phase::Upload, 1..) => there(now),
                     _ => String::new(),
                 };
-                eprintln!("{:>7.1} s  {}{on}", self.seconds(), words(phase));
+                interrupt::say(&format!("{:>7.1} s  {}{on}", self.seconds(), words(phase)));
             }
             self.bar = match phase {
                 Phase::Upload => {
@@ -160,6 +158,11 @@ impl<'a> Show<'a> {
             "slots": flash.slots().map(rows),
         })
     }
+}
+
+/// What an upload goes on with.
+pub fn there(now: Progress) -> String {
+    format!(": {} of {} bytes are there", now.sent, now.total)
 }
 
 /// A phase for people.

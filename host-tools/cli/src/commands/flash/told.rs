@@ -2,7 +2,7 @@
 
 use gradgate_field::flash::{Flash, Phase, Timeline};
 
-use super::show::words;
+use super::show::{there, words};
 use crate::interrupt;
 
 /// Lines of one board, on standard error.
@@ -33,9 +33,7 @@ impl<'b> Told<'b> {
         if self.phase.replace(phase) != Some(phase) {
             self.quarter = quarter;
             let more = match phase {
-                Phase::Upload if now.sent > 0 => {
-                    format!(": {} of {} bytes are there", now.sent, now.total)
-                }
+                Phase::Upload if now.sent > 0 => there(now),
                 _ => String::new(),
             };
             return (phase != Phase::Done).then(|| format!("{}{more}", words(phase)));
