@@ -81,7 +81,7 @@ impl<'a> Show<'a> {
                 (before, self.rate(now), self.args.json)
             {
                 let sent = now.sent.saturating_sub(now.resumed_at);
-                eprintln!("           {sent} bytes, {rate:.0} bytes/s");
+                interrupt::say(&format!("           {sent} bytes, {rate:.0} bytes/s"));
             }
             if !self.args.json && phase != Phase::Done {
                 let on = match (phase, now.resumed_at) {
