@@ -48,6 +48,20 @@ macro_rules! outer {
     };
 }
 
+/// `asm!` that may change s0 to s31 and uses no stack.
+macro_rules! asm_all_registers {
+    ($($body:tt)*) => {
+        asm!(
+            $($body)*
+            out("d0") _, out("d1") _, out("d2") _, out("d3") _,
+            out("d4") _, out("d5") _, out("d6") _, out("d7") _,
+            out("d8") _, out("d9") _, out("d10") _, out("d11") _,
+            out("d12") _, out("d13") _, out("d14") _, out("d15") _,
+            options(nostack),
+        )
+    };
+}
+
 /// `sums[p][l] += x[at[p] + k] * w[k * step + l]` over `count` values k, ascending. `None` where x
 /// or w is shorter.
 ///
@@ -70,7 +84,7 @@ pub fn accumulate(
     // places `step` apart; nothing else is read. The sums alone are written. The registers named
     // below are all that change.
     unsafe {
-        asm!(
+        asm_all_registers!(
             "vldmia {sums}, {{s0-s15}}",
             "lsrs {count}, {count}, #1",
             "bcc 2f",
@@ -106,11 +120,6 @@ pub fn accumulate(
             x1 = inout(reg) x1 => _,
             x2 = inout(reg) x2 => _,
             x3 = inout(reg) x3 => _,
-            out("d0") _, out("d1") _, out("d2") _, out("d3") _,
-            out("d4") _, out("d5") _, out("d6") _, out("d7") _,
-            out("d8") _, out("d9") _, out("d10") _, out("d11") _,
-            out("d12") _, out("d13") _, out("d14") _, out("d15") _,
-            options(nostack),
         );
     }
     Some(())
@@ -134,7 +143,7 @@ pub fn accumulate_pixels(sums: &mut Tile, x: Grid<'_>, g: Grid<'_>) -> Option<()
     // loops end behind their turns; nothing else is read, as the pointers move by their steps and
     // jumps alone. The sums alone are written. The registers named below are all that change.
     unsafe {
-        asm!(
+        asm_all_registers!(
             "vldmia {sums}, {{s0-s15}}",
             "1:",
             "adds {left}, {columns}, #1",
@@ -169,11 +178,6 @@ pub fn accumulate_pixels(sums: &mut Tile, x: Grid<'_>, g: Grid<'_>) -> Option<()
             jump_g = in(reg) g.jump,
             x = inout(reg) x.first => _,
             g = inout(reg) g.first => _,
-            out("d0") _, out("d1") _, out("d2") _, out("d3") _,
-            out("d4") _, out("d5") _, out("d6") _, out("d7") _,
-            out("d8") _, out("d9") _, out("d10") _, out("d11") _,
-            out("d12") _, out("d13") _, out("d14") _, out("d15") _,
-            options(nostack),
         );
     }
     Some(())
@@ -205,7 +209,7 @@ pub fn accumulate_scaled(
     // above 0, at which the loop ends; nothing else is read. The sums alone are written. The
     // registers named below are all that change.
     unsafe {
-        asm!(
+        asm_all_registers!(
             "vldmia {sums}, {{s0-s15}}",
             "2:",
             "vldmia {scale}!, {{s24-s25}}",
@@ -247,11 +251,6 @@ pub fn accumulate_scaled(
             g1 = inout(reg) g1 => _,
             g2 = inout(reg) g2 => _,
             g3 = inout(reg) g3 => _,
-            out("d0") _, out("d1") _, out("d2") _, out("d3") _,
-            out("d4") _, out("d5") _, out("d6") _, out("d7") _,
-            out("d8") _, out("d9") _, out("d10") _, out("d11") _,
-            out("d12") _, out("d13") _, out("d14") _, out("d15") _,
-            options(nostack),
         );
     }
     Some(())
