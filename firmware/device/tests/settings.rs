@@ -276,19 +276,23 @@ fn failing_flash_gives_no_number() {
     }
 }
 
+/// A provisioned device after some starts, and the numbers that they had.
+fn started(layout: &Layout, starts: u32) -> (SimFlash, Vec<u32>) {
+    let mut flash = SimFlash::new(layout, 1);
+    let mut settings = Settings::open(&mut flash, layout, SEED);
+    settings.provision(&mut flash, given(1)).expect("no faults");
+    let number = |_| Settings::open(&mut flash, layout, SEED).boot().expect("a number");
+    let used = (0..starts).map(number).collect();
+    (flash, used)
+}
+
 /// A sector that cannot be read any more held the newest numbers: none comes again.
 #[test]
 fn numbers_that_cannot_be_read_do_not_come_again() {
     let layout = layout(32, 0xFF, 512);
     for starts in 1..12 {
         for broken in *layout.settings().expect("given") {
-            let mut flash = SimFlash::new(&layout, 1);
-            let mut settings = Settings::open(&mut flash, &layout, SEED);
-            settings.provision(&mut flash, given(1)).expect("no faults");
-            let mut used = Vec::new();
-            for _ in 0..starts {
-                used.push(Settings::open(&mut flash, &layout, SEED).boot().expect("a number"));
-            }
+            let (mut flash, used) = started(&layout, starts);
             flash.break_sectors(broken, Broken::Reads);
             let settings = Settings::open(&mut flash, &layout, SEED);
             let again = settings.boot().is_some_and(|boot| used.contains(&boot));
@@ -304,13 +308,7 @@ fn numbers_of_spoilt_records_do_not_come_again() {
     let layout = layout(32, 0xFF, 512);
     let sectors = *layout.settings().expect("given");
     for (starts, spoilt) in (1..12).flat_map(|starts| [1, 2, 3].map(|spoilt| (starts, spoilt))) {
-        let mut flash = SimFlash::new(&layout, 1);
-        let mut settings = Settings::open(&mut flash, &layout, SEED);
-        settings.provision(&mut flash, given(1)).expect("no faults");
-        let mut used = Vec::new();
-        for _ in 0..starts {
-            used.push(Settings::open(&mut flash, &layout, SEED).boot().expect("a number"));
-        }
+        let (mut flash, used) = started(&layout, starts);
         // Every start and every key takes two places of four, one sector after the other.
         let written = 2 * (2 + starts);
         for record in written - spoilt..written {
